@@ -1,0 +1,297 @@
+"""Settings: config.toml's defaults, a file over them, the environment over both.
+
+Loaded once by each program into a frozen Settings, whose sections are passed down. Every fault
+of the file and the environment is reported together, with its key and what would be right.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from adctl.errors import ConfigError, Fault
+from adctl.resources import DEFAULT_CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Section(BaseModel):
+    """A table of config.toml: frozen, and an unknown key in it is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PostgresSettings(Section):
+    """``[postgres]``."""
+
+    url: SecretStr = SecretStr("")
+    pool_size: Positive = 25
+    connect_timeout_sec: Positive = 5
+
+
+class RedisSettings(Section):
+    """``[redis]``."""
+
+    url: SecretStr = SecretStr("")
+    pool_size: Positive = 10
+    timeout_ms: Positive = 2000
+    hot_timeout_ms: Positive = 50
+
+
+class KafkaSettings(Section):
+    """``[kafka]``."""
+
+    bootstrap: str = ""
+    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+    partitions: Positive = 3
+    replication: Positive = 1
+
+
+class DaemonSettings(Section):
+    """What every daemon has: where it listens. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
+class BidderSettings(DaemonSettings):
+    """``[bidder]``."""
+
+    port: Port = 8080
+    workers: Positive = 1
+    seat: str = Field(default="seat1", min_length=1)
+    max_body_bytes: Positive = 524_288
+    max_imps: Positive = 20
+    max_candidates: Positive = 12
+    network_margin_ms: int = Field(default=20, ge=0)
+    decision_buffer: Positive = 10_000
+
+
+class TrackerSettings(DaemonSettings):
+    """``[tracker]``."""
+
+    port: Port = 8081
+    workers: Positive = 1
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s\"<>]+[^/\s\"<>])?$")
+    token_ttl_sec: Positive = 86_400
+
+    @property
+    def base_url(self) -> str:
+        """What tracking URLs begin with, without a slash at the end."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class ApiSettings(DaemonSettings):
+    """``[api]``."""
+
+    port: Port = 8082
+    threads: Positive = 8
+
+
+class FlusherSettings(DaemonSettings):
+    """``[flusher]``."""
+
+    port: Port = 8083
+    batch_size: Annotated[int, Field(gt=0, le=10_000)] = 100
+    interval_sec: Seconds = 1.0
+
+
+class ConsumerSettings(DaemonSettings):
+    """``[consumer]``."""
+
+    port: Port = 8084
+    batch_size: Annotated[int, Field(gt=0, le=100_000)] = 1000
+
+
+class PacerSettings(DaemonSettings):
+    """``[pacer]``."""
+
+    port: Port = 8085
+    interval_sec: Seconds = 1.0
+
+
+class MoneySettings(Section):
+    """``[money]``."""
+
+    reservation_ttl_sec: Positive = 3600
+    reservation_bucket_sec: Positive = 60
+
+
+class FcapSettings(Section):
+    """``[fcap]``."""
+
+    hold_sec: Positive = 120
+
+
+class CatalogSettings(Section):
+    """``[catalog]``."""
+
+    ttl_sec: Positive = 3600
+    refresh_sec: Positive = 30
+
+
+class SigningSettings(Section):
+    """``[signing]``. Empty keys are filled from the state folder by adctl.stores.secrets."""
+
+    keys: SecretStr = SecretStr("")
+    user_key: SecretStr = SecretStr("")
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_are_id_and_hex(cls, keys: SecretStr) -> SecretStr:
+        parse_signing_keys(keys.get_secret_value())
+        return keys
+
+    @field_validator("user_key")
+    @classmethod
+    def _user_key_is_hex(cls, key: SecretStr) -> SecretStr:
+        if key.get_secret_value():
+            _hex_key(key.get_secret_value())
+        return key
+
+
+class ExchangeSettings(Section):
+    """``[exchanges.NAME]``."""
+
+    billing_event: Literal["impression", "burl", "nurl"] = "impression"
+
+
+class Settings(BaseSettings):
+    """Everything an adctl program can be told. Frozen; build it with load_settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ADCTL_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+    )
+
+    state_dir: Path = Path()
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    log_format: Literal["console", "json"] = "console"
+    postgres: PostgresSettings = PostgresSettings()
+    redis: RedisSettings = RedisSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    bidder: BidderSettings = BidderSettings()
+    tracker: TrackerSettings = TrackerSettings()
+    api: ApiSettings = ApiSettings()
+    flusher: FlusherSettings = FlusherSettings()
+    consumer: ConsumerSettings = ConsumerSettings()
+    pacer: PacerSettings = PacerSettings()
+    money: MoneySettings = MoneySettings()
+    fcap: FcapSettings = FcapSettings()
+    catalog: CatalogSettings = CatalogSettings()
+    signing: SigningSettings = SigningSettings()
+    exchanges: dict[str, ExchangeSettings] = {"default": ExchangeSettings()}
+
+    @field_validator("state_dir", mode="after")
+    @classmethod
+    def _state_dir_or_the_usual_place(cls, folder: Path) -> Path:
+        return (default_state_dir() if folder == Path() else folder.expanduser()).absolute()
+
+    @field_validator("exchanges", mode="after")
+    @classmethod
+    def _default_exchange_exists(
+        cls, exchanges: dict[str, ExchangeSettings]
+    ) -> dict[str, ExchangeSettings]:
+        return {"default": ExchangeSettings(), **exchanges}
+
+
+def default_state_dir() -> Path:
+    """Return where state is kept when nobody says: a system folder for root, else the user's."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/adctl")
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "adctl"
+
+
+def load_settings(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings in force: defaults, then ``path`` (or ADCTL_CONFIG), then environment.
+
+    ``overrides`` (nested by section) stand above all; the embedded stack's URLs come this way.
+    Raises ConfigError with every fault found, FileNotFound included.
+    """
+    chosen = path or (Path(name) if (name := os.environ.get("ADCTL_CONFIG")) else None)
+    files = [DEFAULT_CONFIG, *([chosen] if chosen else [])]
+    _require_readable(files)
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            toml = TomlConfigSettingsSource(settings_cls, files, deep_merge=True)
+            return init_settings, env_settings, toml
+
+    try:
+        return Loaded(**dict(overrides or {}))  # type: ignore[arg-type]
+    except ValidationError as exc:
+        faults = [_fault(error) for error in exc.errors()]
+        raise ConfigError(f"configuration ({chosen or 'environment'})", faults) from exc
+
+
+def _require_readable(files: list[Path]) -> None:
+    faults = []
+    for file in files:
+        try:
+            tomllib.loads(file.read_text())
+        except OSError as exc:
+            faults.append(Fault("--config", str(file), f"a readable file ({exc.strerror})"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+            faults.append(Fault("--config", str(file), f"TOML ({exc})"))
+    if faults:
+        raise ConfigError("configuration", faults)
+
+
+def _fault(error: ErrorDetails) -> Fault:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return Fault(key, error["input"], "no such key; `adctl config show` lists those there are")
+    return Fault(key, error["input"], error["msg"].removeprefix("Value error, "))
+
+
+def parse_signing_keys(text: str) -> dict[int, bytes]:
+    """Return key id → 32-byte secret from ``"2:<hex>,1:<hex>"``, in that order.
+
+    Raises ValueError saying what would be right.
+    """
+    keys: dict[int, bytes] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        number, _, secret = part.partition(":")
+        if not number.isdecimal() or not 0 < int(number) < 256:
+            raise ValueError("each key as ID:SECRET, with an ID of 1 to 255")
+        keys[int(number)] = _hex_key(secret)
+    return keys
+
+
+def _hex_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("32 bytes as 64 hexadecimal digits")
+    return key

@@ -1,0 +1,253 @@
+"""What adctl is about: campaigns, creatives, caps, events, and the decision made for a request.
+
+Plain immutable structs shared by every part. Validation of what people type is in
+adctl.control; these hold what has been accepted. Their JSON forms are what Redis and Kafka carry.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class BidStrategy(StrEnum):
+    """What a campaign's amount buys. The budget always pays the exchange's price per impression."""
+
+    CPM = "cpm"  # amount is the price of 1,000 impressions
+    CPC = "cpc"  # amount is what a click is worth
+    CPA = "cpa"  # amount is what a conversion is worth
+
+
+class Status(StrEnum):
+    """Whether an advertiser, campaign or creative takes part. Archived is for good."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+class Pacing(StrEnum):
+    """How a daily budget is spread over the day."""
+
+    EVEN = "even"
+    ASAP = "asap"
+
+
+class CreativeKind(StrEnum):
+    """The media type of a creative, in OpenRTB's four."""
+
+    BANNER = "banner"
+    VIDEO = "video"
+    AUDIO = "audio"
+    NATIVE = "native"
+
+
+class EventKind(StrEnum):
+    """What happened to an ad. The first three come from browsers, the rest from exchanges."""
+
+    IMPRESSION = "impression"
+    CLICK = "click"
+    CONVERSION = "conversion"
+    WIN = "win"
+    BILL = "bill"
+    LOSS = "loss"
+
+
+class FrequencyCap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At most ``limit`` impressions for one user within any ``window_sec`` seconds."""
+
+    limit: int
+    window_sec: int
+
+
+class GeoRadius(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A circle on the earth; degrees and kilometres."""
+
+    lat: float
+    lon: float
+    radius_km: float
+
+
+class TimeWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hours of some weekdays, in the campaign's zone: ``from_hour`` inclusive to ``to_hour`` not.
+
+    ``weekdays`` are ``mon`` … ``sun``; empty means every day.
+    """
+
+    weekdays: tuple[str, ...] = ()
+    from_hour: int = 0
+    to_hour: int = 24
+
+
+class Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """User segments: at least one of ``any``, every one of ``all``, not one of ``none``."""
+
+    any: tuple[str, ...] = ()
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+
+
+class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who and where a campaign is for. An empty list does not restrict; all lists must agree.
+
+    Codes as in OpenRTB 2.6: ``countries`` ISO 3166-1 alpha-3, ``regions`` ISO 3166-2 without the
+    country (``CA``), ``metros`` the exchange's metro code, ``categories`` IAB codes, ``languages``
+    ISO 639-1, ``sizes`` ``300x250``. Domains cover their subdomains.
+    """
+
+    countries: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    cities: tuple[str, ...] = ()
+    metros: tuple[str, ...] = ()
+    postal_codes: tuple[str, ...] = ()
+    radii: tuple[GeoRadius, ...] = ()
+    devices: tuple[str, ...] = ()
+    os: tuple[str, ...] = ()
+    browsers: tuple[str, ...] = ()
+    connections: tuple[str, ...] = ()
+    segments: Segments = Segments()
+    time_windows: tuple[TimeWindow, ...] = ()
+    domains_include: tuple[str, ...] = ()
+    domains_exclude: tuple[str, ...] = ()
+    apps_include: tuple[str, ...] = ()
+    apps_exclude: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+
+
+class Creative(msgspec.Struct, frozen=True):
+    """One ad as it can be served. ``markup`` may hold the macros ``{click_url}`` and ``{pixel}``.
+
+    A banner is an ``image_url`` or an HTML ``markup``. ``media`` carries what the other kinds
+    need. ``attr`` and ``banner_type`` are OpenRTB's creative attributes and banner ad types.
+    """
+
+    id: int
+    campaign_id: int
+    name: str
+    kind: CreativeKind
+    status: Status
+    landing_url: str
+    adomain: tuple[str, ...]
+    width: int = 0
+    height: int = 0
+    image_url: str = ""
+    markup: str = ""
+    cat: tuple[str, ...] = ()
+    cattax: int = 1
+    attr: tuple[int, ...] = ()
+    banner_type: int = 2
+    language: str = ""
+    media: dict[str, object] = {}
+
+
+class Campaign(msgspec.Struct, frozen=True):
+    """A campaign with its creatives: the document the catalog holds and bidders decide on.
+
+    ``bid_amount_micros`` is per 1,000 impressions for CPM, per click for CPC, per conversion for
+    CPA. ``starts_at`` and ``ends_at`` bound the flight (end exclusive); ``timezone`` is the zone
+    of its days and hours. ``version`` grows with every change.
+    """
+
+    id: int
+    advertiser_id: int
+    name: str
+    status: Status
+    bid_strategy: BidStrategy
+    bid_amount_micros: int
+    daily_budget_nanos: int
+    total_budget_nanos: int
+    starts_at: datetime
+    ends_at: datetime | None = None
+    timezone: str = "UTC"
+    pacing: Pacing = Pacing.EVEN
+    targeting: Targeting = Targeting()
+    caps: tuple[FrequencyCap, ...] = ()
+    # What to do with a capped campaign when the user may not be identified.
+    unidentified: Literal["no_bid", "skip_cap"] = "no_bid"
+    version: int = 1
+    creatives: tuple[Creative, ...] = ()
+
+
+class Factors(msgspec.Struct, frozen=True):
+    """What the pacer steers per campaign, in parts per million. 1,000,000 leaves a bid as it is.
+
+    ``ctr_ppm`` and ``cvr_ppm`` are the smoothed rates of clicks per impression and of
+    conversions per click.
+    """
+
+    pacing_ppm: int = 1_000_000
+    competition_ppm: int = 1_000_000
+    ctr_ppm: int = 1_000
+    cvr_ppm: int = 10_000
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One tracked event, as the stream, PostgreSQL and Kafka hold it.
+
+    ``event_id`` is made from the signed bid, so that a repeat has the same one; ``event_date``
+    (ISO) is the UTC date of the *bid*, also signed, so that a repeat lands in the same partition.
+    ``cost_nanos`` is what this event books: 0 unless it is the exchange's billing event.
+    """
+
+    event_id: str
+    event_date: str
+    kind: EventKind
+    occurred_at_ms: int
+    bid_id: str
+    campaign_id: int
+    creative_id: int
+    exchange: str
+    price_cpm_micros: int = 0
+    cost_nanos: int = 0
+    unpriced: bool = False  # the exchange told no price; the bid's own was taken
+    late: bool = False  # billed after its reservation had expired or been released
+    test: bool = False
+    loss_reason: int = 0
+    user_hash: str = ""
+
+
+class CandidateOutcome(msgspec.Struct, frozen=True):
+    """One campaign's part in a decision: its bid, and why it did not win (empty if it did)."""
+
+    campaign_id: int
+    creative_id: int
+    bid_cpm_micros: int
+    reason: str = ""
+
+
+class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided for one impression offered in a request. ``winner`` 0 means no bid."""
+
+    imp_id: str
+    bidfloor_micros: int
+    winner: int = 0
+    creative_id: int = 0
+    bid_id: str = ""
+    price_cpm_micros: int = 0
+    runner_up: int = 0
+    reason: str = ""
+    candidates: tuple[CandidateOutcome, ...] = ()
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The record of one bid request: what Kafka's ``bids`` topic carries.
+
+    Holds nothing about the user but the keyed hash, and that only where it was permitted.
+    """
+
+    request_id: str
+    exchange: str
+    decided_at_ms: int
+    bid: bool
+    reason: str = ""
+    imps: tuple[ImpDecision, ...] = ()
+    domain: str = ""
+    country: str = ""
+    device: str = ""
+    user_hash: str = ""
+    test: bool = False

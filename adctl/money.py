@@ -1,0 +1,88 @@
+"""Money as integers, from a person's decimal to the ledger and back.
+
+Prices are CPM in micros of the account currency (``cpm_micros``), amounts are in nanos
+(``cost_nanos``). One impression at a CPM of *p* micros costs exactly *p* nanos: a CPM is the
+price of 1,000 impressions and a micro is 1,000 nanos. No function here takes or returns a float.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, ROUND_UP, Decimal, InvalidOperation
+
+MICROS_PER_UNIT = 1_000_000
+NANOS_PER_UNIT = 1_000_000_000
+NANOS_PER_MICRO = 1_000
+
+# One billion units: a budget that fits 64-bit signed nanos nine times over, so that Redis
+# (HINCRBY) and PostgreSQL (bigint) can add a few of them without overflow.
+MAX_AMOUNT_NANOS = 1_000_000_000 * NANOS_PER_UNIT
+# A CPM of one million units. Below 2**53, so Redis' Lua can compare prices exactly.
+MAX_CPM_MICROS = 1_000_000 * MICROS_PER_UNIT
+
+
+class AmountError(ValueError):
+    """A text that is not a usable amount of money; the message says what would be."""
+
+
+def parse_nanos(text: str) -> int:
+    """Return the amount ``text`` (``"12.50"``) in nanos. At most nine decimal places.
+
+    Raises AmountError on anything else: signs and exponents are allowed by Decimal but not
+    NaN, infinity, more precision than a nano, or more than MAX_AMOUNT_NANOS.
+    """
+    return _scaled(text, NANOS_PER_UNIT, MAX_AMOUNT_NANOS)
+
+
+def parse_micros(text: str) -> int:
+    """Return the price ``text`` (``"2.35"``) in micros. At most six decimal places.
+
+    Raises AmountError as parse_nanos does; the bound is MAX_CPM_MICROS.
+    """
+    return _scaled(text, MICROS_PER_UNIT, MAX_CPM_MICROS)
+
+
+def _scaled(text: str, scale: int, bound: int) -> int:
+    try:
+        # A text this long is no amount; Decimal would take it, and time, all the same.
+        amount = Decimal(text) if len(text) <= 40 else None
+    except InvalidOperation:
+        amount = None
+    if amount is None or not amount.is_finite() or amount.adjusted() > 30:
+        raise AmountError("a decimal number such as 12.50")
+    scaled = amount * scale
+    if scaled != scaled.to_integral_value():
+        raise AmountError(f"at most {len(str(scale)) - 1} decimal places")
+    if abs(scaled) > bound:
+        raise AmountError(f"at most {bound // scale:,}")
+    return int(scaled)
+
+
+def floor_to_micros(price: Decimal) -> int:
+    """Return a bid floor in micros, rounded up so that meeting it is never a rounding error.
+
+    A floor beyond MAX_CPM_MICROS (or infinite) becomes MAX_CPM_MICROS + 1: above any bid.
+    """
+    if not price.is_finite() or price * MICROS_PER_UNIT > MAX_CPM_MICROS:
+        return MAX_CPM_MICROS + 1
+    return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_UP))
+
+
+def price_to_micros(price: Decimal) -> int:
+    """Return a clearing price in micros, rounded down: a fraction of a micro is never charged."""
+    return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_DOWN))
+
+
+def format_nanos(nanos: int) -> str:
+    """Return an amount as an exact decimal: at least two places, no trailing zeros beyond."""
+    return _decimal_text(nanos, NANOS_PER_UNIT)
+
+
+def format_micros(micros: int) -> str:
+    """Return a price as an exact decimal: at least two places, no trailing zeros beyond."""
+    return _decimal_text(micros, MICROS_PER_UNIT)
+
+
+def _decimal_text(amount: int, scale: int) -> str:
+    whole, fraction = divmod(abs(amount), scale)
+    places = str(fraction).zfill(len(str(scale)) - 1).rstrip("0").ljust(2, "0")
+    return f"{'-' if amount < 0 else ''}{whole}.{places}"

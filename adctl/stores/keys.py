@@ -1,0 +1,83 @@
+"""Every Redis key adctl uses: its name, its type, its fields, who writes it.
+
+Keys of one user or one budget carry the hash tag of their shard, ``{s0}``, so that everything a
+bid touches lies in one slot of a Redis Cluster. The catalog's keys are read by bidders' refresh
+threads and the control plane only, never on a bid's path.
+"""
+
+from __future__ import annotations
+
+PREFIX = "adctl"
+
+# --- catalog and steering; written by the control plane and the pacer ---
+
+ACTIVE = f"{PREFIX}:active"
+"""set: ids of the campaigns that may be served; absent means the catalog has to be filled."""
+
+CHANGES = f"{PREFIX}:changes"
+"""pub/sub channel: a campaign's id, after its key has been written."""
+
+FACTORS = f"{PREFIX}:factors"
+"""hash: campaign id → Factors as JSON, written by the pacer every second."""
+
+
+def campaign(campaign_id: int) -> str:
+    """Return the key (string, with a TTL) of a Campaign's JSON, creatives included."""
+    return f"{PREFIX}:campaign:{campaign_id}"
+
+
+# --- money, caps and events; written by scripts only ---
+
+
+def budget(shard: int, campaign_id: int) -> str:
+    """Return the key (hash) of a campaign's money in nanos.
+
+    ``budget``, ``available``, ``reserved``, ``spent`` for the flight, ``day`` (ISO date in the
+    campaign's zone), ``day_budget``, ``day_available``, ``day_spent`` for its day, and ``late``:
+    the part of ``spent`` whose reservation was gone. Always, and after every script:
+    ``spent + reserved + available == budget`` and
+    ``day_spent + reserved + day_available == day_budget``.
+    """
+    return f"{PREFIX}:{{s{shard}}}:budget:{campaign_id}"
+
+
+def reservations(shard: int, bucket: int) -> str:
+    """Return the key (hash) of one bucket of bids: campaign id → nanos still reserved."""
+    return f"{PREFIX}:{{s{shard}}}:reserved:{bucket}"
+
+
+def buckets(shard: int) -> str:
+    """Return the key (set) of the reservation buckets that have not been expired."""
+    return f"{PREFIX}:{{s{shard}}}:buckets"
+
+
+def seen(shard: int, bucket: int) -> str:
+    """Return the key (set, with a TTL) of what has happened to a bucket's bids.
+
+    Members: event ids, and the bid id of every bid whose reservation has ended.
+    """
+    return f"{PREFIX}:{{s{shard}}}:seen:{bucket}"
+
+
+def user(shard: int, user_hash: str) -> str:
+    """Return the key (hash, TTL of its longest window) of what one user has been shown.
+
+    Fields ``<campaign>:<window_sec>:<n>`` count the impressions in the n-th eighth of a window;
+    ``<campaign>:h:<n>`` the bids in flight in the n-th hold period.
+    """
+    return f"{PREFIX}:{{s{shard}}}:user:{user_hash}"
+
+
+def counters(shard: int, campaign_id: int) -> str:
+    """Return the key (hash) of a campaign's live counts: event kind → events."""
+    return f"{PREFIX}:{{s{shard}}}:counters:{campaign_id}"
+
+
+def events(shard: int) -> str:
+    """Return the key (stream) of events not yet flushed: field ``e`` Event JSON, ``late`` 0/1."""
+    return f"{PREFIX}:{{s{shard}}}:events"
+
+
+def rejected() -> str:
+    """Return the key (hash) of refused tracking calls: reason → count."""
+    return f"{PREFIX}:rejected"
