@@ -223,7 +223,9 @@ def default_state_dir() -> Path:
     return Path(base).expanduser() / "adctl"
 
 
-def load_settings(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+def load_settings(
+    path: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> Settings:
     """Return the settings in force: defaults, then ``path`` (or ADCTL_CONFIG), then environment.
 
     ``overrides`` (nested by section) stand above all; the embedded stack's URLs come this way.

@@ -1,0 +1,200 @@
+"""All output of the CLI. The only module that knows Rich.
+
+Results go to stdout, everything said about them to stderr, so that a pipe carries results alone.
+"""
+
+import csv
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from adctl.errors import ConflictError
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="Print a table, JSON or CSV.", show_default=True)
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
+]
+
+# Wider than any table: piped output is cut by its reader, never by a guess at a width.
+_PIPED_WIDTH = 10_000
+_NUMBER = re.compile(r"-?[\d,]*\.?\d+%?")
+
+
+def render_rows(
+    rows: Sequence[Mapping[str, object]],
+    output: Output = Output.TABLE,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Print ``rows`` on stdout. ``columns`` picks and orders those of table and CSV.
+
+    JSON is one array holding the rows whole. Without ``columns`` those of the first row are taken.
+    """
+    if output is Output.JSON:
+        _print_json(list(rows))
+        return
+    names = list(columns if columns is not None else (rows[0] if rows else ()))
+    if output is Output.CSV:
+        _print_csv(rows, names)
+    else:
+        _print_table(rows, names)
+
+
+def render_record(record: Mapping[str, object], output: Output = Output.TABLE) -> None:
+    """Print one ``record``: a line per field, a JSON object, or CSV with one row."""
+    if output is Output.JSON:
+        _print_json(dict(record))
+    elif output is Output.CSV:
+        _print_csv([record], list(record))
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in record.items():
+            table.add_row(_heading(name), _cell(value))
+        _console().print(table)
+
+
+def say(message: str) -> None:
+    """Tell the person something, beside the results."""
+    _console(stderr=True).print(Text(_printable(message)), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Tell the person about something that may need attention."""
+    text = Text.assemble(("warning: ", "yellow"), _printable(message))
+    _console(stderr=True).print(text, soft_wrap=True)
+
+
+def show_error(message: str) -> None:
+    """Tell the person why the command failed. Commands raise instead of calling this."""
+    text = Text.assemble(("error: ", "bold red"), _printable(message))
+    _console(stderr=True).print(text, soft_wrap=True)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return if ``yes`` or if the person agrees; raise ConflictError otherwise."""
+    if yes:
+        return
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise ConflictError("not confirmed, so nothing was done (--yes does it without asking)")
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal's stderr, nothing elsewhere. Yields ``advance(steps)``."""
+    console = _console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Made per call: tests and pipes replace the streams.
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False, emoji=False
+    )
+
+
+def _print_json(value: object) -> None:
+    encoded = msgspec.json.encode(value, enc_hook=_plain)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def _plain(value: Any) -> object:
+    return str(value)
+
+
+def _print_csv(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
+    sys.stdout.write(text.getvalue())
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, (str, int)):
+        return value
+    built = msgspec.to_builtins(value, enc_hook=_plain)
+    return built if isinstance(built, str) else msgspec.json.encode(built).decode()
+
+
+def _print_table(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> None:
+    if not rows:
+        say("nothing to show")
+        return
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, name in enumerate(names):
+        numeric = all(_NUMBER.fullmatch(line[index].plain) for line in cells if line[index].plain)
+        table.add_column(_heading(name), justify="right" if numeric else "left", overflow="fold")
+    for line in cells:
+        table.add_row(*line)
+    _console().print(table)
+
+
+def _heading(name: str) -> Text:
+    return Text(_printable(name.replace("_", " ")))
+
+
+def _cell(value: object) -> Text:
+    return Text(_printable(_shown(value)))
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case Enum():
+            return str(value.value)
+        case datetime():
+            return value.isoformat(sep=" ", timespec="seconds")
+        case str():
+            return value
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(_shown(item) for item in value)
+        case dict():
+            return msgspec.json.encode(value, enc_hook=_plain).decode()
+        case _:
+            return str(value)
+
+
+def _printable(text: str) -> str:
+    # Names come from other people: an escape sequence in one must not reach the terminal.
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

@@ -1,0 +1,116 @@
+"""Campaign money in Redis, as the control plane, the pacer and the CLI handle it.
+
+Reserving happens in the bidder's script (decide.lua), settling in the tracker's (track.lua).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from adctl.stores import keys
+from adctl.stores.redis import Script, redis_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    import redis
+
+    from adctl.models import Campaign
+
+# adctl runs on one shard so far; the keys already name it.
+SHARD = 0
+
+
+class BudgetState(msgspec.Struct, frozen=True):
+    """One campaign's money at one moment, in nanos; ``day`` is in the campaign's zone."""
+
+    budget: int
+    available: int
+    reserved: int
+    spent: int
+    day: str
+    day_budget: int
+    day_available: int
+    day_spent: int
+    late: int
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[str, str]) -> Self:
+        """Return the state a budget hash holds. Raises ValueError or KeyError on a broken one."""
+        numbers = {name: int(text) for name, text in fields.items() if name != "day"}
+        return cls(day=fields["day"], **numbers)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether both invariants hold: of the flight and of the day."""
+        flight = self.spent + self.reserved + self.available == self.budget
+        return flight and self.day_spent + self.reserved + self.day_available == self.day_budget
+
+
+class Budgets:
+    """Campaign money in Redis. Safe to share between threads; every change is one script."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._sync = Script("sync_budget")
+        self._roll = Script("roll_day")
+        self._expire = Script("expire_bucket")
+
+    def sync(self, campaign: Campaign, day: date, spent_nanos: int, day_spent_nanos: int) -> bool:
+        """Make Redis hold the campaign's budgets; True if it had no money state before.
+
+        What is spent (the ledger's sums, in all and on ``day``) counts only in that case: a state
+        that is there knows better, because it holds events that are not flushed yet.
+        """
+        created = self._sync.run(
+            self._redis,
+            [keys.budget(SHARD, campaign.id)],
+            [
+                campaign.total_budget_nanos,
+                campaign.daily_budget_nanos,
+                day.isoformat(),
+                spent_nanos,
+                day_spent_nanos,
+            ],
+        )
+        return bool(created)
+
+    def roll_day(self, campaign_id: int, day: date) -> bool:
+        """Begin ``day`` for a campaign; False if it had begun. Reservations are kept."""
+        key = keys.budget(SHARD, campaign_id)
+        return bool(self._roll.run(self._redis, [key], [day.isoformat()]))
+
+    def read(self, campaign_ids: Iterable[int]) -> dict[int, BudgetState]:
+        """Return the state of each campaign that has one."""
+        wanted = list(campaign_ids)
+        with redis_errors("read budgets"):
+            pipeline = self._redis.pipeline(transaction=False)
+            for campaign_id in wanted:
+                pipeline.hgetall(keys.budget(SHARD, campaign_id))
+            replies = pipeline.execute()
+        return {
+            campaign_id: BudgetState.from_hash(fields)
+            for campaign_id, fields in zip(wanted, replies, strict=True)
+            if fields
+        }
+
+    def expire(self, before_bucket: int) -> int:
+        """Give back the reservations of every bucket older than ``before_bucket``; how many."""
+        with redis_errors("list reservation buckets"):
+            members = self._redis.smembers(keys.buckets(SHARD))
+        old = sorted(int(bucket) for bucket in members if int(bucket) < before_bucket)
+        return sum(self._expire_one(bucket) for bucket in old)
+
+    def _expire_one(self, bucket: int) -> int:
+        reserved = keys.reservations(SHARD, bucket)
+        with redis_errors("read a reservation bucket"):
+            ids = [int(field) for field in self._redis.hkeys(reserved)]
+        budget_keys = [keys.budget(SHARD, campaign_id) for campaign_id in ids]
+        found = self._expire.run(
+            self._redis, [reserved, keys.buckets(SHARD), *budget_keys], [bucket, *ids]
+        )
+        # -1: it changed under us; the next run of the job finds it again.
+        return int(found == len(ids))

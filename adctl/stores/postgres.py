@@ -1,0 +1,50 @@
+"""Connecting to PostgreSQL. Queries live in sql/queries and sql/reports, read through aiosql."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiosql
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from adctl.errors import StoreUnavailableError
+from adctl.resources import SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adctl.config import PostgresSettings
+
+
+def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Connection]:
+    """Return an open pool; it connects in the background and heals by itself.
+
+    Close it, or use it as a context manager. Safe to share between threads.
+    """
+    return ConnectionPool(
+        url,
+        min_size=1,
+        max_size=settings.pool_size,
+        timeout=settings.connect_timeout_sec,
+        kwargs={"connect_timeout": settings.connect_timeout_sec, "options": "-c timezone=UTC"},
+        open=True,
+    )
+
+
+@contextmanager
+def postgres_errors(doing: str) -> Iterator[None]:
+    """Turn a lost or unreachable server into StoreUnavailableError, naming what was being done.
+
+    Errors that say the statement was wrong pass through: they are bugs, not outages.
+    """
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
+        raise StoreUnavailableError(f"PostgreSQL: could not {doing}: {exc}") from exc
+
+
+def load_queries(name: str) -> Any:
+    """Return the queries of ``sql/NAME`` as methods taking a psycopg connection."""
+    return aiosql.from_path(SQL / name, "psycopg")

@@ -1,0 +1,65 @@
+"""Connecting to Redis or Valkey, and the scripts that run inside it."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from adctl.errors import StoreUnavailableError
+from adctl.resources import REDIS_SCRIPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from adctl.config import RedisSettings
+
+
+def connect(url: str, settings: RedisSettings) -> redis.Redis:
+    """Return a client that decodes replies to str and never repeats a command on its own.
+
+    redis-py retries by default, and a retried increment whose reply was lost counts twice. Nothing
+    is sent until the first command. The client is safe to share between threads.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=settings.pool_size,
+        timeout=settings.timeout_ms / 1000,
+        socket_timeout=settings.timeout_ms / 1000,
+        socket_connect_timeout=settings.timeout_ms / 1000,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
+    return redis.Redis.from_pool(pool)
+
+
+@contextmanager
+def redis_errors(doing: str) -> Iterator[None]:
+    """Turn the driver's exceptions into StoreUnavailableError, naming what was being done."""
+    try:
+        yield
+    except RedisError as exc:
+        raise StoreUnavailableError(f"Redis: could not {doing}: {exc}") from exc
+
+
+class Script:
+    """One file of ``scripts/``, sent whole once and by its hash after that."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = (REDIS_SCRIPTS / f"{name}.lua").read_text()
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def run(self, client: redis.Redis, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        """Run the script; its reply, decoded. Raises StoreUnavailableError."""
+        with redis_errors(f"run the {self.name} script"):
+            try:
+                return client.evalsha(self.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                # Refused before anything ran (a restarted server), so sending it whole is no repeat.
+                return client.eval(self.source, len(keys), *keys, *args)
