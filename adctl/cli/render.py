@@ -176,21 +176,20 @@ def _cell(value: object) -> Text:
 def _shown(value: object) -> str:
     match value:
         case None:
-            return ""
+            shown = ""
         case bool():
-            return "yes" if value else "no"
+            shown = "yes" if value else "no"
         case Enum():
-            return str(value.value)
+            shown = str(value.value)
         case datetime():
-            return value.isoformat(sep=" ", timespec="seconds")
-        case str():
-            return value
+            shown = value.isoformat(sep=" ", timespec="seconds")
         case list() | tuple() | set() | frozenset():
-            return ", ".join(_shown(item) for item in value)
+            shown = ", ".join(_shown(item) for item in value)
         case dict():
-            return msgspec.json.encode(value, enc_hook=_plain).decode()
+            shown = msgspec.json.encode(value, enc_hook=_plain).decode()
         case _:
-            return str(value)
+            shown = str(value)
+    return shown
 
 
 def _printable(text: str) -> str:
