@@ -61,5 +61,5 @@ class Script:
             try:
                 return client.evalsha(self.sha, len(keys), *keys, *args)
             except NoScriptError:
-                # Refused before anything ran (a restarted server), so sending it whole is no repeat.
+                # Refused before anything ran (a restarted server): sending it whole is no repeat.
                 return client.eval(self.source, len(keys), *keys, *args)
