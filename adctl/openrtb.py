@@ -257,7 +257,7 @@ class BidRequest(Message):
     regs: Regs | None = None
     test: int | None = None
     at: int | None = None
-    tmax: int | None = None
+    tmax: float | None = None
     wseat: list[str] | None = None
     bseat: list[str] | None = None
     cur: list[str] | None = None

@@ -54,7 +54,8 @@ def buckets(shard: int) -> str:
 def seen(shard: int, bucket: int) -> str:
     """Return the key (set, with a TTL) of what has happened to a bucket's bids.
 
-    Members: event ids, and the bid id of every bid whose reservation has ended.
+    Members: event ids; the bid id of every bid whose reservation has ended, and the same with
+    ``:hold`` once its hold on the frequency cap has.
     """
     return f"{PREFIX}:{{s{shard}}}:seen:{bucket}"
 
@@ -76,8 +77,3 @@ def counters(shard: int, campaign_id: int) -> str:
 def events(shard: int) -> str:
     """Return the key (stream) of events not yet flushed: field ``e`` Event JSON, ``late`` 0/1."""
     return f"{PREFIX}:{{s{shard}}}:events"
-
-
-def rejected() -> str:
-    """Return the key (hash) of refused tracking calls: reason → count."""
-    return f"{PREFIX}:rejected"

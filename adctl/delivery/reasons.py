@@ -1,0 +1,44 @@
+"""Why a request, an impression or a campaign got no bid: one catalogue, one word each.
+
+The words are what metrics, the decision log and `adctl` show; docs/no-bid-reasons.md explains them.
+"""
+
+from __future__ import annotations
+
+# --- of a whole request or one of its impressions ---
+MALFORMED = "malformed"  # answered 400
+CURRENCY = "currency"  # none of the allowed currencies is the account's, or the floor's is not
+SEAT = "seat"  # our seat is not allowed, or blocked
+TEST = "test"  # a test request: nothing may be spent on it
+TIMEOUT = "timeout"  # no time would be left to answer
+PRIVATE_AUCTION = "private_auction"  # only listed deals, and we have none
+FORMAT = "format"  # no media type or size we serve
+INSECURE = "insecure"  # https markup is asked for, our tracker's public URL is http
+NO_CAMPAIGN = "no_campaign"  # no active campaign targets this request
+NO_CREATIVE = "no_creative"  # those that do have no creative that may be shown
+FLOOR = "floor"  # every bid is under the floor
+UNAVAILABLE = "unavailable"  # Redis did not answer: what cannot be reserved is not bid
+TOO_MANY_IMPS = "too_many_imps"  # beyond the impressions looked at
+
+# --- of a campaign that was a candidate ---
+WON = ""
+OUTBID = "outbid"  # could have won, but another bid more
+NOT_NEEDED = "not_needed"  # never looked at: winner and runner-up were found before it
+FREQUENCY_CAP = "frequency_cap"
+TOTAL_BUDGET = "total_budget"
+DAY_BUDGET = "day_budget"
+NO_MONEY_STATE = "no_money_state"  # Redis knows nothing of its budget (yet)
+SAME_REQUEST = "same_request"  # won another impression of this request
+UNIDENTIFIED = "unidentified"  # capped, and the user may not be identified
+
+OF_SCRIPT = (
+    NOT_NEEDED,
+    WON,
+    OUTBID,
+    FREQUENCY_CAP,
+    TOTAL_BUDGET,
+    DAY_BUDGET,
+    NO_MONEY_STATE,
+    SAME_REQUEST,
+)
+"""decide.lua's numbers, in order."""
