@@ -1,0 +1,143 @@
+"""What all daemons share around their work: logs, signals, health, and a clean end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import falcon
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from adctl.config import load_settings
+from adctl.errors import AdctlError
+from daemons.serving import bind, make_server, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from falcon import Request, Response
+
+    from adctl.config import Settings
+
+    Check = Callable[[], None]
+
+log = structlog.get_logger()
+
+
+def configure_logging(log_format: str) -> None:
+    """Send structlog and the standard library's loggers to standard error, one line an event."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s %(message)s")
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set. Call from the main thread."""
+    stop = threading.Event()
+
+    def ask_to_stop(signum: int, _frame: object) -> None:
+        log.info("stopping", signal=signal.Signals(signum).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    return stop
+
+
+class Live:
+    """``/health/live``: the process answers."""
+
+    def on_get(self, _req: Request, resp: Response) -> None:
+        """Answer 200."""
+        resp.media = {"status": "live"}
+
+
+class Ready:
+    """``/health/ready``: asks every store the daemon cannot work without."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+
+    def on_get(self, _req: Request, resp: Response) -> None:
+        """Answer 200 if every check passes, else 503; either way with each check's outcome."""
+        outcomes = {name: _outcome(check) for name, check in self._checks.items()}
+        ready = all(outcome == "ok" for outcome in outcomes.values())
+        resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
+        resp.media = {"status": "ready" if ready else "not ready", "checks": outcomes}
+
+
+def _outcome(check: Check) -> str:
+    try:
+        check()
+    except AdctlError as exc:
+        return str(exc)
+    return "ok"
+
+
+class Metrics:
+    """``/metrics`` in Prometheus' text format."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def on_get(self, _req: Request, resp: Response) -> None:
+        """Answer with what the registry collects."""
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._registry)
+
+
+def add_health_routes(
+    app: falcon.App[Request, Response], checks: Mapping[str, Check], registry: CollectorRegistry
+) -> None:
+    """Give ``app`` /health/live, /health/ready and /metrics.
+
+    A check raises an AdctlError to say what is missing; it must bring its own timeout.
+    """
+    app.add_route("/health/live", Live())
+    app.add_route("/health/ready", Ready(checks))
+    app.add_route("/metrics", Metrics(registry))
+
+
+def run_threaded(
+    app: falcon.App[Request, Response], host: str, port: int, threads: int, stop: threading.Event
+) -> None:
+    """Serve ``app`` with waitress' own threads until ``stop`` is set, then drain.
+
+    Every request accepted before is answered. Blocks; call from the main thread.
+    """
+    sock = bind(host, port)
+    log.info("listening", host=host, port=sock.getsockname()[1])
+    serve(make_server(app, sock, threads=threads), stop)
+
+
+def main_settings(daemon: str) -> Settings:
+    """Return the settings of a daemon's process, with its logging set up.
+
+    Ends the process with the error's exit code and message when the configuration is not usable.
+    """
+    try:
+        settings = load_settings()
+    except AdctlError as exc:
+        sys.stderr.write(f"{exc}\n")
+        raise SystemExit(exc.exit_code) from exc
+    configure_logging(settings.log_format)
+    structlog.contextvars.bind_contextvars(daemon=daemon)
+    return settings

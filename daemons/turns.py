@@ -1,0 +1,71 @@
+"""Requests handled in turns of one thread, sharing their round trip to Redis.
+
+waitress hands each request to a thread and back, which costs more than our answer does. Here the
+loop's own thread does the work: after every poll it runs what has arrived, each request in a
+greenlet. A responder that needs Redis writes its command down and waits; when all of the turn wait,
+their commands go out in one write. The responder stays plain code.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+import greenlet
+import structlog
+
+if TYPE_CHECKING:
+    from adctl.stores.round_trip import RoundTrips
+
+log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """What waitress queues: a connection with a whole request in it."""
+
+    def service(self) -> None:
+        """Answer the request."""
+
+    def cancel(self) -> None:
+        """Give up on it."""
+
+
+class Turns:
+    """A waitress task dispatcher without threads. Used from the loop's thread only."""
+
+    def __init__(self, round_trips: RoundTrips) -> None:
+        self._round_trips = round_trips
+        self._arrived: deque[Service] = deque()
+
+    def set_thread_count(self, count: int) -> None:
+        """Part of waitress' interface; there are no threads to count."""
+
+    def add_task(self, task: Service) -> None:
+        """Queue a request. Running it here would deadlock: waitress holds the channel's lock."""
+        self._arrived.append(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:  # noqa: ARG002
+        """Part of waitress' interface; cancel what has not been started."""
+        cancelled = bool(self._arrived)
+        while self._arrived:
+            self._arrived.popleft().cancel()
+        return cancelled
+
+    def run(self) -> bool:
+        """Answer everything that has arrived; True if there was anything."""
+        worked = bool(self._arrived)
+        while self._arrived:
+            self._arrived, arrived = deque(), self._arrived
+            for task in arrived:
+                greenlet.greenlet(_answer).switch(task)
+            while self._round_trips.waiting:
+                self._round_trips.exchange()
+        return worked
+
+
+def _answer(task: Service) -> None:
+    try:
+        task.service()
+    except Exception:
+        # waitress answers 500 for what a responder raises; this is what even that could not.
+        log.exception("request failed")
