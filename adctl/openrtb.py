@@ -17,14 +17,14 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A part of a request or response; no reference cycles, so the collector may skip it."""
 
 
-class Format(Message):
+class Format(Message, frozen=True):
     """3.2.10: one size a banner may have."""
 
     w: int | None = None
     h: int | None = None
 
 
-class Banner(Message):
+class Banner(Message, frozen=True):
     """3.2.6."""
 
     format: list[Format] | None = None
@@ -36,26 +36,26 @@ class Banner(Message):
     api: list[int] | None = None
 
 
-class Video(Message):
+class Video(Message, frozen=True):
     """3.2.7."""
 
     mimes: list[str] | None = None
 
 
-class Audio(Message):
+class Audio(Message, frozen=True):
     """3.2.8."""
 
     mimes: list[str] | None = None
 
 
-class Native(Message):
+class Native(Message, frozen=True):
     """3.2.9."""
 
     request: str | None = None
     ver: str | None = None
 
 
-class Deal(Message):
+class Deal(Message, frozen=True):
     """3.2.12."""
 
     id: str | None = None
@@ -66,14 +66,14 @@ class Deal(Message):
     at: int | None = None
 
 
-class Pmp(Message):
+class Pmp(Message, frozen=True):
     """3.2.11."""
 
     private_auction: int | None = None
     deals: list[Deal] | None = None
 
 
-class Imp(Message):
+class Imp(Message, frozen=True):
     """3.2.4: one impression offered."""
 
     id: str
@@ -89,7 +89,7 @@ class Imp(Message):
     instl: int | None = None
 
 
-class Segment(Message):
+class Segment(Message, frozen=True):
     """3.2.22."""
 
     id: str | None = None
@@ -97,7 +97,7 @@ class Segment(Message):
     value: str | None = None
 
 
-class Data(Message):
+class Data(Message, frozen=True):
     """3.2.21."""
 
     id: str | None = None
@@ -105,14 +105,14 @@ class Data(Message):
     segment: list[Segment] | None = None
 
 
-class Publisher(Message):
+class Publisher(Message, frozen=True):
     """3.2.15."""
 
     id: str | None = None
     domain: str | None = None
 
 
-class Content(Message):
+class Content(Message, frozen=True):
     """3.2.16."""
 
     cat: list[str] | None = None
@@ -120,7 +120,7 @@ class Content(Message):
     language: str | None = None
 
 
-class Site(Message):
+class Site(Message, frozen=True):
     """3.2.13."""
 
     id: str | None = None
@@ -134,7 +134,7 @@ class Site(Message):
     content: Content | None = None
 
 
-class App(Message):
+class App(Message, frozen=True):
     """3.2.14."""
 
     id: str | None = None
@@ -148,7 +148,7 @@ class App(Message):
     content: Content | None = None
 
 
-class Dooh(Message):
+class Dooh(Message, frozen=True):
     """3.2.32."""
 
     id: str | None = None
@@ -157,7 +157,7 @@ class Dooh(Message):
     content: Content | None = None
 
 
-class Geo(Message):
+class Geo(Message, frozen=True):
     """3.2.19. Latitude and longitude in degrees."""
 
     lat: float | None = None
@@ -169,14 +169,14 @@ class Geo(Message):
     zip: str | None = None
 
 
-class BrandVersion(Message):
+class BrandVersion(Message, frozen=True):
     """3.2.30."""
 
     brand: str | None = None
     version: list[str] | None = None
 
 
-class UserAgent(Message):
+class UserAgent(Message, frozen=True):
     """3.2.29: structured user agent."""
 
     browsers: list[BrandVersion] | None = None
@@ -184,13 +184,13 @@ class UserAgent(Message):
     mobile: int | None = None
 
 
-class DeviceExt(Message):
+class DeviceExt(Message, frozen=True):
     """Where Global Privacy Control is told."""
 
     gpc: int | str | None = None
 
 
-class Device(Message):
+class Device(Message, frozen=True):
     """3.2.18."""
 
     ua: str | None = None
@@ -208,13 +208,13 @@ class Device(Message):
     dnt: int | None = None
 
 
-class UserExt(Message):
+class UserExt(Message, frozen=True):
     """2.5's place for consent."""
 
     consent: str | None = None
 
 
-class User(Message):
+class User(Message, frozen=True):
     """3.2.20."""
 
     id: str | None = None
@@ -225,7 +225,7 @@ class User(Message):
     ext: UserExt | None = None
 
 
-class RegsExt(Message):
+class RegsExt(Message, frozen=True):
     """2.5's place for regulations, and Global Privacy Control."""
 
     gdpr: int | None = None
@@ -233,7 +233,7 @@ class RegsExt(Message):
     gpc: int | str | None = None
 
 
-class Regs(Message):
+class Regs(Message, frozen=True):
     """3.2.3."""
 
     coppa: int | None = None
@@ -244,7 +244,7 @@ class Regs(Message):
     ext: RegsExt | None = None
 
 
-class BidRequest(Message):
+class BidRequest(Message, frozen=True):
     """3.2.1."""
 
     id: str
@@ -269,7 +269,7 @@ class BidRequest(Message):
     bapp: list[str] | None = None
 
 
-class Bid(Message):
+class Bid(Message, frozen=True):
     """4.2.3. ``price`` is the CPM as JSON text, exact to the micro."""
 
     id: str
@@ -292,14 +292,14 @@ class Bid(Message):
     language: str | None = None
 
 
-class SeatBid(Message):
+class SeatBid(Message, frozen=True):
     """4.2.2."""
 
     bid: list[Bid]
     seat: str
 
 
-class BidResponse(Message):
+class BidResponse(Message, frozen=True):
     """4.2.1."""
 
     id: str

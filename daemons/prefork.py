@@ -71,7 +71,7 @@ def _spawn(
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    # Metrics are made per worker, after this; a stable number keeps dead pids' files from piling up.
+    # Metrics are made per worker, after this; a stable number keeps dead pids from leaving files.
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: number)
     status = 1
     try:
@@ -102,5 +102,5 @@ def _end(pids: dict[int, int]) -> None:
 def workers_registry() -> CollectorRegistry:
     """Return a registry that sums what all workers count, whichever is asked."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry)
     return registry

@@ -1,4 +1,4 @@
-"""waitress, run by our own loop: so that it drains, drops stuck requests, and can do without threads.
+"""waitress, run by our own loop: it drains, drops stuck requests, and can do without threads.
 
 The loop is waitress' own (``wasyncore.poll`` over its map of channels) with three things added:
 a turn of queued work after every poll, an end that answers what was accepted, and a limit on how

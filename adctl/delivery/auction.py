@@ -1,0 +1,78 @@
+"""The auction inside the house: what is put to the vote for each impression, and its outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+# The structs' fields, read at run time by msgspec.
+from adctl.delivery import reasons
+from adctl.models import Campaign, CandidateOutcome, Creative, FrequencyCap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A campaign that could serve an impression, with the creative it would show and its bid.
+
+    ``caps`` are those to be applied for this user: none where the campaign says to skip them.
+    """
+
+    campaign: Campaign
+    creative: Creative
+    bid_cpm_micros: int
+    caps: tuple[FrequencyCap, ...] = ()
+
+
+class ImpAuction(msgspec.Struct, frozen=True, gc=False):
+    """The candidates for one impression, dearest first, none under the floor."""
+
+    imp_id: str
+    bidfloor_micros: int
+    candidates: tuple[Candidate, ...]
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What came of one ImpAuction: places in its candidates, and a reason for each of them.
+
+    ``price_cpm_micros`` is reserved in the winner's budget when there is a winner.
+    """
+
+    winner: int | None
+    price_cpm_micros: int
+    runner_up: int | None
+    reasons: tuple[str, ...]
+
+    @property
+    def no_bid_reason(self) -> str:
+        """Why nobody won: the dearest candidate's reason, or '' if somebody did."""
+        return "" if self.winner is not None else self.reasons[0]
+
+
+class Ledger(Protocol):
+    """Frequency caps and money, decided in one step for a whole request."""
+
+    def decide(
+        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+    ) -> list[Verdict]:
+        """Choose each auction's winner and reserve its price; one Verdict per auction, in order.
+
+        A campaign wins at most one impression of a request. Raises StoreUnavailableError when the
+        outcome is not known: then nothing may be bid.
+        """
+
+
+def outcomes(auction: ImpAuction, verdict: Verdict) -> tuple[CandidateOutcome, ...]:
+    """Return each candidate's part in the decision, for the record."""
+    return tuple(
+        CandidateOutcome(
+            campaign_id=candidate.campaign.id,
+            creative_id=candidate.creative.id,
+            bid_cpm_micros=candidate.bid_cpm_micros,
+            reason=reason,
+        )
+        for candidate, reason in zip(auction.candidates, verdict.reasons, strict=True)
+        if reason != reasons.NOT_NEEDED
+    )

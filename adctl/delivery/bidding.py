@@ -1,0 +1,310 @@
+"""From a bid request to its answer: the eight steps of a bid, without a server around them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from adctl.delivery import reasons
+from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
+from adctl.delivery.eligibility import (
+    CreativeRules,
+    bidfloor_micros,
+    fits_banner,
+    imp_refusal,
+    offered_sizes,
+    request_refusal,
+)
+from adctl.delivery.markup import banner_markup
+from adctl.delivery.pricing import bid_cpm_micros
+from adctl.delivery.privacy import permitted_user_id
+from adctl.delivery.targeting import attributes_of
+from adctl.delivery.tokens import BidToken, Signer, hash_user
+from adctl.delivery.tracking_urls import tracking_urls
+from adctl.errors import StoreUnavailableError
+from adctl.models import Campaign, Creative, Decision, ImpDecision
+from adctl.money import format_micros
+from adctl.openrtb import Bid, BidResponse, SeatBid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from adctl.delivery.catalog import Catalog
+    from adctl.delivery.targeting import RequestAttributes
+    from adctl.openrtb import BidRequest, Imp
+
+_BANNER = 1  # AdCOM creative markup types, as bid.mtype
+
+
+class CatalogSource(Protocol):
+    """Where the catalog of the moment is; it may be another at every call."""
+
+    @property
+    def current(self) -> Catalog:
+        """Return the catalog to decide on."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What the house bids under. ``secure``: the tracker may be put into https pages."""
+
+    currency: str
+    seat: str
+    tracker_url: str
+    secure: bool
+    max_imps: int
+    max_candidates: int
+    network_margin_ms: int
+    reservation_bucket_sec: int
+    reservation_ttl_sec: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What to send (None: no bid), and the record of why."""
+
+    decision: Decision
+    response: BidResponse | None = None
+
+
+class Bidder:
+    """Answers bid requests. Stateless but for what it is given; one per worker."""
+
+    def __init__(
+        self,
+        catalog: CatalogSource,
+        ledger: Ledger,
+        signer: Signer,
+        user_key: bytes,
+        terms: Terms,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        make_bid_id: Callable[[], str] = lambda: os.urandom(12).hex(),
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._signer = signer
+        self._user_key = user_key
+        self._terms = terms
+        self._clock_ms = clock_ms
+        self._make_bid_id = make_bid_id
+
+    def answer(self, request: BidRequest, exchange: str) -> Answer:
+        """Return the answer to ``request``; what it may cost has then been reserved."""
+        now_ms = self._clock_ms()
+        refusal = self._refusal(request)
+        if refusal:
+            return Answer(_decision(request, exchange, now_ms, refusal))
+        user_id = permitted_user_id(request)
+        user_hash = hash_user(self._user_key, user_id) if user_id else ""
+        auctions, refused = self._auctions(request, user_hash, now_ms)
+        try:
+            verdicts = (
+                self._ledger.decide(auctions, user_hash, self._bucket(now_ms), now_ms)
+                if auctions
+                else []
+            )
+        except StoreUnavailableError:
+            return Answer(_decision(request, exchange, now_ms, reasons.UNAVAILABLE))
+        bids, decided = self._bids(auctions, verdicts, exchange, user_hash, now_ms)
+        imps = (*decided, *refused)
+        reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
+        decision = _decision(request, exchange, now_ms, reason, imps, user_hash)
+        return Answer(decision, self._response(request, bids) if bids else None)
+
+    def _refusal(self, request: BidRequest) -> str:
+        # A tmax of 0 or less tells nothing and is read as none.
+        if request.tmax is not None and 0 < request.tmax <= self._terms.network_margin_ms:
+            return reasons.TIMEOUT
+        return request_refusal(request, self._terms.currency, self._terms.seat)
+
+    def _bucket(self, now_ms: int) -> int:
+        return now_ms // (self._terms.reservation_bucket_sec * 1000)
+
+    def _auctions(
+        self, request: BidRequest, user_hash: str, now_ms: int
+    ) -> tuple[list[ImpAuction], list[ImpDecision]]:
+        catalog = self._catalog.current
+        attributes = attributes_of(request, identified=bool(user_hash))
+        search = CandidateSearch(catalog, attributes, CreativeRules(request), self._terms, now_ms)
+        auctions, refused = [], []
+        for place, imp in enumerate(request.imp):
+            found: list[Candidate] = []
+            reason = reasons.TOO_MANY_IMPS
+            if place < self._terms.max_imps:
+                found, reason = search.candidates(imp, identified=bool(user_hash))
+            floor = bidfloor_micros(imp)
+            if found:
+                auctions.append(ImpAuction(imp.id, floor, tuple(found)))
+            else:
+                refused.append(ImpDecision(imp_id=imp.id, bidfloor_micros=floor, reason=reason))
+        return auctions, refused
+
+    def _bids(
+        self,
+        auctions: list[ImpAuction],
+        verdicts: list[Verdict],
+        exchange: str,
+        user_hash: str,
+        now_ms: int,
+    ) -> tuple[list[Bid], list[ImpDecision]]:
+        bids, decided = [], []
+        for auction, verdict in zip(auctions, verdicts, strict=True):
+            decision = ImpDecision(
+                imp_id=auction.imp_id,
+                bidfloor_micros=auction.bidfloor_micros,
+                reason=verdict.no_bid_reason,
+                candidates=outcomes(auction, verdict),
+            )
+            if verdict.winner is not None:
+                winner = auction.candidates[verdict.winner]
+                bid_id = self._make_bid_id()
+                token = BidToken(
+                    bid_id=bid_id,
+                    campaign_id=winner.campaign.id,
+                    creative_id=winner.creative.id,
+                    exchange=exchange,
+                    price_cpm_micros=verdict.price_cpm_micros,
+                    bid_at_ms=now_ms,
+                    bucket=self._bucket(now_ms),
+                    user_hash=user_hash,
+                    cap_windows=tuple(cap.window_sec for cap in winner.caps),
+                )
+                bids.append(self._bid(auction.imp_id, winner, token))
+                decision = msgspec.structs.replace(
+                    decision,
+                    winner=winner.campaign.id,
+                    creative_id=winner.creative.id,
+                    bid_id=bid_id,
+                    price_cpm_micros=verdict.price_cpm_micros,
+                    runner_up=_campaign_id(auction, verdict.runner_up),
+                )
+            decided.append(decision)
+        return bids, decided
+
+    def _bid(self, imp_id: str, winner: Candidate, token: BidToken) -> Bid:
+        urls = tracking_urls(self._terms.tracker_url, self._signer, token)
+        creative = winner.creative
+        return Bid(
+            id=token.bid_id,
+            impid=imp_id,
+            price=msgspec.Raw(format_micros(token.price_cpm_micros).encode()),
+            adm=banner_markup(creative, urls),
+            nurl=urls.nurl,
+            burl=urls.burl,
+            lurl=urls.lurl,
+            adomain=creative.adomain,
+            cid=str(winner.campaign.id),
+            crid=str(creative.id),
+            w=creative.width,
+            h=creative.height,
+            mtype=_BANNER,
+            exp=self._terms.reservation_ttl_sec,
+            cat=creative.cat,
+            cattax=creative.cattax if creative.cat else None,
+            attr=creative.attr,
+            language=creative.language or None,
+        )
+
+    def _response(self, request: BidRequest, bids: list[Bid]) -> BidResponse:
+        return BidResponse(
+            id=request.id,
+            seatbid=[SeatBid(bid=bids, seat=self._terms.seat)],
+            bidid=bids[0].id,
+            cur=self._terms.currency,
+        )
+
+
+class CandidateSearch:
+    """Finds and prices the candidates for the impressions of one request."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        attributes: RequestAttributes,
+        rules: CreativeRules,
+        terms: Terms,
+        now_ms: int,
+    ) -> None:
+        self._catalog = catalog
+        self._attributes = attributes
+        self._rules = rules
+        self._terms = terms
+        self._now_ms = now_ms
+
+    def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
+        """Return up to ``max_candidates`` for ``imp``, dearest first, or none and the reason."""
+        reason = imp_refusal(imp, self._terms.currency, secure=self._terms.secure)
+        if reason or imp.banner is None:
+            return [], reason or reasons.FORMAT
+        sizes = offered_sizes(imp.banner)
+        floor = bidfloor_micros(imp)
+        found: list[Candidate] = []
+        reason = reasons.NO_CAMPAIGN
+        for campaign in self._matching(sizes):
+            if campaign.caps and not identified and campaign.unidentified == "no_bid":
+                reason = reasons.UNIDENTIFIED
+                continue
+            creative = self._creative(campaign, imp, sizes)
+            if creative is None:
+                reason = reasons.NO_CREATIVE
+                continue
+            price = bid_cpm_micros(campaign, self._catalog.factors_of(campaign.id))
+            if price < max(floor, 1):
+                reason = reasons.FLOOR
+                continue
+            caps = campaign.caps if identified else ()
+            found.append(Candidate(campaign, creative, price, caps))
+        found.sort(key=_dearest_first)
+        return found[: self._terms.max_candidates], reason
+
+    def _matching(self, sizes: frozenset[tuple[int, int]]) -> Iterable[Campaign]:
+        return self._catalog.index.match(self._attributes, sizes, self._now_ms)
+
+    def _creative(
+        self, campaign: Campaign, imp: Imp, sizes: frozenset[tuple[int, int]]
+    ) -> Creative | None:
+        banner = imp.banner
+        fitting = [
+            creative
+            for creative in campaign.creatives
+            if banner is not None
+            and fits_banner(creative, banner, sizes, secure=bool(imp.secure))
+            and self._rules.allow(creative)
+        ]
+        # A campaign's creatives take turns by the millisecond.
+        return fitting[self._now_ms % len(fitting)] if fitting else None
+
+
+def _dearest_first(candidate: Candidate) -> tuple[int, int]:
+    return -candidate.bid_cpm_micros, candidate.campaign.id
+
+
+def _campaign_id(auction: ImpAuction, place: int | None) -> int:
+    return 0 if place is None else auction.candidates[place].campaign.id
+
+
+def _decision(
+    request: BidRequest,
+    exchange: str,
+    now_ms: int,
+    reason: str,
+    imps: tuple[ImpDecision, ...] = (),
+    user_hash: str = "",
+) -> Decision:
+    device = request.device
+    geo = device.geo if device else None
+    site_domain = request.site.domain if request.site else None
+    bundle = request.app.bundle if request.app else None
+    return Decision(
+        request_id=request.id[:128],
+        exchange=exchange,
+        decided_at_ms=now_ms,
+        bid=not reason,
+        reason=reason,
+        imps=imps,
+        domain=(site_domain or bundle or "")[:255],
+        country=((geo.country if geo else None) or "")[:3],
+        device=str((device.devicetype if device else None) or ""),
+        user_hash=user_hash,
+    )

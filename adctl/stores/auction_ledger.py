@@ -1,0 +1,86 @@
+"""decide.lua as the bidder calls it: one script for the caps and the money of a whole request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from adctl.delivery.auction import ImpAuction, Verdict
+from adctl.delivery.reasons import OF_SCRIPT
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD
+from adctl.stores.redis import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class RunScript(Protocol):
+    """Whatever runs a script once: a worker's shared round trips, or a plain client."""
+
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        """Return the script's reply. Raises StoreUnavailableError; never repeats it."""
+
+
+class RedisLedger:
+    """A delivery.auction.Ledger on Redis."""
+
+    def __init__(self, scripts: RunScript, hold_sec: int) -> None:
+        self._scripts = scripts
+        self._hold_sec = hold_sec
+        self._decide = Script("decide")
+
+    def decide(
+        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+    ) -> list[Verdict]:
+        """See Ledger."""
+        places: dict[int, int] = {}
+        campaigns: list[str | int] = []
+        imps: list[str | int] = []
+        for auction in auctions:
+            imps += (auction.bidfloor_micros, len(auction.candidates))
+            for candidate in auction.candidates:
+                campaign_id = candidate.campaign.id
+                if campaign_id not in places:
+                    places[campaign_id] = len(places) + 1
+                    campaigns += (campaign_id, len(candidate.caps))
+                    for cap in candidate.caps:
+                        campaigns += (cap.limit, cap.window_sec)
+                imps += (places[campaign_id], candidate.bid_cpm_micros)
+        reply = self._scripts.run(
+            self._decide,
+            [
+                keys.user(SHARD, user_hash),
+                keys.reservations(SHARD, bucket),
+                keys.buckets(SHARD),
+                *(keys.budget(SHARD, campaign_id) for campaign_id in places),
+            ],
+            [
+                now_ms,
+                bucket,
+                self._hold_sec,
+                1 if user_hash else 0,
+                len(places),
+                len(auctions),
+                *campaigns,
+                *imps,
+            ],
+        )
+        return _verdicts(auctions, reply)
+
+
+def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int]) -> list[Verdict]:
+    verdicts = []
+    at = 0
+    for auction in auctions:
+        winner, price, runner_up = reply[at : at + 3]
+        end = at + 3 + len(auction.candidates)
+        verdicts.append(
+            Verdict(
+                winner=winner - 1 if winner else None,
+                price_cpm_micros=price,
+                runner_up=runner_up - 1 if runner_up else None,
+                reasons=tuple(OF_SCRIPT[number] for number in reply[at + 3 : end]),
+            )
+        )
+        at = end
+    return verdicts
