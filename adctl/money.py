@@ -67,11 +67,6 @@ def floor_to_micros(price: Decimal) -> int:
     return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_UP))
 
 
-def price_to_micros(price: Decimal) -> int:
-    """Return a clearing price in micros, rounded down: a fraction of a micro is never charged."""
-    return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_DOWN))
-
-
 def format_nanos(nanos: int) -> str:
     """Return an amount as an exact decimal: at least two places, no trailing zeros beyond."""
     return _decimal_text(nanos, NANOS_PER_UNIT)
@@ -86,3 +81,21 @@ def _decimal_text(amount: int, scale: int) -> str:
     whole, fraction = divmod(abs(amount), scale)
     places = str(fraction).zfill(len(str(scale)) - 1).rstrip("0").ljust(2, "0")
     return f"{'-' if amount < 0 else ''}{whole}.{places}"
+
+
+def parse_clearing_price(text: str) -> int | None:
+    """Return the price an exchange put for ``${AUCTION_PRICE}`` in cpm micros, or None.
+
+    None means unpriced: empty, ``AUDIT``, the macro left as it was, or anything that is not a
+    price. A fraction of a micro is dropped; a price beyond MAX_CPM_MICROS is that bound.
+    """
+    try:
+        price = Decimal(text) if len(text) <= 40 else None
+    except InvalidOperation:
+        price = None
+    if price is None or not price.is_finite() or price.is_signed() or "_" in text:
+        return None
+    if price.adjusted() > 30:
+        return MAX_CPM_MICROS
+    scaled = (price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_DOWN)
+    return min(int(scaled), MAX_CPM_MICROS)

@@ -1,0 +1,102 @@
+"""What an event does: to the budget, to the frequency cap, and to the record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from adctl.delivery.tokens import BidToken, Purpose
+from adctl.models import Event, EventKind
+from adctl.money import parse_clearing_price
+
+PURPOSE_OF = {
+    EventKind.IMPRESSION: Purpose.IMPRESSION,
+    EventKind.CLICK: Purpose.CLICK,
+    EventKind.CONVERSION: Purpose.CONVERSION,
+    EventKind.WIN: Purpose.NOTICE,
+    EventKind.BILL: Purpose.NOTICE,
+    EventKind.LOSS: Purpose.NOTICE,
+}
+"""Which of a bid's tokens an event must show."""
+
+BILLING_KIND = {
+    "impression": EventKind.IMPRESSION,
+    "burl": EventKind.BILL,
+    "nurl": EventKind.WIN,
+}
+"""The event that books spend, by an exchange's ``billing_event`` setting."""
+
+
+class Ending(StrEnum):
+    """What an event does to its bid's reservation."""
+
+    SETTLE = "settle"
+    RELEASE = "release"
+    KEEP = "keep"
+
+
+class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event and its consequences, complete: what the store applies, or a spool keeps until then.
+
+    ``counted_windows`` are the cap windows (seconds) the user has this event counted in;
+    ``held_at_ms`` is when the bid put a hold on the cap that now ends, 0 for none.
+    """
+
+    event: Event
+    bucket: int
+    ending: Ending
+    reserved_nanos: int
+    counted_windows: tuple[int, ...] = ()
+    held_at_ms: int = 0
+
+
+def track(
+    token: BidToken, kind: EventKind, billing_kind: EventKind, price: str, loss: str, now_ms: int
+) -> TrackedEvent:
+    """Return what ``kind`` means for the bid in ``token``.
+
+    ``price`` and ``loss`` are the exchange's macros as they arrived. The billing event settles at
+    the told price, clamped to what was bid; unpriced, at what was bid. A test bid costs nothing.
+    """
+    told = parse_clearing_price(price)
+    priced_kind = kind in (billing_kind, EventKind.WIN, EventKind.BILL, EventKind.IMPRESSION)
+    cleared = token.price_cpm_micros if told is None else min(told, token.price_cpm_micros)
+    bills = kind is billing_kind and not token.test
+    seen = kind is EventKind.IMPRESSION
+    ends_hold = bool(token.cap_windows) and (seen or kind is EventKind.LOSS)
+    return TrackedEvent(
+        event=Event(
+            event_id=f"{token.bid_id}:{kind}",
+            event_date=datetime.fromtimestamp(token.bid_at_ms / 1000, UTC).date().isoformat(),
+            kind=kind,
+            occurred_at_ms=now_ms,
+            bid_id=token.bid_id,
+            campaign_id=token.campaign_id,
+            creative_id=token.creative_id,
+            exchange=token.exchange,
+            price_cpm_micros=cleared if priced_kind else 0,
+            cost_nanos=cleared if bills else 0,
+            unpriced=bills and told is None,
+            test=token.test,
+            loss_reason=_loss_reason(loss) if kind is EventKind.LOSS else 0,
+            user_hash=token.user_hash,
+        ),
+        bucket=token.bucket,
+        ending=_ending(kind, bills=bills),
+        reserved_nanos=token.price_cpm_micros,
+        counted_windows=token.cap_windows if seen else (),
+        held_at_ms=token.bid_at_ms if ends_hold else 0,
+    )
+
+
+def _ending(kind: EventKind, *, bills: bool) -> Ending:
+    if bills:
+        return Ending.SETTLE
+    return Ending.RELEASE if kind is EventKind.LOSS else Ending.KEEP
+
+
+def _loss_reason(text: str) -> int:
+    """Read ``${AUCTION_LOSS}``; 0 when it is not one of OpenRTB's small numbers."""
+    return int(text) if text.isdecimal() and len(text) <= 4 else 0

@@ -1,0 +1,70 @@
+"""track.lua as the tracker calls it: an event and all its consequences, in one script."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD
+from adctl.stores.redis import Script
+
+if TYPE_CHECKING:
+    from adctl.delivery.tracking import TrackedEvent
+    from adctl.stores.auction_ledger import RunScript
+
+# An eighth of a window in milliseconds is its seconds times this.
+_EIGHTH_MS_PER_SEC = 125
+
+
+class EventIntake:
+    """Takes tracked events into Redis. ``seen_ttl_sec`` must outlast every token of a bucket."""
+
+    def __init__(self, scripts: RunScript, hold_sec: int, seen_ttl_sec: int) -> None:
+        self._scripts = scripts
+        self._hold_sec = hold_sec
+        self._seen_ttl_sec = seen_ttl_sec
+        self._track = Script("track")
+        self._encode = msgspec.json.Encoder().encode
+
+    def take(self, tracked: TrackedEvent) -> str:
+        """Apply ``tracked``; return ``taken``, ``late`` or ``duplicate``. Repeats change nothing.
+
+        Raises StoreUnavailableError when the outcome is not known; taking it again is safe.
+        """
+        event = tracked.event
+        campaign_id, user = event.campaign_id, keys.user(SHARD, event.user_hash)
+        hold = tracked.held_at_ms // (self._hold_sec * 1000)
+        longest_sec = max(tracked.counted_windows, default=0) * 9 // 8
+        verdict: str = self._scripts.run(
+            self._track,
+            [
+                keys.seen(SHARD, tracked.bucket),
+                keys.budget(SHARD, campaign_id),
+                keys.reservations(SHARD, tracked.bucket),
+                user,
+                keys.counters(SHARD, campaign_id),
+                keys.events(SHARD),
+            ],
+            [
+                event.event_id,
+                event.bid_id,
+                event.kind,
+                campaign_id,
+                self._encode(event).decode(),
+                self._seen_ttl_sec,
+                tracked.ending,
+                tracked.reserved_nanos,
+                event.cost_nanos,
+                self._hold_sec,
+                f"{campaign_id}:h:{hold}" if tracked.held_at_ms else "",
+                event.occurred_at_ms,
+                longest_sec,
+                *(
+                    f"{campaign_id}:{sec}:{event.occurred_at_ms // (sec * _EIGHTH_MS_PER_SEC)}"
+                    for sec in tracked.counted_windows
+                ),
+            ],
+        )
+        return verdict

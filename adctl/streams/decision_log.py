@@ -1,0 +1,68 @@
+"""The record of every decision, sent to Kafka without ever holding up a bid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from confluent_kafka import KafkaException, Producer
+
+from adctl.streams import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import KafkaError, Message
+
+    from adctl.config import KafkaSettings
+    from adctl.models import Decision
+
+
+class DecisionLog:
+    """Sends decisions from a bounded buffer; when it is full they are dropped and counted.
+
+    Make it after forking: the producer has threads of its own.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        settings: KafkaSettings,
+        buffer: int,
+        on_drop: Callable[[], None],
+    ) -> None:
+        self._topic = settings.topic_prefix + topics.BIDS
+        self._on_drop = on_drop
+        self._encode = msgspec.json.Encoder().encode
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "queue.buffering.max.messages": buffer,
+                "linger.ms": 50,
+                "compression.type": "lz4",
+                "message.timeout.ms": 30_000,
+                "log_level": 0,
+            }
+        )
+
+    def record(self, decision: Decision) -> None:
+        """Queue ``decision``; never waits and never raises."""
+        try:
+            self._producer.produce(
+                self._topic,
+                self._encode(decision),
+                decision.request_id.encode("utf-8", "replace"),
+                on_delivery=self._delivered,
+            )
+        except (BufferError, KafkaException):
+            self._on_drop()
+        self._producer.poll(0)
+
+    def close(self, timeout_sec: float = 3.0) -> None:
+        """Send what is queued, for at most ``timeout_sec``; the rest is counted as dropped."""
+        for _ in range(self._producer.flush(timeout_sec)):
+            self._on_drop()
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._on_drop()
