@@ -1,0 +1,88 @@
+"""Bringing PostgreSQL's schema up to date with the files of sql/migrations."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import yoyo
+
+from adctl.errors import Fault, FaultyInputError, StoreUnavailableError
+from adctl.resources import SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Any number will do, as long as every adctl uses the same.
+_ADVISORY_LOCK = 7_237_441
+
+
+def migrate(postgres_url: str) -> list[str]:
+    """Apply every migration not applied yet, in order; return their names.
+
+    Each is a transaction of its own: after a failure those before it stay. Several programs may
+    call at once: they take turns, and all but the first find nothing to do. Raises
+    StoreUnavailableError.
+    """
+    with _turn(postgres_url), _backend(postgres_url) as backend:
+        todo = _pending(backend)
+        backend.apply_migrations(todo)
+    return [migration.id for migration in todo]
+
+
+def pending(postgres_url: str) -> list[str]:
+    """Return the names of the migrations that migrate would apply. Changes nothing.
+
+    Raises StoreUnavailableError.
+    """
+    with _connected(postgres_url) as connection:
+        known = connection.execute("SELECT to_regclass('_yoyo_migration')").fetchone()
+        if known is None or known[0] is None:
+            applied = set()
+        else:
+            rows = connection.execute("SELECT migration_id FROM _yoyo_migration")
+            applied = {str(row[0]) for row in rows}
+    return [migration.id for migration in _all() if migration.id not in applied]
+
+
+def _all() -> Any:
+    return yoyo.read_migrations(str(SQL / "migrations"))
+
+
+def _pending(backend: Any) -> Any:
+    return backend.to_apply(_all())
+
+
+@contextmanager
+def _turn(postgres_url: str) -> Iterator[None]:
+    # yoyo's own lock is a row, which outlives a program that is killed; this one does not.
+    with _connected(postgres_url) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        yield
+
+
+@contextmanager
+def _connected(postgres_url: str) -> Iterator[psycopg.Connection]:
+    try:
+        connection = psycopg.connect(postgres_url, autocommit=True, connect_timeout=5)
+    except psycopg.ProgrammingError as exc:
+        expected = "postgresql://user:password@host:port/database"
+        raise FaultyInputError("postgres.url", [Fault("postgres.url", "…", expected)]) from exc
+    except psycopg.OperationalError as exc:
+        raise StoreUnavailableError(f"PostgreSQL cannot be reached: {exc}") from exc
+    try:
+        with connection:
+            yield connection
+    except psycopg.OperationalError as exc:
+        raise StoreUnavailableError(f"PostgreSQL: could not migrate: {exc}") from exc
+
+
+@contextmanager
+def _backend(postgres_url: str) -> Iterator[Any]:
+    backend = yoyo.get_backend(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", postgres_url))
+    try:
+        yield backend
+    finally:
+        backend.connection.close()
