@@ -10,31 +10,24 @@ import msgspec
 
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
-from adctl.delivery.eligibility import (
-    CreativeRules,
-    bidfloor_micros,
-    fits_banner,
-    imp_refusal,
-    offered_sizes,
-    request_refusal,
-)
+from adctl.delivery.candidates import CandidateSearch
+from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, request_refusal
 from adctl.delivery.markup import banner_markup
-from adctl.delivery.pricing import bid_cpm_micros
 from adctl.delivery.privacy import permitted_user_id
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
 from adctl.delivery.tracking_urls import tracking_urls
 from adctl.errors import StoreUnavailableError
-from adctl.models import Campaign, Creative, Decision, ImpDecision
+from adctl.models import Decision, ImpDecision
 from adctl.money import format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from adctl.delivery.catalog import Catalog
-    from adctl.delivery.targeting import RequestAttributes
-    from adctl.openrtb import BidRequest, Imp
+    from adctl.delivery.terms import Terms
+    from adctl.openrtb import BidRequest
 
 _BANNER = 1  # AdCOM creative markup types, as bid.mtype
 
@@ -45,20 +38,6 @@ class CatalogSource(Protocol):
     @property
     def current(self) -> Catalog:
         """Return the catalog to decide on."""
-
-
-class Terms(msgspec.Struct, frozen=True):
-    """What the house bids under. ``secure``: the tracker may be put into https pages."""
-
-    currency: str
-    seat: str
-    tracker_url: str
-    secure: bool
-    max_imps: int
-    max_candidates: int
-    network_margin_ms: int
-    reservation_bucket_sec: int
-    reservation_ttl_sec: int
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -213,71 +192,6 @@ class Bidder:
             bidid=bids[0].id,
             cur=self._terms.currency,
         )
-
-
-class CandidateSearch:
-    """Finds and prices the candidates for the impressions of one request."""
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        attributes: RequestAttributes,
-        rules: CreativeRules,
-        terms: Terms,
-        now_ms: int,
-    ) -> None:
-        self._catalog = catalog
-        self._attributes = attributes
-        self._rules = rules
-        self._terms = terms
-        self._now_ms = now_ms
-
-    def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
-        """Return up to ``max_candidates`` for ``imp``, dearest first, or none and the reason."""
-        reason = imp_refusal(imp, self._terms.currency, secure=self._terms.secure)
-        if reason or imp.banner is None:
-            return [], reason or reasons.FORMAT
-        sizes = offered_sizes(imp.banner)
-        floor = bidfloor_micros(imp)
-        found: list[Candidate] = []
-        reason = reasons.NO_CAMPAIGN
-        for campaign in self._matching(sizes):
-            if campaign.caps and not identified and campaign.unidentified == "no_bid":
-                reason = reasons.UNIDENTIFIED
-                continue
-            creative = self._creative(campaign, imp, sizes)
-            if creative is None:
-                reason = reasons.NO_CREATIVE
-                continue
-            price = bid_cpm_micros(campaign, self._catalog.factors_of(campaign.id))
-            if price < max(floor, 1):
-                reason = reasons.FLOOR
-                continue
-            caps = campaign.caps if identified else ()
-            found.append(Candidate(campaign, creative, price, caps))
-        found.sort(key=_dearest_first)
-        return found[: self._terms.max_candidates], reason
-
-    def _matching(self, sizes: frozenset[tuple[int, int]]) -> Iterable[Campaign]:
-        return self._catalog.index.match(self._attributes, sizes, self._now_ms)
-
-    def _creative(
-        self, campaign: Campaign, imp: Imp, sizes: frozenset[tuple[int, int]]
-    ) -> Creative | None:
-        banner = imp.banner
-        fitting = [
-            creative
-            for creative in campaign.creatives
-            if banner is not None
-            and fits_banner(creative, banner, sizes, secure=bool(imp.secure))
-            and self._rules.allow(creative)
-        ]
-        # A campaign's creatives take turns by the millisecond.
-        return fitting[self._now_ms % len(fitting)] if fitting else None
-
-
-def _dearest_first(candidate: Candidate) -> tuple[int, int]:
-    return -candidate.bid_cpm_micros, candidate.campaign.id
 
 
 def _campaign_id(auction: ImpAuction, place: int | None) -> int:

@@ -97,6 +97,13 @@ class RoundTrips:
             raise StoreUnavailableError(f"Redis refused {script.name}: {reply}") from reply
         return reply
 
+    def get(self, key: str) -> str | None:
+        """Return a string key's value, or None. Raises StoreUnavailableError."""
+        reply: str | Exception | None = self._send(("GET", key))
+        if isinstance(reply, Exception):
+            raise StoreUnavailableError(f"Redis refused GET: {reply}") from reply
+        return reply
+
     def ping(self) -> None:
         """Raise StoreUnavailableError unless the server answers."""
         reply = self._send(("PING",))

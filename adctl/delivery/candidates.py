@@ -1,0 +1,85 @@
+"""Who could serve an impression, with which creative, at what bid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adctl.delivery import reasons
+from adctl.delivery.auction import Candidate
+from adctl.delivery.eligibility import (
+    CreativeRules,
+    bidfloor_micros,
+    fits_banner,
+    imp_refusal,
+    offered_sizes,
+)
+from adctl.delivery.pricing import bid_cpm_micros
+
+if TYPE_CHECKING:
+    from adctl.delivery.catalog import Catalog
+    from adctl.delivery.targeting import RequestAttributes
+    from adctl.delivery.terms import Terms
+    from adctl.models import Campaign, Creative
+    from adctl.openrtb import Imp
+
+
+class CandidateSearch:
+    """Finds and prices the candidates for the impressions of one request."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        attributes: RequestAttributes,
+        rules: CreativeRules,
+        terms: Terms,
+        now_ms: int,
+    ) -> None:
+        self._catalog = catalog
+        self._attributes = attributes
+        self._rules = rules
+        self._terms = terms
+        self._now_ms = now_ms
+
+    def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
+        """Return up to ``max_candidates`` for ``imp``, dearest first, or none and the reason."""
+        reason = imp_refusal(imp, self._terms.currency, secure=self._terms.secure)
+        if reason or imp.banner is None:
+            return [], reason or reasons.FORMAT
+        sizes = offered_sizes(imp.banner)
+        floor = bidfloor_micros(imp)
+        found: list[Candidate] = []
+        reason = reasons.NO_CAMPAIGN
+        for campaign in self._catalog.index.match(self._attributes, sizes, self._now_ms):
+            if campaign.caps and not identified and campaign.unidentified == "no_bid":
+                reason = reasons.UNIDENTIFIED
+                continue
+            creative = self._creative(campaign, imp, sizes)
+            if creative is None:
+                reason = reasons.NO_CREATIVE
+                continue
+            price = bid_cpm_micros(campaign, self._catalog.factors_of(campaign.id))
+            if price < max(floor, 1):
+                reason = reasons.FLOOR
+                continue
+            caps = campaign.caps if identified else ()
+            found.append(Candidate(campaign, creative, price, caps))
+        found.sort(key=_dearest_first)
+        return found[: self._terms.max_candidates], reason
+
+    def _creative(
+        self, campaign: Campaign, imp: Imp, sizes: frozenset[tuple[int, int]]
+    ) -> Creative | None:
+        banner = imp.banner
+        fitting = [
+            creative
+            for creative in campaign.creatives
+            if banner is not None
+            and fits_banner(creative, banner, sizes, secure=bool(imp.secure))
+            and self._rules.allow(creative)
+        ]
+        # A campaign's creatives take turns by the millisecond.
+        return fitting[self._now_ms % len(fitting)] if fitting else None
+
+
+def _dearest_first(candidate: Candidate) -> tuple[int, int]:
+    return -candidate.bid_cpm_micros, candidate.campaign.id

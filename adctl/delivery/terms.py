@@ -1,0 +1,19 @@
+"""What the house bids under, whatever the request."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What the house bids under. ``secure``: the tracker may be put into https pages."""
+
+    currency: str
+    seat: str
+    tracker_url: str
+    secure: bool
+    max_imps: int
+    max_candidates: int
+    network_margin_ms: int
+    reservation_bucket_sec: int
+    reservation_ttl_sec: int

@@ -1,0 +1,105 @@
+"""``python -m daemons.bidder``: bid requests, answered by single-threaded workers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from adctl.stores.catalog_feed import CatalogFeed
+from adctl.stores.secrets import load_signing
+from prometheus_client import CollectorRegistry
+
+from adctl.delivery.bidding import Bidder
+from adctl.delivery.terms import Terms
+from adctl.delivery.tokens import Signer
+from adctl.stores.auction_ledger import RedisLedger
+from adctl.stores.endpoints import resolve
+from adctl.stores.round_trip import HotConnection, RoundTrips
+from adctl.streams.decision_log import DecisionLog
+from daemons.bidder.app import BidderMetrics, create_app
+from daemons.lifecycle import main_settings
+from daemons.prefork import run_workers, workers_registry
+from daemons.serving import make_server, serve
+from daemons.turns import Turns
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+
+    from adctl.config import Settings
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return what the house bids under, from the settings."""
+    tracker_url = settings.tracker.base_url
+    parts = urlsplit(tracker_url)
+    return Terms(
+        currency=settings.currency,
+        seat=settings.bidder.seat,
+        tracker_url=tracker_url,
+        # Browsers treat loopback as a secure context, so https pages may use it.
+        secure=parts.scheme == "https" or parts.hostname in _LOOPBACK,
+        max_imps=settings.bidder.max_imps,
+        max_candidates=settings.bidder.max_candidates,
+        network_margin_ms=settings.bidder.network_margin_ms,
+        reservation_bucket_sec=settings.money.reservation_bucket_sec,
+        reservation_ttl_sec=settings.money.reservation_ttl_sec,
+    )
+
+
+def work(
+    settings: Settings,
+    number: int,
+    sock: socket.socket,
+    stop: threading.Event,
+) -> None:
+    """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
+    endpoints, signing = resolve(settings), load_signing(settings)
+    registry = CollectorRegistry()
+    metrics = BidderMetrics(registry)
+    with ExitStack() as closing:
+        connection = HotConnection(endpoints.redis_url, settings.redis.hot_timeout_ms)
+        closing.callback(connection.close)
+        round_trips = RoundTrips(connection)
+        decisions = DecisionLog(
+            endpoints.kafka_bootstrap,
+            settings.kafka,
+            settings.bidder.decision_buffer,
+            metrics.dropped_decisions.inc,
+        )
+        closing.callback(decisions.close)
+        feed = CatalogFeed(endpoints.redis_url, settings)
+        feed.start()
+        closing.callback(feed.stop)
+        bidder = Bidder(
+            feed,
+            RedisLedger(round_trips, settings.fcap.hold_sec),
+            Signer(signing.keys),
+            signing.user_key,
+            terms_of(settings),
+        )
+        checks = {"redis": round_trips.ping, "catalog": feed.require_ready}
+        app = create_app(
+            bidder, decisions, metrics, workers_registry(), checks, settings.bidder.max_body_bytes
+        )
+        turns = Turns(round_trips)
+        serve(make_server(app, sock, dispatcher=turns), stop, turns.run)
+
+
+def main() -> None:
+    """Run the bidder until SIGTERM."""
+    settings = main_settings("bidder")
+    run_workers(
+        settings.bidder.host,
+        settings.bidder.port,
+        settings.bidder.workers,
+        settings.state_dir / "metrics" / "bidder",
+        lambda _number, sock, stop: work(settings, sock, stop),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The bidder's HTTP face: bid requests in, bids or silence out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import falcon
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from adctl.delivery import reasons
+from adctl.openrtb import MalformedRequestError, decode_request, encode_response
+from daemons.lifecycle import add_health_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from falcon import Request, Response
+
+    from adctl.delivery.bidding import Bidder
+    from adctl.models import Decision
+
+log = structlog.get_logger()
+
+# The exchange behind plain /bid-request.
+DEFAULT_EXCHANGE = "default"
+_SECONDS_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
+
+
+class BidderMetrics:
+    """What a bidder counts. Made once per worker, after it is known where metrics go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "adctl_bid_requests_total",
+            "Bid requests by outcome: bid, or the reason there was none.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.bids = Counter("adctl_bids_total", "Bids, several per request.", registry=registry)
+        self.seconds = Histogram(
+            "adctl_bid_seconds",
+            "Seconds from a request's decoding to its answer.",
+            buckets=_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.failures = Counter(
+            "adctl_bid_failures_total",
+            "Requests answered with no bid because of a fault of ours.",
+            registry=registry,
+        )
+        self.dropped_decisions = Counter(
+            "adctl_decisions_dropped_total",
+            "Decision records Kafka did not take in time.",
+            registry=registry,
+        )
+        self.campaigns = Gauge(
+            "adctl_catalog_campaigns",
+            "Campaigns in the catalog.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+
+class DecisionRecorder(Protocol):
+    """Where decisions are recorded."""
+
+    def record(self, decision: Decision) -> None:
+        """Take a decision; never wait, never raise."""
+
+
+class BidRequests:
+    """``POST /bid-request``: OpenRTB 2.6 JSON."""
+
+    def __init__(
+        self,
+        bidder: Bidder,
+        decisions: DecisionRecorder,
+        metrics: BidderMetrics,
+        max_body_bytes: int,
+    ) -> None:
+        self._bidder = bidder
+        self._decisions = decisions
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+
+    def on_post(self, req: Request, resp: Response) -> None:
+        """Answer 200 with a bid, 204 without one, 400 (empty) to what is not a bid request."""
+        began = time.perf_counter()
+        resp.set_header("x-openrtb-version", "2.6")
+        try:
+            request = decode_request(self._body(req))
+        except MalformedRequestError:
+            self._metrics.requests.labels(reasons.MALFORMED).inc()
+            resp.status = falcon.HTTP_400
+            return
+        answer = self._bidder.answer(request, DEFAULT_EXCHANGE)
+        if answer.response is None:
+            resp.status = falcon.HTTP_204
+        else:
+            resp.data = encode_response(answer.response)
+            self._metrics.bids.inc(len(answer.response.seatbid[0].bid))
+        self._decisions.record(answer.decision)
+        self._metrics.requests.labels(answer.decision.reason or "bid").inc()
+        self._metrics.seconds.observe(time.perf_counter() - began)
+
+    def _body(self, req: Request) -> bytes:
+        if req.get_header("Content-Encoding", default="identity").lower() != "identity":
+            raise MalformedRequestError("encoded bodies are not read")
+        body: bytes = req.bounded_stream.read(self._max_body_bytes + 1)
+        if len(body) > self._max_body_bytes:
+            raise MalformedRequestError("too large for a bid request")
+        return body
+
+
+def create_app(
+    bidder: Bidder,
+    decisions: DecisionRecorder,
+    metrics: BidderMetrics,
+    registry: CollectorRegistry,
+    checks: Mapping[str, Callable[[], None]],
+    max_body_bytes: int,
+) -> falcon.App[Request, Response]:
+    """Return the bidder's WSGI application."""
+
+    def no_bid_on_fault(_req: Request, resp: Response, exc: Exception, _params: object) -> None:
+        # An exchange must never see a fault of ours as an error: it would throttle the endpoint.
+        log.error("bid failed", exc_info=exc)
+        metrics.failures.inc()
+        resp.status = falcon.HTTP_204
+
+    app = falcon.App()
+    # The exchange reads no error documents, and 400 must be empty (OpenRTB 2.6, 2.1).
+    app.set_error_serializer(lambda _req, _resp, _exc: None)
+    app.add_error_handler(Exception, no_bid_on_fault)
+    app.add_route("/bid-request", BidRequests(bidder, decisions, metrics, max_body_bytes))
+    add_health_routes(app, checks, registry)
+    return app

@@ -1,0 +1,80 @@
+"""``python -m daemons.tracker``: events, taken by single-threaded workers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from adctl.stores.secrets import load_signing
+from prometheus_client import CollectorRegistry
+
+from adctl.delivery.tokens import Signer
+from adctl.stores.endpoints import resolve
+from adctl.stores.event_intake import EventIntake
+from adctl.stores.landing_pages import LandingPages
+from adctl.stores.round_trip import HotConnection, RoundTrips
+from adctl.stores.spool import Spool
+from daemons.lifecycle import main_settings
+from daemons.prefork import run_workers, workers_registry
+from daemons.serving import make_server, serve
+from daemons.tracker.app import TrackerMetrics, Verifier, create_app
+from daemons.tracker.sink import SpoolingSink
+from daemons.turns import Turns
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+
+    from adctl.config import Settings
+
+_MAX_BODY_BYTES = 64 << 10
+
+
+def work(settings: Settings, number: int, sock: socket.socket, stop: threading.Event) -> None:
+    """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
+    endpoints, signing = resolve(settings), load_signing(settings)
+    with ExitStack() as closing:
+        connection = HotConnection(endpoints.redis_url, settings.redis.hot_timeout_ms)
+        closing.callback(connection.close)
+        round_trips = RoundTrips(connection)
+        spool = Spool(settings.state_dir / "spool" / f"tracker-{number}.jsonl")
+        closing.callback(spool.close)
+        ttl_sec = settings.tracker.token_ttl_sec
+        # A bucket's first event may come as late as its last bid's token allows.
+        seen_ttl_sec = ttl_sec + settings.money.reservation_bucket_sec
+        sink = SpoolingSink(
+            EventIntake(round_trips, settings.fcap.hold_sec, seen_ttl_sec + ttl_sec), spool
+        )
+        app = create_app(
+            Verifier(Signer(signing.keys), ttl_sec, settings.exchanges),
+            sink,
+            LandingPages(round_trips, f"http://{settings.api.host}:{settings.api.port}"),
+            TrackerMetrics(CollectorRegistry()),
+            workers_registry(),
+            {"redis": round_trips.ping},
+        )
+        turns = Turns(round_trips)
+
+        def turn() -> bool:
+            worked = turns.run()
+            sink.replay()
+            return worked
+
+        server = make_server(app, sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
+        serve(server, stop, turn)
+
+
+def main() -> None:
+    """Run the tracker until SIGTERM."""
+    settings = main_settings("tracker")
+    run_workers(
+        settings.tracker.host,
+        settings.tracker.port,
+        settings.tracker.workers,
+        settings.state_dir / "metrics" / "tracker",
+        lambda number, sock, stop: work(settings, number, sock, stop),
+    )
+
+
+if __name__ == "__main__":
+    main()
