@@ -1,0 +1,153 @@
+"""From the event stream to PostgreSQL, batch by batch, and what may be forgotten after that."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adctl.stores.events import EventStore, Stored, UnstorableEventError, bid_date
+from adctl.stores.positions import POSTGRES, Position, StreamPositions
+from adctl.stores.postgres import postgres_errors
+from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, UnusableEntryError, id_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from adctl.models import Event
+
+# Bids this old or this far ahead are no bids of ours: a partition for any date whatever would let
+# one broken event make the event table grow without end.
+_OLDEST = timedelta(days=366)
+_NEWEST = timedelta(days=2)
+
+
+class FlushedBatch(msgspec.Struct, frozen=True):
+    """What became of one batch: entries read, stored as events, refused, and nanos booked."""
+
+    read: int = 0
+    stored: int = 0
+    rejected: int = 0
+    booked_nanos: int = 0
+
+    @property
+    def duplicates(self) -> int:
+        """How many entries repeat an event that PostgreSQL had already."""
+        return self.read - self.stored - self.rejected
+
+
+class FlushStatus(msgspec.Struct, frozen=True):
+    """How far the event stream has been written and relayed."""
+
+    entries: int
+    unflushed_age_sec: float
+    positions: tuple[Position, ...]
+
+
+class Flusher:
+    """Writes the event stream into PostgreSQL. Any number may run at once, in any process."""
+
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], stream: EventStream) -> None:
+        self._pool = pool
+        self._stream = stream
+        self._positions = StreamPositions(stream.key)
+        self._events = EventStore()
+
+    def flush_once(self, batch_size: int) -> FlushedBatch:
+        """Store the next ``batch_size`` entries with their ledger entries, and move the position.
+
+        One transaction: after a crash at any moment all of it happened or none, and flushing again
+        stores nothing twice. An entry that is no event is put aside as rejected and blocks nobody.
+        Raises StoreUnavailableError.
+        """
+        with postgres_errors("flush events"), self._pool.connection() as conn, conn.transaction():
+            position = self._positions.lock_postgres(conn)
+            entries = self._stream.read(position, batch_size)
+            if not entries:
+                return FlushedBatch()
+            batch = self._store(conn, entries)
+            self._positions.advance(conn, POSTGRES, entries[-1].id)
+        return batch
+
+    def trim(self) -> int:
+        """Forget the entries that PostgreSQL and Kafka have both confirmed; return how many.
+
+        A stream that has never been relayed is kept whole.
+        """
+        with postgres_errors("read stream positions"), self._pool.connection() as conn:
+            positions = self._positions.read(conn)
+        if not any(position.is_relay for position in positions):
+            return 0
+        confirmed = min((position.last_id for position in positions), key=id_order)
+        return self._stream.trim(confirmed) if confirmed != ORIGIN else 0
+
+    def status(self) -> FlushStatus:
+        """Return how far stream, PostgreSQL and Kafka are apart. Raises StoreUnavailableError."""
+        with postgres_errors("read stream positions"), self._pool.connection() as conn:
+            positions = self._positions.read(conn)
+        flushed = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
+        return FlushStatus(self._stream.length(), self._stream.age_sec(flushed), tuple(positions))
+
+    def recover_stream(self) -> int:
+        """Make a stream readable whose ids fell behind PostgreSQL's position; entries moved.
+
+        That happens when Redis lost its memory and its clock went back. Repeating it changes
+        nothing, and on a sound stream it does nothing.
+        """
+        with postgres_errors("read stream positions"), self._pool.connection() as conn:
+            position = self._positions.lock_postgres(conn)
+            if id_order(self._stream.last_id()) >= id_order(position):
+                return 0
+            return self._stream.renumber(position)
+
+    def _store(self, conn: psycopg.Connection, entries: Sequence[StreamEntry]) -> FlushedBatch:
+        events, refused = decode_entries(entries)
+        for entry, reason in refused:
+            self._events.reject(conn, self._stream.key, entry, reason)
+        self._events.make_partitions(conn, _partitions([event for _, event in events]))
+        try:
+            stored = self._events.store(conn, [(entry.id, event) for entry, event in events])
+        except UnstorableEventError:
+            stored, unstorable = self._store_one_by_one(conn, events)
+            refused += unstorable
+        return FlushedBatch(len(entries), stored.events, len(refused), stored.booked_nanos)
+
+    def _store_one_by_one(
+        self, conn: psycopg.Connection, events: Sequence[tuple[StreamEntry, Event]]
+    ) -> tuple[Stored, list[tuple[StreamEntry, str]]]:
+        count, booked_nanos = 0, 0
+        refused: list[tuple[StreamEntry, str]] = []
+        for entry, event in events:
+            try:
+                stored = self._events.store(conn, [(entry.id, event)])
+            except UnstorableEventError as exc:
+                self._events.reject(conn, self._stream.key, entry, str(exc))
+                refused.append((entry, str(exc)))
+            else:
+                count += stored.events
+                booked_nanos += stored.booked_nanos
+        return Stored(count, booked_nanos), refused
+
+
+def decode_entries(
+    entries: Sequence[StreamEntry],
+) -> tuple[list[tuple[StreamEntry, Event]], list[tuple[StreamEntry, str]]]:
+    """Return the entries that are events, with those; and the others, with what is wrong."""
+    events: list[tuple[StreamEntry, Event]] = []
+    refused: list[tuple[StreamEntry, str]] = []
+    for entry in entries:
+        try:
+            events.append((entry, entry.decode()))
+        except UnusableEntryError as exc:
+            refused.append((entry, str(exc)))
+    return events, refused
+
+
+def _partitions(events: Sequence[Event]) -> set[date]:
+    today = datetime.now(UTC).date()
+    days = {bid_date(event) for event in events}
+    return {day for day in days if day and today - _OLDEST <= day <= today + _NEWEST}

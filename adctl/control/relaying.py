@@ -1,0 +1,98 @@
+"""From the event stream to Kafka: what PostgreSQL has stored, in the stream's order."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adctl.control.flushing import decode_entries
+from adctl.errors import StoreUnavailableError
+from adctl.stores.events import EventStore
+from adctl.stores.positions import POSTGRES, StreamPositions, relay_reader
+from adctl.stores.postgres import postgres_errors
+from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, id_order
+from adctl.streams import topics
+from adctl.streams.producer import OutgoingMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from adctl.models import Event
+    from adctl.streams.admin import KafkaAdmin
+    from adctl.streams.producer import ReliableProducer
+
+
+class Relay:
+    """Sends stored events on to Kafka. Any number may run at once: they take turns."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        stream: EventStream,
+        producer: ReliableProducer,
+        admin: KafkaAdmin,
+    ) -> None:
+        self._pool = pool
+        self._stream = stream
+        self._producer = producer
+        self._admin = admin
+        self._positions = StreamPositions(stream.key)
+        self._events = EventStore()
+
+    def relay_once(self, batch_size: int) -> int:
+        """Relay the next ``batch_size`` entries that PostgreSQL has confirmed; how many it read.
+
+        An event that came twice goes out once, as PostgreSQL stored it. After a crash a batch may
+        be sent again, with the same stream ids. A cluster never seen before begins at PostgreSQL's
+        position, with all topics made. Raises StoreUnavailableError; the stream is then kept, and
+        the next call begins at the same entry.
+        """
+        cluster_id = self._producer.cluster_id()
+        with postgres_errors("relay events"), self._pool.connection() as conn:
+            if not self._positions.has_relay(conn, cluster_id):
+                self._admin.ensure_topics()
+                self._positions.begin_relay(conn, cluster_id)
+                conn.commit()
+            with conn.transaction():
+                position = self._positions.lock_relay(conn, cluster_id)
+                # None: another program has just seen the next cluster; so shall we.
+                return self._relay(conn, cluster_id, position, batch_size) if position else 0
+
+    def _relay(
+        self, conn: psycopg.Connection, cluster_id: str, position: str, batch_size: int
+    ) -> int:
+        entries = self._confirmed(conn, position, batch_size)
+        if not entries:
+            return 0
+        self._producer.send(self._messages(conn, entries))
+        # A broker restarted in between took them under another id, and may have lost some.
+        if self._producer.cluster_id() != cluster_id:
+            raise StoreUnavailableError(f"Kafka: cluster {cluster_id} was replaced by another")
+        self._positions.advance(conn, relay_reader(cluster_id), entries[-1].id)
+        return len(entries)
+
+    def _confirmed(
+        self, conn: psycopg.Connection, position: str, batch_size: int
+    ) -> list[StreamEntry]:
+        positions = self._positions.read(conn)
+        flushed = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
+        entries = self._stream.read(position, batch_size)
+        return list(takewhile(lambda entry: id_order(entry.id) <= id_order(flushed), entries))
+
+    def _messages(
+        self, conn: psycopg.Connection, entries: Sequence[StreamEntry]
+    ) -> list[OutgoingMessage]:
+        events, _ = decode_entries(entries)
+        stored = self._events.stored_stream_ids(conn, [event for _, event in events])
+        return [_message(entry.id, event) for entry, event in events if entry.id in stored]
+
+
+def _message(stream_id: str, event: Event) -> OutgoingMessage:
+    return OutgoingMessage(
+        topics.OF_EVENT[event.kind], event.bid_id.encode(), msgspec.json.encode(event), stream_id
+    )

@@ -1,0 +1,121 @@
+"""The event table, the ledger entries that follow from it, and what was refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+
+from adctl.stores.postgres import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from adctl.models import Event
+    from adctl.stores.stream import StreamEntry
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COPY = "COPY incoming_event FROM STDIN"
+
+
+class UnstorableEventError(ValueError):
+    """An event the schema has no place for; the message says why."""
+
+
+class Stored(NamedTuple):
+    """What a batch came to: new events, and the nanos they booked."""
+
+    events: int
+    booked_nanos: int
+
+
+class EventStore:
+    """Writes events. Every method takes the caller's connection and joins its transaction."""
+
+    def __init__(self) -> None:
+        self._queries = load_queries("queries/events.sql")
+
+    def make_partitions(self, conn: psycopg.Connection, days: Iterable[date]) -> None:
+        """Make the event table take events of ``days``. Any number of callers may do so at once."""
+        for day in sorted(set(days)):
+            list(self._queries.make_partition(conn, day=day))
+
+    def store(self, conn: psycopg.Connection, events: Sequence[tuple[str, Event]]) -> Stored:
+        """Store events (stream id, event) that are not there yet, and book what those cost.
+
+        All or nothing: raises UnstorableEventError, and undoes what it did, if one of them does
+        not fit the schema. A partition for each event's date must be there.
+        """
+        if not events:
+            return Stored(0, 0)
+        try:
+            with conn.transaction():
+                self._queries.create_incoming(conn)
+                with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+                    for stream_id, event in events:
+                        copy.write_row(_row(stream_id, event))
+                return Stored(*self._queries.store_incoming(conn))
+        except (psycopg.DataError, psycopg.IntegrityError) as exc:
+            raise UnstorableEventError(str(exc).splitlines()[0]) from exc
+
+    def reject(
+        self, conn: psycopg.Connection, stream: str, entry: StreamEntry, reason: str
+    ) -> None:
+        """Keep an entry that cannot be stored, with the reason; a repeat changes nothing."""
+        self._queries.reject(conn, stream=stream, stream_id=entry.id, reason=reason, raw=entry.raw)
+
+    def stored_stream_ids(self, conn: psycopg.Connection, events: Sequence[Event]) -> set[str]:
+        """Return the stream ids under which these events were stored.
+
+        An event that came twice was stored under the first id only.
+        """
+        storable = [
+            (day, event.event_id)
+            for event in events
+            if (day := bid_date(event)) and "\0" not in event.event_id
+        ]
+        rows = self._queries.stored_stream_ids(
+            conn, dates=[day for day, _ in storable], ids=[event_id for _, event_id in storable]
+        )
+        return {stream_id for (stream_id,) in rows}
+
+
+def _row(stream_id: str, event: Event) -> tuple[object, ...]:
+    return (
+        bid_date(event),
+        event.event_id,
+        event.kind,
+        occurred_at(event),
+        event.bid_id,
+        event.campaign_id,
+        event.creative_id,
+        event.exchange,
+        event.price_cpm_micros,
+        event.cost_nanos,
+        event.unpriced,
+        event.late,
+        event.test,
+        event.loss_reason,
+        event.user_hash,
+        stream_id,
+    )
+
+
+def bid_date(event: Event) -> date | None:
+    """Return the date of the bid, which the event is filed under; None if it is no date."""
+    try:
+        return date.fromisoformat(event.event_date)
+    except ValueError:
+        return None
+
+
+def occurred_at(event: Event) -> datetime:
+    """Return the moment of an event, exact to its millisecond.
+
+    Raises UnstorableEventError for one beyond the calendar.
+    """
+    try:
+        return _EPOCH + timedelta(milliseconds=event.occurred_at_ms)
+    except OverflowError as exc:
+        raise UnstorableEventError(f"occurred_at_ms {event.occurred_at_ms} is no date") from exc

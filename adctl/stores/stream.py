@@ -1,0 +1,133 @@
+"""The Redis stream of tracked events: the buffer between the tracker and PostgreSQL.
+
+Stream ids (``"<ms>-<seq>"``) grow with every entry; compare them as ``id_order`` does, never as
+text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from redis.client import NEVER_DECODE
+
+from adctl.models import Event
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD
+from adctl.stores.redis import Script, redis_errors
+
+if TYPE_CHECKING:
+    import redis
+
+# The position before the first entry of any stream.
+ORIGIN = "0-0"
+
+
+class UnusableEntryError(ValueError):
+    """A stream entry that is no event; the message says why."""
+
+
+class StreamEntry(msgspec.Struct, frozen=True):
+    """One entry as it came. What it holds may be anything; ``decode`` finds out."""
+
+    id: str
+    fields: dict[bytes, bytes]
+
+    def decode(self) -> Event:
+        """Return the event, with the tracking script's word on lateness and a test's cost of 0.
+
+        Raises UnusableEntryError.
+        """
+        try:
+            event = msgspec.json.decode(self.fields[b"e"], type=Event)
+        except KeyError:
+            raise UnusableEntryError("there is no field e") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            raise UnusableEntryError(str(exc)) from exc
+        return msgspec.structs.replace(
+            event,
+            late=self.fields.get(b"late") == b"1",
+            cost_nanos=0 if event.test else event.cost_nanos,
+        )
+
+    @property
+    def raw(self) -> bytes:
+        """What there is of the event, for whoever looks into why it was refused."""
+        return self.fields.get(b"e") or repr(self.fields).encode()
+
+
+def id_order(stream_id: str) -> tuple[int, int]:
+    """Return what stream ids are ordered by; an empty one stands before all."""
+    ms, _, seq = (stream_id or ORIGIN).partition("-")
+    return int(ms), int(seq)
+
+
+class EventStream:
+    """The stream of one shard. Safe to share between threads."""
+
+    def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
+        self.key = keys.events(shard)
+        self._redis = client
+        self._renumber = Script("renumber_stream")
+
+    def read(self, after_id: str, count: int) -> list[StreamEntry]:
+        """Return at most ``count`` entries that follow ``after_id``, oldest first."""
+        # Undecoded: one entry that is not UTF-8 must not make the others unreadable.
+        replies: list[tuple[bytes, dict[bytes, bytes]]] = self._execute(
+            "read the event stream",
+            "XRANGE",
+            self.key,
+            f"({after_id}",
+            "+",
+            "COUNT",
+            count,
+            undecoded=True,
+        )
+        return [StreamEntry(stream_id.decode(), fields) for stream_id, fields in replies]
+
+    def trim(self, upto_id: str) -> int:
+        """Remove every entry up to and including ``upto_id``; return how many there were.
+
+        Only for entries that PostgreSQL and Kafka have both confirmed.
+        """
+        ms, seq = id_order(upto_id)
+        removed: int = self._execute(
+            "trim the event stream", "XTRIM", self.key, "MINID", "=", f"{ms}-{seq + 1}"
+        )
+        return removed
+
+    def length(self) -> int:
+        """Return the number of entries that have not been trimmed."""
+        length: int = self._execute("measure the event stream", "XLEN", self.key)
+        return length
+
+    def last_id(self) -> str:
+        """Return the newest id the stream has given out, trimmed entries included."""
+        with redis_errors("look at the event stream"):
+            if not self._redis.exists(self.key):
+                return ORIGIN
+            return str(self._redis.xinfo_stream(self.key)["last-generated-id"])
+
+    def age_sec(self, after_id: str) -> float:
+        """Return the age of the oldest entry that follows ``after_id``; 0 if there is none."""
+        entries = self.read(after_id, 1)
+        if not entries:
+            return 0.0
+        with redis_errors("ask for its time"):
+            seconds, micros = self._redis.time()
+        appended_ms = id_order(entries[0].id)[0]
+        return max(0.0, seconds + micros / 1e6 - appended_ms / 1e3)
+
+    def renumber(self, after_id: str) -> int:
+        """Give new ids, all beyond ``after_id``, to a stream whose ids start below it.
+
+        A Redis that lost its memory while its clock went back gives out ids that readers hold for
+        old. One script; returns how many entries were renumbered.
+        """
+        moved: int = self._renumber.run(self._redis, [self.key], [after_id])
+        return moved
+
+    def _execute(self, doing: str, *command: str | int, undecoded: bool = False) -> Any:
+        options: dict[str, Any] = {NEVER_DECODE: True} if undecoded else {}
+        with redis_errors(doing):
+            return self._redis.execute_command(*command, **options)

@@ -1,0 +1,24 @@
+-- name: begin_stream!
+INSERT INTO stream_position (stream, reader, last_id) VALUES (:stream, :reader, '0-0')
+ON CONFLICT DO NOTHING;
+
+-- name: begin_relay!
+-- A relay to a new cluster begins where PostgreSQL is now.
+INSERT INTO stream_position (stream, reader, last_id)
+SELECT :stream, :reader, coalesce(
+    (SELECT last_id FROM stream_position WHERE stream = :stream AND reader = 'postgres'), '0-0')
+ON CONFLICT DO NOTHING;
+
+-- name: forget_other_relays!
+DELETE FROM stream_position
+WHERE stream = :stream AND reader LIKE 'kafka:%%' AND reader <> :reader;
+
+-- name: lock_position$
+SELECT last_id FROM stream_position WHERE stream = :stream AND reader = :reader FOR UPDATE;
+
+-- name: advance!
+UPDATE stream_position SET last_id = :last_id, updated_at = now()
+WHERE stream = :stream AND reader = :reader;
+
+-- name: read_positions
+SELECT reader, last_id, updated_at FROM stream_position WHERE stream = :stream ORDER BY reader;
