@@ -173,6 +173,23 @@ class Campaign(msgspec.Struct, frozen=True):
     creatives: tuple[Creative, ...] = ()
 
 
+class CampaignChange(msgspec.Struct, frozen=True):
+    """One accepted change: what Kafka's ``campaigns`` topic carries, keyed by campaign id.
+
+    ``campaign`` is the whole document as that change left it, with the creatives that are active.
+    ``serving`` says whether it may be bid on: it and its advertiser are active, and it has not
+    ended. ``action`` names what was changed, ``campaign.update`` for example.
+    """
+
+    campaign_id: int
+    version: int
+    action: str
+    at: datetime
+    actor: str
+    serving: bool
+    campaign: Campaign
+
+
 class Factors(msgspec.Struct, frozen=True):
     """What the pacer steers per campaign, in parts per million. 1,000,000 leaves a bid as it is.
 

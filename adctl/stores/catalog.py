@@ -1,0 +1,129 @@
+"""The catalog in Redis: what may be served, as bidders read it, and the word of every change."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from adctl.errors import StoreUnavailableError
+from adctl.models import Campaign
+from adctl.stores import keys
+from adctl.stores.redis import redis_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    import redis
+
+# The member of keys.ACTIVE that says the set is whole. Without it, a set that a single change
+# began after Redis lost its memory would look like a catalog of one campaign.
+_WHOLE = "0"
+_CHUNK = 500
+_CONFIRM_SEC = 2.0
+
+_T = TypeVar("_T")
+
+
+class CatalogStore:
+    """Campaign documents in Redis. Safe to share between threads. Raises StoreUnavailableError."""
+
+    def __init__(self, client: redis.Redis, ttl_sec: int = 3600) -> None:
+        self._redis = client
+        self._ttl_sec = ttl_sec
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Campaign).decode
+
+    def publish(self, campaign: Campaign, serving: bool) -> None:
+        """Write a changed campaign through and announce it; repeating it changes nothing.
+
+        One that does not serve is taken out. The announcement comes after the write, in the same
+        transaction of Redis, so whoever hears it reads what it speaks of.
+        """
+        with redis_errors("publish a campaign"):
+            pipeline = self._redis.pipeline(transaction=True)
+            if serving:
+                document = self._encode(campaign)
+                pipeline.set(keys.campaign(campaign.id), document, ex=self._ttl_sec)
+                pipeline.sadd(keys.ACTIVE, campaign.id)
+            else:
+                pipeline.delete(keys.campaign(campaign.id))
+                pipeline.srem(keys.ACTIVE, campaign.id)
+            pipeline.publish(keys.CHANGES, campaign.id)
+            pipeline.execute()
+
+    def active_ids(self) -> set[int] | None:
+        """Return the ids of all campaigns that may be served; None if Redis does not know them.
+
+        None asks for a fill. An empty set is an answer: there are no such campaigns.
+        """
+        with redis_errors("read the active campaigns"):
+            members = self._redis.smembers(keys.ACTIVE)
+        if _WHOLE not in members:
+            return None
+        return {int(member) for member in members} - {int(_WHOLE)}
+
+    def read(self, campaign_ids: Iterable[int]) -> dict[int, Campaign]:
+        """Return the documents there are; those that expired or were never written are left out."""
+        found: dict[int, Campaign] = {}
+        for chunk in _chunks(campaign_ids):
+            with redis_errors("read campaigns"):
+                documents = self._redis.mget([keys.campaign(number) for number in chunk])
+            found.update(
+                (number, self._decode(document))
+                for number, document in zip(chunk, documents, strict=True)
+                if document
+            )
+        return found
+
+    def store(self, campaigns: Iterable[Campaign]) -> None:
+        """Write documents that had expired. Announces nothing: nothing has changed."""
+        for chunk in _chunks(campaigns):
+            with redis_errors("write campaigns"):
+                pipeline = self._redis.pipeline(transaction=False)
+                for campaign in chunk:
+                    document = self._encode(campaign)
+                    pipeline.set(keys.campaign(campaign.id), document, ex=self._ttl_sec)
+                pipeline.execute()
+
+    def fill(self, campaigns: Collection[Campaign]) -> None:
+        """Write the whole catalog: these campaigns may be served and no others.
+
+        Readers see the old set or the new one. The caller keeps changes from coming in between
+        (adctl.control.publishing holds a lock in PostgreSQL).
+        """
+        self.store(campaigns)
+        with redis_errors("write the active campaigns"):
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.delete(keys.ACTIVE)
+            for chunk in _chunks(campaign.id for campaign in campaigns):
+                pipeline.sadd(keys.ACTIVE, *chunk)
+            pipeline.sadd(keys.ACTIVE, _WHOLE)
+            pipeline.execute()
+
+    def changes(self, wait_sec: float = 1.0) -> Iterator[int | None]:
+        """Yield the id of each campaign that changes; None after ``wait_sec`` without one.
+
+        The first value is None, once subscribed: what is read after it misses no change. Changes
+        are lost while Redis is unreachable, which ends this with StoreUnavailableError: subscribe
+        again and read the whole catalog.
+        """
+        with redis_errors("listen for changes"), closing(self._redis.pubsub()) as subscription:
+            subscription.subscribe(keys.CHANGES)
+            if subscription.get_message(timeout=_CONFIRM_SEC) is None:
+                raise StoreUnavailableError("Redis: the subscription to changes was not confirmed")
+            yield None
+            while True:
+                message = subscription.get_message(timeout=wait_sec)
+                if message is None:
+                    yield None
+                elif message["type"] == "message":
+                    yield int(message["data"])
+
+
+def _chunks(items: Iterable[_T]) -> Iterator[tuple[_T, ...]]:
+    iterator = iter(items)
+    while chunk := tuple(islice(iterator, _CHUNK)):
+        yield chunk

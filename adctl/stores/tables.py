@@ -1,0 +1,161 @@
+"""The control plane's tables as SQLModel rows. The schema itself is sql/migrations'."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import Column, DateTime, Engine, FetchedValue, create_engine, make_url
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel import Field, Session, SQLModel
+
+from adctl.config import PostgresSettings
+from adctl.errors import StoreUnavailableError
+
+
+def _json() -> Any:
+    return Field(sa_column=Column(JSONB, nullable=False))
+
+
+def _database_time() -> Any:
+    return Field(
+        default=None,
+        sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False),
+    )
+
+
+def _instant(*, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(DateTime(timezone=True), nullable=nullable))
+
+
+class AdvertiserRow(SQLModel, table=True):
+    """``advertiser``."""
+
+    __tablename__ = "advertiser"
+
+    id: int = Field(default=None, primary_key=True)
+    name: str
+    status: str
+    created_at: datetime = _database_time()
+    updated_at: datetime = _database_time()
+
+
+class CampaignRow(SQLModel, table=True):
+    """``campaign``. ``targeting`` and ``caps`` hold the JSON of the structs in adctl.models."""
+
+    __tablename__ = "campaign"
+
+    id: int = Field(default=None, primary_key=True)
+    advertiser_id: int = Field(foreign_key="advertiser.id")
+    name: str
+    status: str
+    bid_strategy: str
+    bid_amount_micros: int
+    daily_budget_nanos: int
+    total_budget_nanos: int
+    starts_at: datetime = _instant()
+    ends_at: datetime | None = _instant(nullable=True)
+    timezone: str
+    pacing: str
+    targeting: dict[str, Any] = _json()
+    caps: list[dict[str, Any]] = _json()
+    unidentified: str
+    version: int = 1
+    created_at: datetime = _database_time()
+    updated_at: datetime = _database_time()
+
+
+class CreativeRow(SQLModel, table=True):
+    """``creative``."""
+
+    __tablename__ = "creative"
+
+    id: int = Field(default=None, primary_key=True)
+    campaign_id: int = Field(foreign_key="campaign.id")
+    name: str
+    kind: str
+    status: str
+    landing_url: str
+    adomain: list[str] = _json()
+    width: int
+    height: int
+    image_url: str
+    markup: str
+    cat: list[str] = _json()
+    cattax: int
+    attr: list[int] = _json()
+    banner_type: int
+    language: str
+    media: dict[str, Any] = _json()
+    created_at: datetime = _database_time()
+    updated_at: datetime = _database_time()
+
+
+class AuditRow(SQLModel, table=True):
+    """``audit``: one accepted change, with what was there before and after."""
+
+    __tablename__ = "audit"
+
+    id: int = Field(default=None, primary_key=True)
+    at: datetime = _instant()
+    actor: str
+    entity: str
+    entity_id: int
+    action: str
+    before: dict[str, Any] | None = Field(sa_column=Column(JSONB(none_as_null=True)))
+    after: dict[str, Any] | None = Field(sa_column=Column(JSONB(none_as_null=True)))
+
+
+class OutboxRow(SQLModel, table=True):
+    """``outbox``: a CampaignChange that Redis and Kafka have not both confirmed yet."""
+
+    __tablename__ = "outbox"
+
+    id: int = Field(default=None, primary_key=True)
+    campaign_id: int
+    message: dict[str, Any] = _json()
+
+
+def open_engine(url: str, settings: PostgresSettings) -> Engine:
+    """Return an engine with a pool of its own; it connects on first use and heals by itself.
+
+    Safe to share between threads. Dispose of it when done.
+    """
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.connect_timeout_sec,
+        # A connection the server has dropped is replaced before anything is tried on it.
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": settings.connect_timeout_sec,
+            "options": "-c timezone=UTC",
+        },
+    )
+
+
+@contextmanager
+def sql_errors(doing: str) -> Iterator[None]:
+    """Turn a lost or unreachable server into StoreUnavailableError, as postgres_errors does.
+
+    Errors that say the statement was wrong pass through: they are bugs, not outages.
+    """
+    lost = (psycopg.OperationalError, psycopg.InterfaceError)
+    try:
+        yield
+    except (*lost, PoolTimeoutError) as exc:
+        raise StoreUnavailableError(f"PostgreSQL: could not {doing}: {exc}") from exc
+    except DBAPIError as exc:
+        if isinstance(exc.orig, lost):
+            raise StoreUnavailableError(f"PostgreSQL: could not {doing}: {exc.orig}") from exc
+        raise
+
+
+def psycopg_of(session: Session) -> psycopg.Connection:
+    """Return the connection ``session`` is on, for a query of sql/queries in its transaction."""
+    connection: Any = session.connection().connection.driver_connection
+    return connection  # type: ignore[no-any-return]
