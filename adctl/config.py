@@ -10,22 +10,23 @@ import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from adctl.config_faults import HIDDEN, faults_of
 from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pydantic_core import ErrorDetails
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
@@ -45,6 +46,12 @@ class PostgresSettings(Section):
     pool_size: Positive = 25
     connect_timeout_sec: Positive = 5
 
+    @field_validator("url")
+    @classmethod
+    def _url_is_postgres(cls, url: SecretStr) -> SecretStr:
+        expected = "postgresql://user:password@host:port/database"
+        return _require_scheme(url, ("postgresql", "postgres"), expected)
+
 
 class RedisSettings(Section):
     """``[redis]``."""
@@ -54,12 +61,25 @@ class RedisSettings(Section):
     timeout_ms: Positive = 2000
     hot_timeout_ms: Positive = 50
 
+    @field_validator("url")
+    @classmethod
+    def _url_is_redis(cls, url: SecretStr) -> SecretStr:
+        return _require_scheme(url, ("redis", "rediss"), "redis://user:password@host:port/0")
+
 
 class KafkaSettings(Section):
     """``[kafka]``."""
 
-    bootstrap: str = ""
-    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+    bootstrap: str = Field(
+        default="",
+        pattern=r"^([^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*)?$",
+        description="host:port, several separated by commas",
+    )
+    topic_prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="letters, digits, dots, hyphens and underscores",
+    )
     partitions: Positive = 3
     replication: Positive = 1
 
@@ -89,7 +109,11 @@ class TrackerSettings(DaemonSettings):
 
     port: Port = 8081
     workers: Positive = 1
-    public_url: str = Field(default="", pattern=r"^(https?://[^\s\"<>]+[^/\s\"<>])?$")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s\"<>]+[^/\s\"<>])?$",
+        description="https://host or http://host, without a slash at the end",
+    )
     token_ttl_sec: Positive = 86_400
 
     @property
@@ -185,7 +209,9 @@ class Settings(BaseSettings):
     )
 
     state_dir: Path = Path()
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    currency: str = Field(
+        default="USD", pattern=r"^[A-Z]{3}$", description="three capital letters such as USD"
+    )
     log_format: Literal["console", "json"] = "console"
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
@@ -231,7 +257,7 @@ def load_settings(
     ``overrides`` (nested by section) stand above all; the embedded stack's URLs come this way.
     Raises ConfigError with every fault found, FileNotFound included.
     """
-    chosen = path or (Path(name) if (name := os.environ.get("ADCTL_CONFIG")) else None)
+    chosen = chosen_file(path)
     files = [DEFAULT_CONFIG, *([chosen] if chosen else [])]
     _require_readable(files)
 
@@ -248,11 +274,25 @@ def load_settings(
             toml = TomlConfigSettingsSource(settings_cls, files, deep_merge=True)
             return init_settings, env_settings, toml
 
+    subject = f"configuration ({chosen or 'environment'})"
     try:
         return Loaded(**dict(overrides or {}))  # type: ignore[arg-type]
     except ValidationError as exc:
-        faults = [_fault(error) for error in exc.errors()]
-        raise ConfigError(f"configuration ({chosen or 'environment'})", faults) from exc
+        raise ConfigError(subject, faults_of(exc, Settings)) from exc
+    except SettingsError as exc:
+        # A section in one variable that is not JSON; its text may hold a password.
+        raise ConfigError(subject, [_unreadable_section(exc)]) from exc
+
+
+def chosen_file(path: Path | None = None) -> Path | None:
+    """Return the file that stands over the defaults: ``path``, else ADCTL_CONFIG, else none."""
+    return path or (Path(name) if (name := os.environ.get("ADCTL_CONFIG")) else None)
+
+
+def _unreadable_section(exc: SettingsError) -> Fault:
+    section = next((name for name in Settings.model_fields if f'"{name}"' in str(exc)), "")
+    variable = f"ADCTL_{section}".upper()
+    return Fault(variable, HIDDEN, f"the section as JSON; for a single key, {variable}_KEY")
 
 
 def _require_readable(files: list[Path]) -> None:
@@ -268,11 +308,16 @@ def _require_readable(files: list[Path]) -> None:
         raise ConfigError("configuration", faults)
 
 
-def _fault(error: ErrorDetails) -> Fault:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return Fault(key, error["input"], "no such key; `adctl config show` lists those there are")
-    return Fault(key, error["input"], error["msg"].removeprefix("Value error, "))
+def _require_scheme(url: SecretStr, schemes: tuple[str, ...], expected: str) -> SecretStr:
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if text and not usable:
+        raise ValueError(expected)
+    return url
 
 
 def parse_signing_keys(text: str) -> dict[int, bytes]:
@@ -285,6 +330,8 @@ def parse_signing_keys(text: str) -> dict[int, bytes]:
         number, _, secret = part.partition(":")
         if not number.isdecimal() or not 0 < int(number) < 256:
             raise ValueError("each key as ID:SECRET, with an ID of 1 to 255")
+        if int(number) in keys:
+            raise ValueError(f"each ID once; {number} stands there twice")
         keys[int(number)] = _hex_key(secret)
     return keys
 

@@ -103,6 +103,7 @@ def confirm(question: str, *, yes: bool) -> None:
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort:
+        typer.echo(err=True)  # the prompt's line is still open
         agreed = False
     if not agreed:
         raise ConflictError("not confirmed, so nothing was done (--yes does it without asking)")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from adctl.config import Settings
+    from adctl.stores.embedded.state import StackRecord
 
 
 @dataclass(frozen=True)
@@ -34,32 +35,35 @@ def resolve(settings: Settings) -> Endpoints:
     Raises StoreUnavailableError, saying what to do, if an embedded server is needed and does not
     run.
     """
-    configured = {
-        "postgres": settings.postgres.url.get_secret_value(),
-        "valkey": settings.redis.url.get_secret_value(),
-        "kafka": settings.kafka.bootstrap,
-    }
-    embedded = _embedded(
-        stack_folder(settings), [name for name, url in configured.items() if not url]
-    )
-    return Endpoints(*(configured[name] or embedded[name] for name in configured))
+    return Endpoints(resolve_postgres(settings), resolve_redis(settings), resolve_kafka(settings))
 
 
-def _embedded(folder: Path, needed: list[str]) -> dict[str, str]:
-    if not needed:
-        return {}
+def resolve_postgres(settings: Settings) -> str:
+    """Return PostgreSQL's URL, password included. Raises as resolve does."""
+    configured = settings.postgres.url.get_secret_value()
+    return configured or _embedded(settings, "postgres").postgres_url
+
+
+def resolve_redis(settings: Settings) -> str:
+    """Return Redis' URL, password included. Raises as resolve does."""
+    return settings.redis.url.get_secret_value() or _embedded(settings, "valkey").redis_url
+
+
+def resolve_kafka(settings: Settings) -> str:
+    """Return Kafka's bootstrap servers. Raises as resolve does."""
+    return settings.kafka.bootstrap or _embedded(settings, "kafka").kafka_bootstrap
+
+
+def _embedded(settings: Settings, name: str) -> StackRecord:
+    folder = stack_folder(settings)
     try:
         record = load_record(folder)
-        dead = [name for name in needed if not is_held(server_lock(folder, name))]
+        running = is_held(server_lock(folder, name))
     except OSError as exc:
         raise StoreUnavailableError(f"the embedded stack's {exc.filename}: {exc.strerror}") from exc
-    if record is None or dead:
+    if record is None or not running:
         raise StoreUnavailableError(
-            f"the embedded stack in {folder} is not running ({', '.join(dead or needed)}): "
-            "`adctl stack start` starts it, or give URLs in the configuration"
+            f"the embedded {name} in {folder} is not running: "
+            "`adctl stack start` starts it; or configure the address of another"
         )
-    return {
-        "postgres": record.postgres_url,
-        "valkey": record.redis_url,
-        "kafka": record.kafka_bootstrap,
-    }
+    return record

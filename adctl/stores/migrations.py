@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 import yoyo
@@ -37,14 +37,26 @@ def pending(postgres_url: str) -> list[str]:
 
     Raises StoreUnavailableError.
     """
+    states = migration_states(postgres_url)
+    return [name for name, state in states.items() if state == "pending"]
+
+
+def migration_states(postgres_url: str) -> dict[str, Literal["applied", "pending"]]:
+    """Return every migration in order and whether it is in place. Changes nothing.
+
+    Raises StoreUnavailableError.
+    """
     with _connected(postgres_url) as connection:
-        known = connection.execute("SELECT to_regclass('_yoyo_migration')").fetchone()
-        if known is None or known[0] is None:
-            applied = set()
-        else:
-            rows = connection.execute("SELECT migration_id FROM _yoyo_migration")
-            applied = {str(row[0]) for row in rows}
-    return [migration.id for migration in _all() if migration.id not in applied]
+        applied = _applied(connection)
+    return {item.id: "applied" if item.id in applied else "pending" for item in _all()}
+
+
+def _applied(connection: psycopg.Connection) -> set[str]:
+    known = connection.execute("SELECT to_regclass('_yoyo_migration')").fetchone()
+    if known is None or known[0] is None:
+        return set()
+    rows = connection.execute("SELECT migration_id FROM _yoyo_migration")
+    return {str(row[0]) for row in rows}
 
 
 def _all() -> Any:

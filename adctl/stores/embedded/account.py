@@ -79,6 +79,11 @@ def reachable_home(account: Account, folder: Path) -> Path:
     return home
 
 
+def is_elsewhere(home: str) -> bool:
+    """Whether ``home`` is a folder that reachable_home made outside the stack's own."""
+    return bool(home) and Path(home).parent == _ELSEWHERE
+
+
 def copy_readable(source: Path, target: Path) -> None:
     """Copy the tree ``source`` to ``target`` so that everyone can read and run it.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adctl.errors import ConflictError, Fault, FaultyInputError, StoreUnavailableError
+from adctl.stores.embedded.account import is_elsewhere
 from adctl.stores.embedded.kafka import Kafka
 from adctl.stores.embedded.postgres import Postgres
 from adctl.stores.embedded.server import Server
@@ -188,19 +189,12 @@ class EmbeddedStack:
             record = load_record(self.folder)
         except ConflictError:
             record = None
-        known = [
-            "pgdata",
-            "pgdata.new",
-            "valkey",
-            "kafka",
-            "stack.json",
-            ".stack.json",
-            "stack.lock",
-        ]
-        known += [f"{name}{suffix}" for name in NAMES for suffix in (".log", ".lock")]
-        paths = [self.folder / name for name in known]
+        # Lock files stay: one deleted and made again would be two locks.
+        names = ["pgdata", "pgdata.new", "valkey", "kafka", "stack.json", ".stack.json"]
+        names += [f"{name}.log" for name in NAMES]
+        paths = [self.folder / name for name in names]
         paths += self.folder.glob("pginstall-*")
-        if record and record.postgres.home and Path(record.postgres.home) != self.folder:
+        if record and is_elsewhere(record.postgres.home):
             paths.append(Path(record.postgres.home))
         return tuple(path for path in paths if path.exists())
 
@@ -220,6 +214,7 @@ class EmbeddedStack:
                         shutil.rmtree(path)
                     else:
                         path.unlink(missing_ok=True)
+                self.servers = ()
 
     def _running(self) -> list[str]:
         return [name for name in NAMES if is_held(server_lock(self.folder, name))]
