@@ -6,16 +6,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from adctl.stores.catalog_feed import CatalogFeed
-from adctl.stores.secrets import load_signing
 from prometheus_client import CollectorRegistry
 
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
+from adctl.stores.catalog_feed import CatalogFeed
 from adctl.stores.endpoints import resolve
 from adctl.stores.round_trip import HotConnection, RoundTrips
+from adctl.stores.secrets import load_signing
 from adctl.streams.decision_log import DecisionLog
 from daemons.bidder.app import BidderMetrics, create_app
 from daemons.lifecycle import main_settings
@@ -52,7 +52,6 @@ def terms_of(settings: Settings) -> Terms:
 
 def work(
     settings: Settings,
-    number: int,
     sock: socket.socket,
     stop: threading.Event,
 ) -> None:

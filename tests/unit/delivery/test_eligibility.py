@@ -1,0 +1,133 @@
+import msgspec
+import pytest
+
+from adctl.delivery import reasons
+from adctl.delivery.eligibility import (
+    CreativeRules,
+    bidfloor_micros,
+    fits_banner,
+    imp_refusal,
+    offered_sizes,
+    request_refusal,
+)
+from adctl.models import Creative, CreativeKind, Status
+from adctl.money import MAX_CPM_MICROS
+from adctl.openrtb import Banner, BidRequest, Imp
+
+CREATIVE = Creative(
+    id=1,
+    campaign_id=1,
+    name="c",
+    kind=CreativeKind.BANNER,
+    status=Status.ACTIVE,
+    landing_url="https://advertiser.example/",
+    adomain=("advertiser.example",),
+    width=300,
+    height=250,
+    image_url="https://cdn.example/a.png",
+    cat=("IAB3-1",),
+    attr=(1,),
+    language="en",
+)
+
+
+def request(**parts: object) -> BidRequest:
+    return msgspec.convert({"id": "r", "imp": [{"id": "1"}], **parts}, BidRequest)
+
+
+def imp(**parts: object) -> Imp:
+    whole = {"id": "1", "banner": {"w": 300, "h": 250}, **parts}
+    return msgspec.json.decode(msgspec.json.encode(whole), type=Imp)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({}, ""),
+        ({"cur": ["EUR", "USD"]}, ""),
+        ({"cur": []}, ""),
+        ({"cur": ["EUR"]}, reasons.CURRENCY),
+        ({"wseat": ["other"]}, reasons.SEAT),
+        ({"bseat": ["seat1"]}, reasons.SEAT),
+        ({"test": 1}, reasons.TEST),
+    ],
+)
+def test_request_is_refused_for(parts: dict[str, object], reason: str) -> None:
+    assert request_refusal(request(**parts), "USD", "seat1") == reason
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({}, ""),
+        ({"pmp": {"private_auction": 0}}, ""),
+        ({"pmp": {"private_auction": 1}}, reasons.PRIVATE_AUCTION),
+        ({"bidfloor": 1, "bidfloorcur": "EUR"}, reasons.CURRENCY),
+        ({"bidfloorcur": "EUR"}, ""),
+        ({"secure": 1}, reasons.INSECURE),
+        ({"banner": None}, reasons.FORMAT),
+        ({"banner": {"w": 0, "h": 250}}, reasons.FORMAT),
+    ],
+)
+def test_impression_is_refused_for(parts: dict[str, object], reason: str) -> None:
+    assert imp_refusal(imp(**parts), "USD", secure=False) == reason
+
+
+def test_formats_come_before_width_and_height() -> None:
+    banner = msgspec.convert({"format": [{"w": 728, "h": 90}], "w": 1, "h": 1}, Banner)
+    assert offered_sizes(banner) == {(728, 90)}
+
+
+def test_negative_floor_is_no_floor_and_an_absurd_one_above_any_bid() -> None:
+    assert bidfloor_micros(imp(bidfloor=-3)) == 0
+    assert bidfloor_micros(imp(bidfloor=1e308)) == MAX_CPM_MICROS + 1
+
+
+@pytest.mark.parametrize(
+    "blocked",
+    [
+        {"badv": ["ADVERTISER.example"]},
+        {"badv": ["example"]},
+        {"bcat": ["IAB3-1"]},
+        {"bcat": ["IAB3"]},
+        {"acat": ["IAB1"]},
+        {"wlang": ["de"]},
+    ],
+)
+def test_creative_is_blocked_by(blocked: dict[str, object]) -> None:
+    assert not CreativeRules(request(**blocked)).allow(CREATIVE)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"badv": ["vertiser.example"]},
+        {"bcat": ["IAB30"]},
+        {"bcat": ["IAB3-1"], "cattax": 2},
+        {"acat": ["IAB3-1"]},
+        {"wlang": ["EN"]},
+    ],
+)
+def test_creative_is_not_blocked_by(harmless: dict[str, object]) -> None:
+    assert CreativeRules(request(**harmless)).allow(CREATIVE)
+
+
+@pytest.mark.parametrize(
+    ("banner", "fits"),
+    [
+        ({}, True),
+        ({"btype": [2]}, False),
+        ({"battr": [1]}, False),
+        ({"battr": [2], "btype": [1]}, True),
+    ],
+)
+def test_banner_rules(banner: dict[str, object], fits: bool) -> None:
+    offered = msgspec.convert({"w": 300, "h": 250, **banner}, Banner)
+    assert fits_banner(CREATIVE, offered, offered_sizes(offered), secure=True) is fits
+
+
+def test_insecure_markup_does_not_go_into_a_secure_page() -> None:
+    insecure = msgspec.structs.replace(CREATIVE, image_url="http://cdn.example/a.png")
+    offered = Banner(w=300, h=250)
+    assert not fits_banner(insecure, offered, offered_sizes(offered), secure=True)
+    assert fits_banner(insecure, offered, offered_sizes(offered), secure=False)
