@@ -82,8 +82,10 @@ class EventStore:
 
 
 def _row(stream_id: str, event: Event) -> tuple[object, ...]:
+    if (day := bid_date(event)) is None:
+        raise UnstorableEventError(f"event_date {event.event_date!r} is no date")
     return (
-        bid_date(event),
+        day,
         event.event_id,
         event.kind,
         occurred_at(event),

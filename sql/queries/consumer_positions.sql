@@ -1,17 +1,17 @@
--- name: begin_partition!
+-- name: begin_partition(cluster_id, consumer_group, topic, partition)!
 INSERT INTO consumer_position (cluster_id, consumer_group, topic, partition, next_offset)
 VALUES (:cluster_id, :consumer_group, :topic, :partition, 0)
 ON CONFLICT DO NOTHING;
 
--- name: is_known$
+-- name: is_known(cluster_id, consumer_group, unkeyed)$
 SELECT EXISTS (
     SELECT FROM consumer_position
-    WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group AND topic <> :decisions);
+    WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group AND topic <> :unkeyed);
 
--- name: forget_other_clusters!
--- Offsets of decisions are kept: nothing else would keep those from being counted twice.
+-- name: forget_other_clusters(cluster_id, consumer_group, unkeyed)!
+-- Offsets of messages without a stream id are kept: nothing else keeps those from being counted twice.
 DELETE FROM consumer_position
-WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group AND topic <> :decisions;
+WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group AND topic <> :unkeyed;
 
 -- name: block_changes#
 LOCK TABLE consumer_position, rollup_delivery IN SHARE ROW EXCLUSIVE MODE;
@@ -19,14 +19,14 @@ LOCK TABLE consumer_position, rollup_delivery IN SHARE ROW EXCLUSIVE MODE;
 -- name: announce_change#
 LOCK TABLE consumer_position IN ROW EXCLUSIVE MODE;
 
--- name: lock_positions
+-- name: lock_positions(cluster_id, consumer_group)
 SELECT topic, partition, next_offset, last_stream_id
 FROM consumer_position
 WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
 ORDER BY topic, partition
 FOR UPDATE;
 
--- name: read_consumer_positions
+-- name: read_positions(cluster_id, consumer_group)
 SELECT topic, partition, next_offset, last_stream_id
 FROM consumer_position
 WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group;
@@ -38,6 +38,6 @@ VALUES (:cluster_id, :consumer_group, :topic, :partition, :next_offset, :last_st
 ON CONFLICT (cluster_id, consumer_group, topic, partition) DO UPDATE
 SET next_offset = excluded.next_offset, last_stream_id = excluded.last_stream_id;
 
--- name: skip_up_to!
+-- name: skip_up_to(last_stream_id, consumer_group, unkeyed)!
 UPDATE consumer_position SET last_stream_id = :last_stream_id
-WHERE consumer_group = :consumer_group AND topic <> :decisions;
+WHERE consumer_group = :consumer_group AND topic <> :unkeyed;

@@ -1,10 +1,10 @@
 -- name: create_incoming#
 CREATE TEMP TABLE IF NOT EXISTS incoming_event (LIKE event) ON COMMIT DELETE ROWS;
 
--- name: make_partition
+-- name: make_partition(day)
 SELECT event_partition(:day);
 
--- name: store_incoming^
+-- name: store_incoming()^
 -- Of events that are there already, in this batch or before, nothing is stored or booked again.
 WITH stored AS (
     INSERT INTO event SELECT * FROM incoming_event
@@ -18,12 +18,12 @@ WITH stored AS (
 )
 SELECT count(*) AS stored, coalesce(sum(cost_nanos), 0)::bigint AS booked_nanos FROM stored;
 
--- name: reject!
+-- name: reject(stream, stream_id, reason, raw)!
 INSERT INTO rejected_event (stream, stream_id, reason, raw)
 VALUES (:stream, :stream_id, :reason, :raw)
 ON CONFLICT DO NOTHING;
 
--- name: stored_stream_ids
+-- name: stored_stream_ids(dates, ids)
 SELECT event.stream_id
 FROM event
 JOIN unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id)

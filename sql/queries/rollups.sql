@@ -19,11 +19,11 @@ VALUES (:hour, :exchange, :reason, :requests)
 ON CONFLICT (hour, exchange, reason) DO UPDATE
 SET requests = rollup.requests + excluded.requests;
 
--- name: clear_event_columns!
+-- name: clear_event_columns()!
 UPDATE rollup_delivery
 SET wins = 0, losses = 0, impressions = 0, clicks = 0, conversions = 0, spend_nanos = 0;
 
--- name: fill_event_columns!
+-- name: fill_event_columns()!
 INSERT INTO rollup_delivery
     (hour, campaign_id, creative_id, exchange,
      wins, losses, impressions, clicks, conversions, spend_nanos)
@@ -45,6 +45,6 @@ SET wins = excluded.wins,
     conversions = excluded.conversions,
     spend_nanos = excluded.spend_nanos;
 
--- name: drop_empty_rows!
+-- name: drop_empty_rows()!
 DELETE FROM rollup_delivery
 WHERE bids + wins + losses + impressions + clicks + conversions + spend_nanos = 0;

@@ -1,24 +1,24 @@
--- name: begin_stream!
+-- name: begin_stream(stream, reader)!
 INSERT INTO stream_position (stream, reader, last_id) VALUES (:stream, :reader, '0-0')
 ON CONFLICT DO NOTHING;
 
--- name: begin_relay!
+-- name: begin_relay(stream, reader)!
 -- A relay to a new cluster begins where PostgreSQL is now.
 INSERT INTO stream_position (stream, reader, last_id)
 SELECT :stream, :reader, coalesce(
     (SELECT last_id FROM stream_position WHERE stream = :stream AND reader = 'postgres'), '0-0')
 ON CONFLICT DO NOTHING;
 
--- name: forget_other_relays!
+-- name: forget_other_relays(stream, reader)!
 DELETE FROM stream_position
 WHERE stream = :stream AND reader LIKE 'kafka:%%' AND reader <> :reader;
 
--- name: lock_position$
+-- name: lock_position(stream, reader)$
 SELECT last_id FROM stream_position WHERE stream = :stream AND reader = :reader FOR UPDATE;
 
--- name: advance!
+-- name: advance(last_id, stream, reader)!
 UPDATE stream_position SET last_id = :last_id, updated_at = now()
 WHERE stream = :stream AND reader = :reader;
 
--- name: read_positions
+-- name: read_positions(stream)
 SELECT reader, last_id, updated_at FROM stream_position WHERE stream = :stream ORDER BY reader;

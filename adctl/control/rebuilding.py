@@ -1,0 +1,79 @@
+"""Rebuilding what consumers have built from PostgreSQL's own rows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from adctl.control.analytics import GROUP
+from adctl.stores.offsets import GroupOffsets
+from adctl.stores.positions import POSTGRES, StreamPositions
+from adctl.stores.postgres import postgres_errors
+from adctl.stores.rollups import Rollups
+from adctl.stores.stream import ORIGIN
+from adctl.streams import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from psycopg_pool import ConnectionPool
+
+    Partition = tuple[str, int]
+
+
+class RollupRebuilder:
+    """Rebuilds the delivery rollups from the event table. Safe beside running daemons.
+
+    Bids and requests are kept: they come from the decision log, which PostgreSQL does not hold.
+    """
+
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], stream: str) -> None:
+        self._pool = pool
+        self._positions = StreamPositions(stream)
+        self._offsets = GroupOffsets(GROUP, unkeyed_topic=topics.BIDS)
+        self._rollups = Rollups()
+
+    def rebuild(self) -> int:
+        """Rebuild from one moment's events; return the number of rows that hold any.
+
+        Consumers wait meanwhile; events that reach them later but were part of that moment are
+        skipped. One transaction. Raises StoreUnavailableError.
+        """
+        with self._one_moment() as conn:
+            return self._rebuild(conn)
+
+    def begin_cluster(self, cluster_id: str, partitions: Iterable[Partition]) -> bool:
+        """Make the group ready to read a cluster; True if it had not read from it before.
+
+        Then the rollups are rebuilt, because nobody knows what an earlier cluster still held. The
+        relay is held to beginning no later than that, so that no event falls between the two.
+        Raises StoreUnavailableError.
+        """
+        with postgres_errors("begin a relay"), self._pool.connection() as conn:
+            self._positions.begin_relay(conn, cluster_id)
+        with self._one_moment() as conn:
+            if self._offsets.knows(conn, cluster_id):
+                return False
+            self._offsets.begin(conn, cluster_id, partitions)
+            self._rebuild(conn)
+        return True
+
+    def _rebuild(self, conn: psycopg.Connection) -> int:
+        positions = self._positions.read(conn)
+        flushed = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
+        self._offsets.skip_up_to(conn, flushed)
+        return self._rollups.rebuild_delivery(conn)
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[psycopg.Connection]:
+        with postgres_errors("rebuild the rollups"), self._pool.connection() as conn:
+            conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            try:
+                with conn.transaction():
+                    self._offsets.block_changes(conn)
+                    yield conn
+            finally:
+                if not conn.closed:
+                    conn.isolation_level = None

@@ -1,0 +1,93 @@
+"""Where a consumer group goes on reading, kept in the transaction of its results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from adctl.stores.postgres import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import psycopg
+
+    Partition = tuple[str, int]
+
+
+class PartitionPosition(NamedTuple):
+    """The next offset to read, and the newest stream id that has been applied."""
+
+    next_offset: int = 0
+    last_stream_id: str = ""
+
+
+class GroupOffsets:
+    """One group's positions. Every method joins the transaction of the caller's connection.
+
+    ``unkeyed_topic`` is the one whose messages have no stream id: only its offsets keep them from
+    being counted twice, so they outlive a change of clusters.
+    """
+
+    def __init__(self, group: str, unkeyed_topic: str) -> None:
+        self._group = {"consumer_group": group}
+        self._unkeyed = {"unkeyed": unkeyed_topic}
+        self._queries = load_queries("queries/consumer_positions.sql")
+
+    def read(self, conn: psycopg.Connection, cluster_id: str) -> dict[Partition, PartitionPosition]:
+        """Return the position of every partition the group has read on this cluster."""
+        rows = self._queries.read_positions(conn, cluster_id=cluster_id, **self._group)
+        return {(topic, number): PartitionPosition(*rest) for topic, number, *rest in rows}
+
+    def lock(self, conn: psycopg.Connection, cluster_id: str) -> dict[Partition, PartitionPosition]:
+        """Return the same, for this transaction alone to change."""
+        self._queries.announce_change(conn)
+        rows = self._queries.lock_positions(conn, cluster_id=cluster_id, **self._group)
+        return {(topic, number): PartitionPosition(*rest) for topic, number, *rest in rows}
+
+    def advance(
+        self,
+        conn: psycopg.Connection,
+        cluster_id: str,
+        positions: Mapping[Partition, PartitionPosition],
+    ) -> None:
+        """Move the group to ``positions``."""
+        self._queries.advance_partition(
+            conn,
+            [
+                {"cluster_id": cluster_id, "topic": topic, "partition": number}
+                | self._group
+                | position._asdict()
+                for (topic, number), position in sorted(positions.items())
+            ],
+        )
+
+    def block_changes(self, conn: psycopg.Connection) -> None:
+        """Keep every consumer from changing rollups or positions until the transaction ends.
+
+        As the first statement of a transaction that sees one moment only, it makes sure that
+        moment is after the last change.
+        """
+        self._queries.block_changes(conn)
+
+    def knows(self, conn: psycopg.Connection, cluster_id: str) -> bool:
+        """Return whether the group has begun to read events from this cluster."""
+        known: bool = self._queries.is_known(
+            conn, cluster_id=cluster_id, **self._group, **self._unkeyed
+        )
+        return known
+
+    def begin(
+        self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]
+    ) -> None:
+        """Begin a cluster's partitions at their first message, and forget other clusters."""
+        self._queries.forget_other_clusters(
+            conn, cluster_id=cluster_id, **self._group, **self._unkeyed
+        )
+        for topic, partition in sorted(partitions):
+            self._queries.begin_partition(
+                conn, cluster_id=cluster_id, topic=topic, partition=partition, **self._group
+            )
+
+    def skip_up_to(self, conn: psycopg.Connection, stream_id: str) -> None:
+        """Count every event up to and including ``stream_id`` as applied, on every partition."""
+        self._queries.skip_up_to(conn, last_stream_id=stream_id, **self._group, **self._unkeyed)
