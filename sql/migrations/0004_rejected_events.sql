@@ -8,14 +8,14 @@ CREATE TABLE rejected_event (
     PRIMARY KEY (stream, stream_id)
 );
 
--- Made apart and attached, a partition needs no lock that waits for running reports, and two
--- programs that make the same one at once take turns.
+-- Made apart and attached, a partition needs no lock that waits for running reports. Attaching takes
+-- this lock anyway; taken first, it makes two programs that need the same partition take turns.
 CREATE OR REPLACE FUNCTION event_partition(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
 BEGIN
     IF to_regclass(partition) IS NOT NULL THEN RETURN; END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('event_partition'));
+    LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass(partition) IS NOT NULL THEN RETURN; END IF;
     EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING ALL)', partition);
     EXECUTE format(
