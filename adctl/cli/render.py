@@ -196,5 +196,6 @@ def _shown(value: object) -> str:
 def _printable(text: str) -> str:
     # Names come from other people: an escape sequence in one must not reach the terminal.
     return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for char in text.replace("\t", " ")
     )

@@ -74,7 +74,7 @@ def load_noun(name: str) -> Any:
     mount = typer.Typer(add_completion=False)
     is_command = len(app.registered_commands) == 1 and not app.registered_groups
     if is_command and app.registered_callback is None:
-        mount.add_typer(app)
+        mount.registered_commands = app.registered_commands
         return typer.main.get_command(mount)
     mount.add_typer(app, name=name, help=NOUNS.get(name))
     mount.callback()(lambda: None)

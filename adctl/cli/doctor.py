@@ -1,0 +1,25 @@
+"""``adctl doctor``: everything adctl needs, checked by name."""
+
+import typer
+
+from adctl.cli.context import invocation_of
+from adctl.cli.render import Output, OutputOption, render_rows
+from adctl.control.checkup import Outcome, examine
+from adctl.errors import UnhealthyError
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Check configuration, stores, schema and daemons. Exits with 8 if something is wrong.
+
+    A daemon that is not running is a warning only.
+
+    Example: adctl doctor --output json
+    """
+    findings = examine(lambda: invocation_of(ctx).settings)
+    render_rows([vars(finding) for finding in findings], output)
+    failed = {finding.check: None for finding in findings if finding.outcome is Outcome.FAIL}
+    if failed:
+        raise UnhealthyError(f"failed: {', '.join(failed)}")
