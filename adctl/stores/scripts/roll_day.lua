@@ -7,5 +7,6 @@ local key = KEYS[1]
 local state = redis.call('HMGET', key, 'day', 'day_budget', 'reserved')
 if not state[1] or state[1] >= ARGV[1] then return 0 end
 redis.call('HSET', key, 'day', ARGV[1], 'day_spent', '0', 'day_available', state[2])
-redis.call('HINCRBY', key, 'day_available', '-' .. state[3])
+-- Redis takes no '-0' for an integer.
+if state[3] ~= '0' then redis.call('HINCRBY', key, 'day_available', '-' .. state[3]) end
 return 1

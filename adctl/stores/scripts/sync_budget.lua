@@ -7,8 +7,8 @@ local key = KEYS[1]
 local budget, day_budget = ARGV[1], ARGV[2]
 
 local function minus(amount)
-  if string.sub(amount, 1, 1) == '-' then return string.sub(amount, 2) end
-  return '-' .. amount
+  -- Redis takes no '-0' for an integer.
+  return amount == '0' and '0' or '-' .. amount
 end
 
 local old = redis.call('HMGET', key, 'budget', 'day_budget')

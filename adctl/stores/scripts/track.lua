@@ -35,6 +35,8 @@ local function end_reservation()
 end
 
 local function spend()
+  -- Redis takes no '-0' for an integer.
+  if cost_nanos == '0' then return end
   add('-' .. cost_nanos)
   redis.call('HINCRBY', budget, 'spent', cost_nanos)
   redis.call('HINCRBY', budget, 'day_spent', cost_nanos)

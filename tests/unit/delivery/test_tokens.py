@@ -50,7 +50,7 @@ def test_what_is_signed_comes_back(
     assert SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms, 60) == token
 
 
-@pytest.mark.parametrize(("purpose", "other"), permutations(Purpose, 2))
+@pytest.mark.parametrize(("purpose", "other"), list(permutations(Purpose, 2)))
 def test_token_of_one_purpose_serves_no_other(purpose: Purpose, other: Purpose) -> None:
     with pytest.raises(ForgedTokenError):
         SIGNER.verify(text_for(purpose), other, TOKEN.bid_at_ms, 60)
