@@ -23,6 +23,8 @@ NOUNS = {
     "stack": "Run PostgreSQL, Valkey and a Kafka-protocol broker on this machine.",
     "db": "Bring the database's schema up to date.",
     "doctor": "Check everything adctl needs, by name.",
+    "serve": "Run one daemon.",
+    "up": "Run the stores and every daemon on this machine.",
 }
 
 EXIT_INTERRUPTED = 130

@@ -1,0 +1,151 @@
+"""One daemon as a process of ours: its command, its log, its health."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from adctl.errors import UnhealthyError
+from adctl.stores.embedded.process import Command, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Events reach a reader before they are written: what comes later depends on what comes first.
+START_ORDER = ("consumer", "flusher", "pacer", "api", "tracker", "bidder")
+
+_PROBE_TIMEOUT_SEC = 2.0
+_MAX_LOG_BYTES = 4 << 20
+# A daemon answers what it has accepted within 10 s, its parent process allows it 12.
+_DRAIN_SEC = 15.0
+
+
+class Health(StrEnum):
+    """What a daemon says of itself."""
+
+    READY = "ready"
+    NOT_READY = "not ready"  # it answers, but a store it needs does not
+    SILENT = "no answer"
+
+
+class Readiness(NamedTuple):
+    """A daemon's health, and in words what is missing."""
+
+    health: Health
+    missing: str = ""
+
+
+class _ReadyAnswer(msgspec.Struct):
+    checks: dict[str, str] = {}
+
+
+def daemon_environment(config_path: Path | None) -> dict[str, str]:
+    """Return our environment with ``config_path`` in it, for a daemon in whatever folder."""
+    config = {"ADCTL_CONFIG": str(config_path.absolute())} if config_path else {}
+    return {**os.environ, **config}
+
+
+def daemon_argv(name: str) -> list[str]:
+    """Return the command line of a daemon: this Python, whatever lies in the current folder."""
+    return [sys.executable, "-P", "-m", f"daemons.{name}"]
+
+
+class DaemonProcess:
+    """A daemon started by us. For one thread at a time, but ``readiness``, which is for any.
+
+    On Linux the daemon ends, by SIGKILL, when the thread that started it does.
+    """
+
+    def __init__(
+        self, name: str, address: tuple[str, int], environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.host, self.port = address
+        self.log = log
+        self._environment = environment
+        self._log_start = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process, 0 if there never was one."""
+        return self._child.pid if self._child else 0
+
+    def alive(self) -> bool:
+        """Whether the process runs. Collects it when it has ended."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self, lock: int) -> None:
+        """Start the process, which inherits the descriptor ``lock``. It may not be ready yet."""
+        self._rotate_log()
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        command = Command(tuple(daemon_argv(self.name)), Path("/"), self._environment)
+        self._child = spawn(command, self.log, lock, signal.SIGKILL)
+
+    def _rotate_log(self) -> None:
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
+            self.log.replace(self.log.with_name(f"{self.log.name}.1"))
+
+    def readiness(self) -> Readiness:
+        """Ask the daemon whether it can do its work."""
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0") else self.host  # noqa: S104 - compared
+        connection = http.client.HTTPConnection(host, self.port, timeout=_PROBE_TIMEOUT_SEC)
+        try:
+            connection.request("GET", "/health/ready")
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            return Readiness(Health.SILENT)
+        finally:
+            connection.close()
+        if answer.status == http.client.OK:
+            return Readiness(Health.READY)
+        return Readiness(Health.NOT_READY, _failing_checks(body) or f"HTTP {answer.status}")
+
+    def stop(self) -> None:
+        """Let the daemon drain and end; kill it if it takes too long. Nothing if it does not run.
+
+        Returns when it is gone.
+        """
+        if self._child is None or not self.alive():
+            return
+        self._child.terminate()
+        try:
+            self._child.wait(_DRAIN_SEC)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def how_it_ended(self) -> str:
+        """Return in words how the last process ended."""
+        status = self._child.returncode if self._child else None
+        if status is None:
+            return "runs"
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"ended with status {status}"
+
+    def failure(self) -> UnhealthyError:
+        """Return an error that shows how the process ended, and the end of what it said."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read()[-4000:].decode(errors="replace").splitlines()[-8:]
+        said = "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
+        return UnhealthyError(f"the {self.name} {self.how_it_ended()}:\n{said}\n  log: {self.log}")
+
+
+def _failing_checks(body: bytes) -> str:
+    try:
+        checks = msgspec.json.decode(body, type=_ReadyAnswer).checks
+    except msgspec.MsgspecError:
+        return ""
+    return "; ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok")
