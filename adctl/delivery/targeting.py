@@ -1,0 +1,200 @@
+"""What a bid request says, in the terms campaigns are targeted by.
+
+Texts are compared trimmed and without regard to case; segment ids are compared as they are, since
+data providers tell them apart by case. docs/targeting.md explains every attribute to operators.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from adctl.delivery.user_agent import browser_of, systems_of
+from adctl.delivery.vocabulary import CONNECTION_TYPES, DEVICE_TYPES
+from adctl.models import Creative, CreativeKind, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from adctl.models import Campaign
+    from adctl.openrtb import App, BidRequest, Device, Geo, Site, User
+
+Size = tuple[int, int]
+
+# Longer texts name no place, language, category, app or domain (253 characters at most); they
+# count as unknown.
+_MAX_TEXT = 256
+_UNKNOWN: frozenset[str] = frozenset()
+
+
+class RequestAttributes(msgspec.Struct, frozen=True, gc=False):
+    """What is known of one request; '', None or empty where it is not. Texts are canonical.
+
+    ``lat`` and ``lon`` are degrees, both or neither. ``segments`` is None where the user may not
+    be identified. ``domains`` are the site's domain and those above it, nearest first.
+    ``on_site`` and ``in_app`` say what kind of inventory it is; both are False for screens.
+    """
+
+    country: str = ""
+    region: str = ""
+    city: str = ""
+    metro: str = ""
+    postal_code: str = ""
+    lat: float | None = None
+    lon: float | None = None
+    devices: frozenset[str] = _UNKNOWN
+    systems: frozenset[str] = _UNKNOWN
+    browser: str = ""
+    connections: frozenset[str] = _UNKNOWN
+    segments: frozenset[str] | None = None
+    on_site: bool = False
+    in_app: bool = False
+    domains: tuple[str, ...] = ()
+    bundle: str = ""
+    categories: frozenset[str] = _UNKNOWN
+    language: str = ""
+
+
+def attributes_of(request: BidRequest, *, identified: bool) -> RequestAttributes:
+    """Return what ``request`` says. Total: every decoded request has attributes.
+
+    Unless the user may be identified, segments and the precise location (latitude and longitude)
+    are left out.
+    """
+    device = request.device
+    site, app = request.site, request.app
+    geo = device.geo if device else None
+    lat, lon = _position(geo) if identified and geo else (None, None)
+    return RequestAttributes(
+        country=canonical(geo.country) if geo else "",
+        region=canonical_region(geo.region) if geo else "",
+        city=canonical(geo.city) if geo else "",
+        metro=canonical(geo.metro) if geo else "",
+        postal_code=canonical_postal_code(geo.zip) if geo else "",
+        lat=lat,
+        lon=lon,
+        devices=DEVICE_TYPES.get(device.devicetype or 0, _UNKNOWN) if device else _UNKNOWN,
+        systems=systems_of(device) if device else _UNKNOWN,
+        browser=browser_of(device) if device else "",
+        connections=(
+            CONNECTION_TYPES.get(device.connectiontype or 0, _UNKNOWN) if device else _UNKNOWN
+        ),
+        segments=_segments(request.user) if identified else None,
+        on_site=site is not None,
+        in_app=app is not None,
+        domains=_domains(site) if site else (),
+        bundle=canonical(app.bundle) if app else "",
+        categories=_categories(site or app),
+        language=_language(device, site or app),
+    )
+
+
+def servable_creatives(campaign: Campaign) -> tuple[Creative, ...]:
+    """Return the creatives a campaign may show: active banners in the sizes it is targeted at."""
+    allowed = target_sizes(campaign)
+    return tuple(
+        creative
+        for creative in campaign.creatives
+        if creative.status is Status.ACTIVE
+        and creative.kind is CreativeKind.BANNER
+        and (not allowed or (creative.width, creative.height) in allowed)
+    )
+
+
+def target_sizes(campaign: Campaign) -> frozenset[Size]:
+    """Return the sizes the campaign restricts itself to; empty if it does not."""
+    return frozenset(_size(text) for text in campaign.targeting.sizes)
+
+
+def canonical(text: str | None) -> str:
+    """Return ``text`` as it is compared; '' if it is missing or too long to be a name."""
+    return text.strip().lower() if text and len(text) <= _MAX_TEXT else ""
+
+
+def canonical_region(text: str | None) -> str:
+    """Return an ISO 3166-2 region without its country: ``US-MA`` is ``ma``."""
+    return canonical(text).rpartition("-")[2]
+
+
+def canonical_postal_code(text: str | None) -> str:
+    """Return a postal code without spaces: ``SW1A 1AA`` is ``sw1a1aa``."""
+    return canonical(text).replace(" ", "")
+
+
+def canonical_language(text: str | None) -> str:
+    """Return the language of a tag without script or country: ``en-US`` is ``en``."""
+    return canonical(text).replace("_", "-").partition("-")[0]
+
+
+def canonical_domain(text: str | None) -> str:
+    """Return a domain without port, final dot and ``www.``, which all name the same place."""
+    return canonical(text).partition(":")[0].strip(".").removeprefix("www.")
+
+
+def _position(geo: Geo) -> tuple[float, float] | tuple[None, None]:
+    lat, lon = geo.lat, geo.lon
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
+        return None, None
+    # Zero and zero is what devices without a position send; nobody lives there.
+    return (lat, lon) if lat or lon else (None, None)
+
+
+def _segments(user: User | None) -> frozenset[str]:
+    return frozenset(
+        named
+        for provider in (user.data if user else None) or ()
+        for segment in provider.segment or ()
+        if (named := (segment.id or "").strip())
+    )
+
+
+def _domains(site: Site) -> tuple[str, ...]:
+    domain = canonical_domain(site.domain) or canonical_domain(_host(site.page))
+    if not domain:
+        return ()
+    labels = domain.split(".")
+    return tuple(".".join(labels[at:]) for at in range(len(labels)))
+
+
+def _host(page: str | None) -> str | None:
+    try:
+        return urlsplit(page[:2048]).hostname if page else None
+    except ValueError:
+        return None
+
+
+def _categories(inventory: Site | App | None) -> frozenset[str]:
+    if inventory is None:
+        return _UNKNOWN
+    content = inventory.content
+    told = (
+        inventory.cat,
+        inventory.sectioncat,
+        inventory.pagecat,
+        content.cat if content else None,
+    )
+    if not any(told):
+        return _UNKNOWN
+    return frozenset(_with_parents(canonical(code) for codes in told for code in codes or ()))
+
+
+def _with_parents(codes: Iterable[str]) -> Iterator[str]:
+    for code in filter(None, codes):
+        yield code
+        if "-" in code:
+            yield code.partition("-")[0]
+
+
+def _language(device: Device | None, inventory: Site | App | None) -> str:
+    content = inventory.content if inventory else None
+    return canonical_language(
+        (device.language or device.langb if device else None)
+        or (content.language if content else None)
+    )
+
+
+def _size(text: str) -> Size:
+    width, _, height = text.strip().lower().partition("x")
+    return int(width), int(height)
