@@ -41,10 +41,14 @@ class FlushedBatch(msgspec.Struct, frozen=True):
 
 
 class FlushStatus(msgspec.Struct, frozen=True):
-    """How far the event stream has been written and relayed."""
+    """How far the event stream has been written and relayed.
+
+    The ages are those of the oldest entry PostgreSQL, and Kafka, have not confirmed; 0 if none.
+    """
 
     entries: int
     unflushed_age_sec: float
+    unrelayed_age_sec: float
     positions: tuple[Position, ...]
 
 
@@ -90,7 +94,13 @@ class Flusher:
         with postgres_errors("read stream positions"), self._pool.connection() as conn:
             positions = self._positions.read(conn)
         flushed = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
-        return FlushStatus(self._stream.length(), self._stream.age_sec(flushed), tuple(positions))
+        relayed = next((p.last_id for p in positions if p.is_relay), ORIGIN)
+        return FlushStatus(
+            self._stream.length(),
+            self._stream.age_sec(flushed),
+            self._stream.age_sec(relayed),
+            tuple(positions),
+        )
 
     def recover_stream(self) -> int:
         """Make a stream readable whose ids fell behind PostgreSQL's position; entries moved.

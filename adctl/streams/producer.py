@@ -39,10 +39,16 @@ class ReliableProducer:
         self._prefix = topic_prefix
         self._timeout_sec = timeout_sec
         self._producer: Producer | None = None
+        self._cluster_id = ""
 
     def cluster_id(self) -> str:
         """Return the id of the cluster as it is now. Raises StoreUnavailableError."""
-        return str(read_metadata(self._client()).cluster_id)
+        cluster_id = str(read_metadata(self._client()).cluster_id)
+        if self._cluster_id and cluster_id != self._cluster_id:
+            # Its numbering of messages means nothing to the new one, which would not answer.
+            self.close()
+        self._cluster_id = cluster_id
+        return cluster_id
 
     def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """Return once every message is acknowledged by all replicas, in order per key.
@@ -98,9 +104,7 @@ class ReliableProducer:
         return self._producer
 
 
-def _produce(
-    producer: Producer, prefix: str, message: OutgoingMessage, confirm: Confirm
-) -> None:
+def _produce(producer: Producer, prefix: str, message: OutgoingMessage, confirm: Confirm) -> None:
     headers: dict[str, str | bytes | None] = {}
     if message.stream_id:
         headers[STREAM_ID_HEADER] = message.stream_id.encode()

@@ -8,57 +8,30 @@ import msgspec
 import pytest
 
 from adctl.control.flushing import FlushedBatch, Flusher
-from adctl.models import Event, EventKind
+from adctl.models import EventKind
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD
-from adctl.stores.postgres import open_pool
 from adctl.stores.stream import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     import psycopg
     import redis
     from psycopg_pool import ConnectionPool
 
-    from adctl.config import Settings
+    from adctl.models import Event
+
+    MakeEvent = Callable[..., Event]
+    Append = Callable[..., None]
 
 STREAM = keys.events(SHARD)
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def pool(
-    settings: Settings, postgres: psycopg.Connection
-) -> Iterator[ConnectionPool[psycopg.Connection]]:
-    with open_pool(settings.postgres.url.get_secret_value(), settings.postgres) as pool:
-        yield pool
-
-
-@pytest.fixture
-def flusher(pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis) -> Flusher:
-    return Flusher(pool, EventStream(redis_client))
-
-
-def event(event_id: str, **changes: object) -> Event:
-    made = Event(
-        event_id=event_id,
-        event_date=NOW.date().isoformat(),
-        kind=EventKind.IMPRESSION,
-        occurred_at_ms=int(NOW.timestamp() * 1000),
-        bid_id=f"bid-{event_id}",
-        campaign_id=1,
-        creative_id=2,
-        exchange="default",
-        price_cpm_micros=2_500_000,
-        cost_nanos=2_500_000,
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-def append(client: redis.Redis, *events: Event, late: str = "0") -> None:
-    for one in events:
-        client.xadd(STREAM, {"e": msgspec.json.encode(one), "late": late})
+def flusher(pool: ConnectionPool[psycopg.Connection], stream: EventStream) -> Flusher:
+    return Flusher(pool, stream)
 
 
 def rows(postgres: psycopg.Connection, query: str) -> list[tuple[object, ...]]:
@@ -68,9 +41,9 @@ def rows(postgres: psycopg.Connection, query: str) -> list[tuple[object, ...]]:
 
 
 def test_events_are_stored_with_two_ledger_entries_each(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a"), event("b", cost_nanos=0, kind=EventKind.CLICK))
+    append(make_event("a"), make_event("b", cost_nanos=0, kind=EventKind.CLICK))
     assert flusher.flush_once(100) == FlushedBatch(2, 2, 0, 2_500_000)
     assert rows(postgres, "SELECT event_id, kind FROM event ORDER BY 1") == [
         ("a", "impression"),
@@ -81,55 +54,59 @@ def test_events_are_stored_with_two_ledger_entries_each(
 
 
 def test_the_moment_is_stored_to_the_millisecond(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a", occurred_at_ms=1_793_491_200_123))
+    append(make_event("a", occurred_at_ms=1_793_491_200_123))
     flusher.flush_once(100)
     ((occurred_at,),) = rows(postgres, "SELECT occurred_at FROM event")
     assert occurred_at == datetime(2026, 11, 1, 0, 0, 0, 123_000, tzinfo=UTC)
 
 
 def test_the_script_has_the_last_word_on_lateness(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a"), late="1")
-    append(redis_client, event("b", late=True), late="0")
+    append(make_event("a"), late="1")
+    append(make_event("b", late=True), late="0")
     flusher.flush_once(100)
     late = rows(postgres, "SELECT event_id, late FROM event ORDER BY 1")
     assert late == [("a", True), ("b", False)]
 
 
 def test_test_events_never_cost(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a", test=True))
+    append(make_event("a", test=True))
     assert flusher.flush_once(100).booked_nanos == 0
     assert rows(postgres, "SELECT test, cost_nanos FROM event") == [(True, 0)]
     assert rows(postgres, "SELECT * FROM ledger_entry") == []
 
 
 def test_a_repeat_in_the_same_batch_is_booked_once(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a"), event("a"))
+    append(make_event("a"), make_event("a"))
     batch = flusher.flush_once(100)
     assert (batch.stored, batch.duplicates, batch.booked_nanos) == (1, 1, 2_500_000)
     assert rows(postgres, "SELECT count(*) FROM ledger_entry") == [(2,)]
 
 
 def test_a_repeat_in_a_later_batch_is_booked_once(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a"), event("a"))
+    append(make_event("a"), make_event("a"))
     assert flusher.flush_once(1).stored == 1
     assert flusher.flush_once(1).duplicates == 1
     assert rows(postgres, "SELECT count(*) FROM ledger_entry") == [(2,)]
 
 
 def test_a_crash_before_the_trim_loses_and_doubles_nothing(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher,
+    redis_client: redis.Redis,
+    postgres: psycopg.Connection,
+    make_event: MakeEvent,
+    append: Append,
 ) -> None:
-    append(redis_client, event("a"), event("b"))
+    append(make_event("a"), make_event("b"))
     flusher.flush_once(100)
     assert redis_client.xlen(STREAM) == 2
     assert flusher.flush_once(100) == FlushedBatch()
@@ -138,11 +115,12 @@ def test_a_crash_before_the_trim_loses_and_doubles_nothing(
 
 def test_a_crash_before_the_commit_leaves_nothing_behind(
     flusher: Flusher,
-    redis_client: redis.Redis,
     postgres: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
+    make_event: MakeEvent,
+    append: Append,
 ) -> None:
-    append(redis_client, event("a"))
+    append(make_event("a"))
 
     def crash(*_args: object) -> None:
         raise KeyboardInterrupt
@@ -162,37 +140,54 @@ def test_a_crash_before_the_commit_leaves_nothing_behind(
         ({"e": b"\xff\xfe", "late": b"0"}, "malformed"),
         ({"x": b"1"}, "no field e"),
         ({"e": b'{"kind":"impression"}'}, "missing required field"),
-        ({"e": msgspec.json.encode(event("p", campaign_id=2**40))}, "out of range"),
-        ({"e": msgspec.json.encode(event("p", cost_nanos=-1))}, "check constraint"),
-        ({"e": msgspec.json.encode(event("p", bid_id="\0"))}, "NUL"),
-        ({"e": msgspec.json.encode(event("p", event_date="soon"))}, "no date"),
-        ({"e": msgspec.json.encode(event("p", event_date="9999-12-31"))}, "no partition"),
-        ({"e": msgspec.json.encode(event("p", occurred_at_ms=2**62))}, "no date"),
     ],
 )
-def test_a_poisoned_entry_is_put_aside_and_blocks_nobody(
+def test_an_entry_that_is_no_event_is_put_aside(
     fields: dict[str, bytes],
     reason: str,
     flusher: Flusher,
     redis_client: redis.Redis,
     postgres: psycopg.Connection,
 ) -> None:
-    append(redis_client, event("before"))
     redis_client.xadd(STREAM, fields)
-    append(redis_client, event("after"))
-    batch = flusher.flush_once(100)
-    assert (batch.stored, batch.rejected, batch.booked_nanos) == (2, 1, 5_000_000)
+    assert flusher.flush_once(100) == FlushedBatch(1, 0, 1, 0)
     ((told, raw),) = rows(postgres, "SELECT reason, raw FROM rejected_event")
     assert reason in told
     assert raw == fields.get("e", repr({b"x": b"1"}).encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"campaign_id": 2**40}, "out of range"),
+        ({"cost_nanos": -1}, "check constraint"),
+        ({"bid_id": "\0"}, "NUL"),
+        ({"event_date": "soon"}, "no date"),
+        ({"event_date": "9999-12-31"}, "no partition"),
+        ({"occurred_at_ms": 2**62}, "no date"),
+    ],
+)
+def test_an_event_the_schema_refuses_is_put_aside_and_blocks_nobody(
+    changes: dict[str, object],
+    reason: str,
+    flusher: Flusher,
+    make_event: MakeEvent,
+    append: Append,
+    postgres: psycopg.Connection,
+) -> None:
+    append(make_event("before"), make_event("bad", **changes), make_event("after"))
+    batch = flusher.flush_once(100)
+    assert (batch.stored, batch.rejected, batch.booked_nanos) == (2, 1, 5_000_000)
+    ((told,),) = rows(postgres, "SELECT reason FROM rejected_event")
+    assert reason in told
     assert flusher.flush_once(100) == FlushedBatch()
 
 
 def test_an_event_is_filed_under_the_date_of_its_bid(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:
     day = (NOW - timedelta(days=3)).date()
-    append(redis_client, event("a", event_date=day.isoformat()))
+    append(make_event("a", event_date=day.isoformat()))
     flusher.flush_once(100)
     assert rows(postgres, f"SELECT count(*) FROM event_{day:%Y%m%d}") == [(1,)]
 
@@ -201,8 +196,10 @@ def test_flushers_at_work_together_store_everything_once(
     pool: ConnectionPool[psycopg.Connection],
     redis_client: redis.Redis,
     postgres: psycopg.Connection,
+    make_event: MakeEvent,
+    append: Append,
 ) -> None:
-    append(redis_client, *(event(f"e{number}") for number in range(200)))
+    append(*(make_event(f"e{number}") for number in range(200)))
     stored: list[int] = []
 
     def drain() -> None:
@@ -242,20 +239,20 @@ def test_partitions_made_at_once_by_many_are_made_once(
 
 
 def test_a_stream_that_was_never_relayed_is_kept(
-    flusher: Flusher, redis_client: redis.Redis
+    flusher: Flusher, redis_client: redis.Redis, make_event: MakeEvent, append: Append
 ) -> None:
-    append(redis_client, event("a"))
+    append(make_event("a"))
     flusher.flush_once(100)
     assert flusher.trim() == 0
     assert redis_client.xlen(STREAM) == 1
 
 
 def test_the_status_tells_the_age_of_what_is_not_flushed(
-    flusher: Flusher, redis_client: redis.Redis
+    flusher: Flusher, redis_client: redis.Redis, make_event: MakeEvent
 ) -> None:
     assert flusher.status().unflushed_age_sec == 0
     old_ms = int(NOW.timestamp() * 1000) - 60_000
-    redis_client.xadd(STREAM, {"e": msgspec.json.encode(event("a"))}, id=f"{old_ms}-0")
+    redis_client.xadd(STREAM, {"e": msgspec.json.encode(make_event("a"))}, id=f"{old_ms}-0")
     status = flusher.status()
     assert status.entries == 1
     assert 60 <= status.unflushed_age_sec < 120
@@ -264,14 +261,18 @@ def test_the_status_tells_the_age_of_what_is_not_flushed(
 
 
 def test_a_stream_whose_clock_went_back_is_read_again(
-    flusher: Flusher, redis_client: redis.Redis, postgres: psycopg.Connection
+    flusher: Flusher,
+    redis_client: redis.Redis,
+    postgres: psycopg.Connection,
+    make_event: MakeEvent,
+    append: Append,
 ) -> None:
-    append(redis_client, event("a"))
+    append(make_event("a"))
     flusher.flush_once(100)
     redis_client.flushdb()
     hour_ago_ms = int(NOW.timestamp() * 1000) - 3_600_000
     for number in range(2):
-        one = event(f"after-{number}")
+        one = make_event(f"after-{number}")
         redis_client.xadd(STREAM, {"e": msgspec.json.encode(one)}, id=f"{hour_ago_ms}-{number}")
     assert flusher.flush_once(100).read == 0
     assert flusher.recover_stream() == 2

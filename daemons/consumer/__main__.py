@@ -1,0 +1,53 @@
+"""``python -m daemons.consumer``: Kafka's topics into the rollups."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+
+from prometheus_client import CollectorRegistry
+
+from adctl.control.analytics import Analytics
+from adctl.control.health import check_postgres
+from adctl.control.rebuilding import RollupRebuilder
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD
+from adctl.stores.endpoints import resolve
+from adctl.stores.postgres import open_pool
+from adctl.streams.admin import KafkaAdmin
+from daemons.consumer.app import ConsumerMetrics, create_app
+from daemons.consumer.reading import AnalyticsReader
+from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+
+_THREADS = 4
+
+
+def main() -> None:
+    """Run the consumer until SIGTERM: the batch in hand is finished, then the group is left."""
+    settings = main_settings("consumer")
+    stop = stop_on_signals()
+    endpoints, section = resolve(settings), settings.consumer
+    registry = CollectorRegistry()
+    with ExitStack() as closing:
+        pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
+        reader = AnalyticsReader(
+            endpoints.kafka_bootstrap,
+            settings.kafka,
+            KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka),
+            Analytics(pool),
+            RollupRebuilder(pool, keys.events(SHARD)),
+            section.batch_size,
+            ConsumerMetrics(registry),
+        )
+        app = create_app(
+            {"postgres": lambda: check_postgres(pool), "kafka": reader.check}, registry
+        )
+        thread = threading.Thread(target=reader.run, args=[stop], name="reader")
+        thread.start()
+        closing.callback(thread.join)
+        closing.callback(stop.set)
+        run_threaded(app, section.host, section.port, _THREADS, stop)
+
+
+if __name__ == "__main__":
+    main()

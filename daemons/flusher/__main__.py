@@ -1,0 +1,60 @@
+"""``python -m daemons.flusher``: the event stream into PostgreSQL, then to Kafka."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from prometheus_client import CollectorRegistry
+
+from adctl.control.flushing import Flusher
+from adctl.control.health import check_postgres, check_redis
+from adctl.control.relaying import Relay
+from adctl.stores.endpoints import resolve
+from adctl.stores.postgres import open_pool
+from adctl.stores.redis import connect
+from adctl.stores.stream import EventStream
+from adctl.streams.admin import KafkaAdmin
+from adctl.streams.producer import ReliableProducer
+from daemons.flusher.app import FlusherMetrics, create_app
+from daemons.flusher.work import FlusherWork
+from daemons.jobs import Job, scheduled
+from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+
+_THREADS = 4
+_MEASURE_SEC = 5.0
+
+
+def main() -> None:
+    """Run the flusher until SIGTERM, then flush once more and hang up in reverse order."""
+    settings = main_settings("flusher")
+    stop = stop_on_signals()
+    endpoints, section = resolve(settings), settings.flusher
+    registry = CollectorRegistry()
+    metrics = FlusherMetrics(registry)
+    with ExitStack() as closing:
+        pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
+        client = closing.enter_context(connect(endpoints.redis_url, settings.redis))
+        producer = ReliableProducer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
+        closing.callback(producer.close)
+        stream = EventStream(client)
+        work = FlusherWork(
+            Flusher(pool, stream),
+            Relay(pool, stream, producer, KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka)),
+            section.batch_size,
+            metrics,
+        )
+        flush = Job("flush", work.flush, section.interval_sec, metrics)
+        relay = Job("relay", work.relay, section.interval_sec, metrics)
+        measure = Job("measure", work.measure, _MEASURE_SEC, metrics)
+        app = create_app(
+            {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
+            registry,
+        )
+        with scheduled([flush, relay, measure]):
+            run_threaded(app, section.host, section.port, _THREADS, stop)
+        flush.run()
+        relay.run()
+
+
+if __name__ == "__main__":
+    main()

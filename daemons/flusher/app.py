@@ -1,0 +1,65 @@
+"""The flusher's HTTP face: health and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import falcon
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from daemons.jobs import JobMetrics
+from daemons.lifecycle import add_health_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from falcon import Request, Response
+
+
+class FlusherMetrics(JobMetrics):
+    """What the flusher counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.entries = Counter(
+            "adctl_flushed_entries_total",
+            "Stream entries by what became of them: stored, duplicate or rejected.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.booked_nanos = Counter(
+            "adctl_booked_nanos_total", "Spend booked to the ledger, in nanos.", registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "adctl_flush_seconds", "Seconds one batch took into PostgreSQL.", registry=registry
+        )
+        self.relayed = Counter(
+            "adctl_relayed_entries_total",
+            "Stream entries Kafka has confirmed, duplicates and rejected ones included.",
+            registry=registry,
+        )
+        self.stream_entries = Gauge(
+            "adctl_stream_entries",
+            "Entries in the stream. Grows while PostgreSQL or Kafka is down: alarm on it, because "
+            "Redis' memory is its limit.",
+            registry=registry,
+        )
+        self.unflushed_age = Gauge(
+            "adctl_unflushed_age_seconds",
+            "Age of the oldest event PostgreSQL does not hold yet.",
+            registry=registry,
+        )
+        self.unrelayed_age = Gauge(
+            "adctl_unrelayed_age_seconds",
+            "Age of the oldest event Kafka has not confirmed yet.",
+            registry=registry,
+        )
+
+
+def create_app(
+    checks: Mapping[str, Callable[[], None]], registry: CollectorRegistry
+) -> falcon.App[Request, Response]:
+    """Return the app; ``checks`` are asked by /health/ready."""
+    app = falcon.App()
+    add_health_routes(app, checks, registry)
+    return app

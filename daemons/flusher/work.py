@@ -1,0 +1,69 @@
+"""What the flusher does at each tick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from adctl.control.flushing import FlushedBatch, Flusher
+    from adctl.control.relaying import Relay
+    from daemons.flusher.app import FlusherMetrics
+
+log = structlog.get_logger()
+
+# Batches in a row before a tick ends, so that a flood does not keep the process from stopping.
+_MAX_BATCHES = 200
+
+
+class FlusherWork:
+    """The flusher's jobs. Each is run by one thread at a time."""
+
+    def __init__(
+        self, flusher: Flusher, relay: Relay, batch_size: int, metrics: FlusherMetrics
+    ) -> None:
+        self._flusher = flusher
+        self._relay = relay
+        self._batch_size = batch_size
+        self._metrics = metrics
+
+    def flush(self) -> None:
+        """Write what has come, batch after batch until one is not full."""
+        if moved := self._flusher.recover_stream():
+            log.warning(
+                "the event stream had lost its past and was renumbered; "
+                "`adctl rebuild rollups` makes sure of the reports",
+                entries=moved,
+            )
+        for _ in range(_MAX_BATCHES):
+            with self._metrics.batch_seconds.time():
+                batch = self._flusher.flush_once(self._batch_size)
+            self._count(batch)
+            if batch.read < self._batch_size:
+                return
+
+    def relay(self) -> None:
+        """Send to Kafka what PostgreSQL has, then forget what both have."""
+        for _ in range(_MAX_BATCHES):
+            read = self._relay.relay_once(self._batch_size)
+            self._metrics.relayed.inc(read)
+            if read:
+                self._flusher.trim()
+            if read < self._batch_size:
+                return
+
+    def measure(self) -> None:
+        """Take the measures that Prometheus alarms on."""
+        status = self._flusher.status()
+        self._metrics.stream_entries.set(status.entries)
+        self._metrics.unflushed_age.set(status.unflushed_age_sec)
+        self._metrics.unrelayed_age.set(status.unrelayed_age_sec)
+
+    def _count(self, batch: FlushedBatch) -> None:
+        self._metrics.entries.labels("stored").inc(batch.stored)
+        self._metrics.entries.labels("duplicate").inc(batch.duplicates)
+        self._metrics.entries.labels("rejected").inc(batch.rejected)
+        self._metrics.booked_nanos.inc(batch.booked_nanos)
+        if batch.rejected:
+            log.error("events rejected; they are in table rejected_event", entries=batch.rejected)

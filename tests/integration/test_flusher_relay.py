@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from adctl.control.flushing import Flusher
+from adctl.control.relaying import Relay
+from adctl.errors import StoreUnavailableError
+from adctl.models import EventKind
+from adctl.stores.embedded.kafka import Kafka
+from adctl.stores.embedded.server import Server
+from adctl.stores.embedded.state import ServerRecord
+from adctl.streams.admin import KafkaAdmin
+from adctl.streams.producer import ReliableProducer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from adctl.config import KafkaSettings
+    from adctl.models import Event
+    from adctl.stores.stream import EventStream
+
+    MakeEvent = Callable[..., Event]
+    Append = Callable[..., None]
+
+
+@pytest.fixture
+def flusher(pool: ConnectionPool[psycopg.Connection], stream: EventStream) -> Flusher:
+    return Flusher(pool, stream)
+
+
+@pytest.fixture
+def admin(kafka: KafkaSettings) -> KafkaAdmin:
+    return KafkaAdmin(kafka.bootstrap, kafka)
+
+
+@pytest.fixture
+def producer(kafka: KafkaSettings) -> Iterator[ReliableProducer]:
+    producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix)
+    yield producer
+    producer.close()
+
+
+@pytest.fixture
+def relay(
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+    producer: ReliableProducer,
+    admin: KafkaAdmin,
+) -> Relay:
+    return Relay(pool, stream, producer, admin)
+
+
+def read_topic(kafka: KafkaSettings, topic: str, count: int) -> list[tuple[str, str]]:
+    """Return (event id, stream id) of the first ``count`` messages, and any that come with them."""
+    consumer = Consumer(
+        {"bootstrap.servers": kafka.bootstrap, "group.id": "test", "enable.auto.commit": False}
+    )
+    partitions = range(kafka.partitions)
+    consumer.assign([TopicPartition(kafka.topic_prefix + topic, p, 0) for p in partitions])
+    found: list[tuple[str, str]] = []
+    for _ in range(20):
+        for message in consumer.consume(1000, 0.3 if len(found) < count else 0.5):
+            assert message.error() is None
+            stream_id = dict(message.headers() or [])["stream_id"].decode()
+            found.append((json.loads(message.value())["event_id"], stream_id))
+        if len(found) >= count:
+            break
+    consumer.close()
+    return sorted(found)
+
+
+def ids(messages: list[tuple[str, str]]) -> list[str]:
+    return [event_id for event_id, _ in messages]
+
+
+def test_stored_events_reach_the_topic_of_their_kind(
+    flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent, kafka: KafkaSettings
+) -> None:
+    relay.relay_once(100)
+    append(make_event("i"), make_event("c", kind=EventKind.CLICK), make_event("i2"))
+    append(make_event("w", kind=EventKind.WIN), make_event("l", kind=EventKind.LOSS))
+    flusher.flush_once(100)
+    assert relay.relay_once(100) == 5
+    assert ids(read_topic(kafka, "impressions", 2)) == ["i", "i2"]
+    assert ids(read_topic(kafka, "clicks", 1)) == ["c"]
+    assert ids(read_topic(kafka, "wins", 2)) == ["l", "w"]
+
+
+def test_an_event_is_not_relayed_before_postgresql_has_it(
+    flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent
+) -> None:
+    relay.relay_once(100)
+    append(make_event("a"), make_event("b"))
+    assert relay.relay_once(100) == 0
+    flusher.flush_once(1)
+    assert relay.relay_once(100) == 1
+
+
+def test_duplicates_and_rejected_entries_are_not_relayed(
+    flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent, kafka: KafkaSettings
+) -> None:
+    relay.relay_once(100)
+    append(make_event("a"), make_event("bad", event_date="soon"), make_event("a"))
+    flusher.flush_once(100)
+    append(make_event("a"), make_event("nul\0"), make_event("b"))
+    flusher.flush_once(100)
+    assert relay.relay_once(100) == 6
+    assert ids(read_topic(kafka, "impressions", 2)) == ["a", "b"]
+
+
+def test_the_stream_is_trimmed_to_what_both_have(
+    flusher: Flusher,
+    relay: Relay,
+    append: Append,
+    make_event: MakeEvent,
+    stream: EventStream,
+) -> None:
+    relay.relay_once(100)
+    append(*(make_event(f"e{number}") for number in range(5)))
+    flusher.flush_once(4)
+    relay.relay_once(3)
+    assert flusher.trim() == 3
+    assert stream.length() == 2
+    relay.relay_once(3)
+    assert flusher.trim() == 1
+    assert stream.length() == 1
+
+
+def test_without_kafka_events_are_stored_and_kept_for_it(
+    flusher: Flusher,
+    relay: Relay,
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+    append: Append,
+    make_event: MakeEvent,
+    kafka: KafkaSettings,
+    admin: KafkaAdmin,
+) -> None:
+    relay.relay_once(100)
+    down = kafka.model_copy(update={"bootstrap": "127.0.0.1:9"})
+    producer = ReliableProducer(down.bootstrap, down.topic_prefix)
+    severed = Relay(pool, stream, producer, KafkaAdmin(down.bootstrap, down))
+    append(make_event("a"), make_event("b"))
+    assert flusher.flush_once(100).stored == 2
+    with pytest.raises(StoreUnavailableError, match="Kafka"):
+        severed.relay_once(100)
+    producer.close()
+    assert flusher.trim() == 0
+    assert flusher.status().unrelayed_age_sec > 0
+    assert relay.relay_once(100) == 2
+    assert ids(read_topic(kafka, "impressions", 2)) == ["a", "b"]
+
+
+def test_a_relay_that_crashed_before_its_position_moved_sends_the_same_ids_again(
+    flusher: Flusher,
+    relay: Relay,
+    append: Append,
+    make_event: MakeEvent,
+    kafka: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    relay.relay_once(100)
+    append(make_event("a"))
+    flusher.flush_once(100)
+
+    def crash(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(relay._positions, "advance", crash)
+        with pytest.raises(KeyboardInterrupt):
+            relay.relay_once(100)
+    assert relay.relay_once(100) == 1
+    first, second = read_topic(kafka, "impressions", 2)
+    assert first == second
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Server]:
+    record = ServerRecord(port=_free_port())
+    server = Server(Kafka(tmp_path, "127.0.0.1", record), tmp_path, record, lambda: None)
+    server.start(owned=True)
+    yield server
+    server.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_a_broker_that_forgot_everything_is_relayed_to_from_now_on(
+    flusher: Flusher,
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+    append: Append,
+    make_event: MakeEvent,
+    kafka: KafkaSettings,
+    broker: Server,
+) -> None:
+    here = kafka.model_copy(update={"bootstrap": f"127.0.0.1:{broker.port}"})
+    producer = ReliableProducer(here.bootstrap, here.topic_prefix, timeout_sec=2)
+    relay = Relay(pool, stream, producer, KafkaAdmin(here.bootstrap, here))
+    relay.relay_once(100)
+    append(make_event("a"))
+    flusher.flush_once(100)
+    assert relay.relay_once(100) == 1
+    flusher.trim()
+
+    broker.respawn()
+    append(make_event("b"))
+    relayed = 0
+    deadline = time.monotonic() + 15
+    while not relayed and time.monotonic() < deadline:
+        with suppress(StoreUnavailableError):
+            relayed += relay.relay_once(100)
+            flusher.flush_once(100)
+    assert relayed == 1
+    assert ids(read_topic(here, "impressions", 1)) == ["b"]
+    assert flusher.trim() == 1
+    producer.close()
