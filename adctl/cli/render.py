@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Annotated, Any
 
@@ -54,8 +55,9 @@ def render_rows(
 
     JSON is one array holding the rows whole. Without ``columns`` those of the first row are taken.
     """
+    rows = [_exact(row) for row in rows]
     if output is Output.JSON:
-        _print_json(list(rows))
+        _print_json(rows)
         return
     names = list(columns if columns is not None else (rows[0] if rows else ()))
     if output is Output.CSV:
@@ -66,8 +68,9 @@ def render_rows(
 
 def render_record(record: Mapping[str, object], output: Output = Output.TABLE) -> None:
     """Print one ``record``: a line per field, a JSON object, or CSV with one row."""
+    record = _exact(record)
     if output is Output.JSON:
-        _print_json(dict(record))
+        _print_json(record)
     elif output is Output.CSV:
         _print_csv([record], list(record))
     else:
@@ -124,6 +127,14 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(
         file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False, emoji=False
     )
+
+
+def _exact(row: Mapping[str, object]) -> dict[str, object]:
+    # Without an exponent, which Decimal falls back to for small numbers.
+    return {
+        name: format(value, "f") if isinstance(value, Decimal) else value
+        for name, value in row.items()
+    }
 
 
 def _print_json(value: object) -> None:

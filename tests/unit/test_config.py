@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adctl.config import Settings, load_settings
+from adctl.config_sources import settings_in_force, unknown_variables
+from adctl.errors import ConfigError
+from adctl.resources import DEFAULT_CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "s3cret-never-shown"
+
+BROKEN = f"""
+currency = "usd"
+log_format = "xml"
+stat_dir = "x"
+[postgres]
+url = "mysql://me:{SECRET}@h/x"
+pool_size = 0
+[redis]
+url = "redis:{SECRET}"
+timeout_ms = "soon"
+[kafka]
+bootstrap = "localhost"
+topic_prefix = "a b"
+[bidder]
+prot = 1
+port = 70000
+seat = ""
+[tracker]
+public_url = "ftp://x"
+[signing]
+keys = "1:{SECRET}"
+[flusher]
+interval_sec = -1
+[exchanges.x]
+billing_event = "never"
+"""
+
+
+@pytest.fixture
+def faults_in(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Load a file and return its faults: key → the whole line."""
+
+    def load(text: str) -> dict[str, str]:
+        file = tmp_path / "adctl.toml"
+        file.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            load_settings(file)
+        return {fault.field: str(fault) for fault in caught.value.faults}
+
+    return load
+
+
+def test_config_toml_says_what_the_program_takes_as_default() -> None:
+    file = tomllib.loads(DEFAULT_CONFIG.read_text())
+    assert load_settings().model_dump() == Settings.model_validate(file).model_dump()
+    assert load_settings().model_dump() == Settings(state_dir=Path()).model_dump()
+
+
+def test_config_toml_documents_every_key_with_its_variable() -> None:
+    text = DEFAULT_CONFIG.read_text()
+    variables = {setting.variable for setting in settings_in_force(load_settings())}
+    assert [variable for variable in variables if variable not in text] == []
+
+
+def test_every_fault_is_reported_at_once(faults_in: Callable[[str], dict[str, str]]) -> None:
+    assert set(faults_in(BROKEN)) == {
+        "currency",
+        "log_format",
+        "stat_dir",
+        "postgres.url",
+        "postgres.pool_size",
+        "redis.url",
+        "redis.timeout_ms",
+        "kafka.bootstrap",
+        "kafka.topic_prefix",
+        "bidder.prot",
+        "bidder.port",
+        "bidder.seat",
+        "tracker.public_url",
+        "signing.keys",
+        "flusher.interval_sec",
+        "exchanges.x.billing_event",
+    }
+
+
+def test_no_fault_shows_a_secret(faults_in: Callable[[str], dict[str, str]]) -> None:
+    assert SECRET not in "".join(faults_in(BROKEN).values())
+
+
+@pytest.mark.parametrize("variable", ["ADCTL_POSTGRES", "ADCTL_REDIS"])
+def test_a_url_in_a_sections_variable_is_a_fault_that_hides_it(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, f"postgresql://me:{SECRET}@h/x")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert variable in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_section_that_is_no_table_hides_what_may_be_a_secret(
+    faults_in: Callable[[str], dict[str, str]],
+) -> None:
+    found = faults_in(f'postgres = "postgresql://me:{SECRET}@h/x"')
+    assert "a table of keys" in found["postgres"]
+    assert SECRET not in found["postgres"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("bidder.port", "70000", "got 70000; expected a number of at most 65535"),
+        ("bidder.port", '"http"', "got 'http'; expected a whole number"),
+        ("bidder.workers", "0", "got 0; expected a number above 0"),
+        ("bidder.network_margin_ms", "-1", "got -1; expected a number of at least 0"),
+        ("flusher.interval_sec", "0", "got 0; expected a number above 0"),
+        ("tracker.public_url", '"x.com"', "expected https://host or http://host"),
+        ("kafka.bootstrap", '"a"', "expected host:port"),
+        ("signing.user_key", '"12"', "expected 32 bytes as 64 hexadecimal digits"),
+        ("signing.keys", '"x"', "expected each key as ID:SECRET"),
+    ],
+)
+def test_a_fault_says_what_would_be_right(
+    key: str, value: str, expected: str, faults_in: Callable[[str], dict[str, str]]
+) -> None:
+    section, name = key.split(".")
+    assert expected in faults_in(f"[{section}]\n{name} = {value}\n")[key]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u@h/d", "postgresql://u:p@h:5432/d?sslmode=require", ""]
+)
+def test_usual_postgres_urls_are_taken(url: str) -> None:
+    settings = load_settings(overrides={"postgres": {"url": url}})
+    assert settings.postgres.url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://u:p@h:6380/2", "redis://[::1]:6379", ""])
+def test_usual_redis_urls_are_taken(url: str) -> None:
+    assert load_settings(overrides={"redis": {"url": url}}).redis.url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("servers", ["a:9092", "a:9092,b.example:9093", ""])
+def test_usual_bootstrap_servers_are_taken(servers: str) -> None:
+    assert load_settings(overrides={"kafka": {"bootstrap": servers}}).kafka.bootstrap == servers
+
+
+def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_settings(tmp_path / "nowhere.toml")
+
+
+def test_a_file_that_is_no_toml_is_a_fault(faults_in: Callable[[str], dict[str, str]]) -> None:
+    assert "TOML" in faults_in("[bidder")["--config"]
+
+
+def test_the_environment_stands_over_the_file_and_the_file_over_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "adctl.toml"
+    file.write_text("[bidder]\nport = 1111\nworkers = 2\n")
+    monkeypatch.setenv("ADCTL_BIDDER_PORT", "2222")
+    settings = load_settings(file)
+    found = {setting.key: setting for setting in settings_in_force(settings, file)}
+    assert (found["bidder.port"].value, found["bidder.port"].source) == (2222, "environment")
+    assert (found["bidder.workers"].value, found["bidder.workers"].source) == (2, str(file))
+    assert found["bidder.seat"].source == "default"
+
+
+def test_the_overview_hides_secrets() -> None:
+    settings = load_settings(overrides={"redis": {"url": f"redis://:{SECRET}@h"}})
+    found = {setting.key: setting.value for setting in settings_in_force(settings)}
+    assert found["redis.url"] == "(hidden)"
+    assert found["postgres.url"] == ""
+
+
+def test_a_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADCTL_BIDER_PORT", "1")
+    monkeypatch.setenv("ADCTL_CONFIG", "x")
+    monkeypatch.setenv("ADCTL_STATE_DIR", "x")
+    assert unknown_variables() == ["ADCTL_BIDER_PORT"]
