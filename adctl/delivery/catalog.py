@@ -105,7 +105,7 @@ class Catalog:
     ) -> Catalog:
         bids = [*self._bids, *[0] * (len(index.campaigns) - len(self._bids))]
         for campaign_id in changed:
-            for position in (self.index.position_of(campaign_id), index.position_of(campaign_id)):
+            for position in {self.index.position_of(campaign_id), index.position_of(campaign_id)}:
                 if position is not None:
                     bids[position] = _bid(index.campaigns[position], factors)
         return Catalog(index, factors, bids)
