@@ -1,0 +1,93 @@
+"""What the pacer does: steer bids, begin days, give back what nobody won, mend the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adctl.delivery.pacing import local_day, pacing_ppm
+from adctl.delivery.pricing import (
+    PRIOR_CTR_IMPRESSIONS,
+    PRIOR_CTR_PPM,
+    PRIOR_CVR_CLICKS,
+    PRIOR_CVR_PPM,
+    smoothed_rate_ppm,
+)
+from adctl.models import Factors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from adctl.config import MoneySettings
+    from adctl.models import Campaign
+    from adctl.stores.budgets import Budgets, BudgetState
+    from adctl.stores.catalog import CatalogStore
+    from adctl.stores.steering import LiveCounts, SteeringStore
+
+
+class Pacer:
+    """Steers what Redis holds. Every method may be called again at once; none loses anything.
+
+    All raise StoreUnavailableError. ``now`` is aware.
+    """
+
+    def __init__(self, catalog: CatalogStore, budgets: Budgets, steering: SteeringStore) -> None:
+        self._catalog = catalog
+        self._budgets = budgets
+        self._steering = steering
+
+    def steer(self, now: datetime) -> int:
+        """Tell bidders each active campaign's factors; return how many campaigns that were."""
+        campaigns = self._active()
+        states = self._budgets.read(campaigns)
+        counts = self._steering.live_counts(campaigns)
+        self._steering.write(
+            {
+                campaign_id: factors_of(campaign, states[campaign_id], counts[campaign_id], now)
+                for campaign_id, campaign in campaigns.items()
+                if campaign_id in states
+            }
+        )
+        return len(campaigns)
+
+    def roll_days(self, now: datetime) -> int:
+        """Begin the day of every active campaign whose zone has reached it; return how many."""
+        campaigns = self._active()
+        rolled = 0
+        for campaign_id, state in self._budgets.read(campaigns).items():
+            day = local_day(campaigns[campaign_id].timezone, now)
+            if state.day < day.isoformat():
+                rolled += self._budgets.roll_day(campaign_id, day)
+        return rolled
+
+    def expire(self, now: datetime, money: MoneySettings) -> int:
+        """Give back reservations that nobody has won or lost in time; return the buckets."""
+        oldest_sec = int(now.timestamp()) - money.reservation_ttl_sec
+        return self._budgets.expire(oldest_sec // money.reservation_bucket_sec)
+
+    def needs_sync(self) -> bool:
+        """Return whether Redis has lost the catalog, or the money of a campaign in it."""
+        active = self._catalog.active_ids()
+        return active is None or len(self._budgets.read(active)) < len(active)
+
+    def _active(self) -> dict[int, Campaign]:
+        return self._catalog.read(self._catalog.active_ids() or ())
+
+
+def factors_of(
+    campaign: Campaign, state: BudgetState, counts: LiveCounts, now: datetime
+) -> Factors:
+    """Return a campaign's factors at ``now``.
+
+    A state that is still of yesterday has spent nothing today.
+    """
+    today = local_day(campaign.timezone, now).isoformat()
+    spent_nanos = state.day_spent if state.day == today else 0
+    return Factors(
+        pacing_ppm=pacing_ppm(campaign, state.day_budget, spent_nanos, now),
+        ctr_ppm=smoothed_rate_ppm(
+            counts.clicks, counts.impressions, PRIOR_CTR_PPM, PRIOR_CTR_IMPRESSIONS
+        ),
+        cvr_ppm=smoothed_rate_ppm(
+            counts.conversions, counts.clicks, PRIOR_CVR_PPM, PRIOR_CVR_CLICKS
+        ),
+    )

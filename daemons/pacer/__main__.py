@@ -1,0 +1,89 @@
+"""``python -m daemons.pacer``: everything that is done by the clock."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from adctl.control.health import check_postgres, check_redis
+from adctl.control.steering import Pacer
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+from adctl.stores.endpoints import resolve
+from adctl.stores.postgres import open_pool
+from adctl.stores.redis import connect
+from adctl.stores.steering import SteeringStore
+from adctl.streams.admin import KafkaAdmin
+from adctl.streams.producer import ReliableProducer
+from daemons.jobs import Job, scheduled
+from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+from daemons.pacer.app import PacerMetrics, create_app
+from daemons.pacer.work import CatalogWork, PacerWork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from adctl.config import KafkaSettings
+    from adctl.streams.producer import OutgoingMessage
+
+_THREADS = 4
+_OUTBOX_SEC = 1.0
+_SYNC_SEC = 2.0
+_EXPIRY_SEC = 5.0
+_PARTITIONS_SEC = 60.0
+# The outbox is held while it is sent; a lost Kafka must not keep it from Redis for long.
+_SEND_TIMEOUT_SEC = 3.0
+
+
+def main() -> None:
+    """Run the pacer until SIGTERM; jobs that have begun are finished."""
+    settings = main_settings("pacer")
+    stop = stop_on_signals()
+    endpoints, section = resolve(settings), settings.pacer
+    registry = CollectorRegistry()
+    metrics = PacerMetrics(registry)
+    with ExitStack() as closing:
+        pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
+        client = closing.enter_context(connect(endpoints.redis_url, settings.redis))
+        kafka = settings.kafka.model_copy(update={"bootstrap": endpoints.kafka_bootstrap})
+        producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix, _SEND_TIMEOUT_SEC)
+        closing.callback(producer.close)
+        catalog = CatalogStore(client, settings.catalog.ttl_sec)
+        budgets = Budgets(client)
+        pacer = Pacer(catalog, budgets, SteeringStore(client))
+        steering = PacerWork(pacer, settings.money, metrics)
+        keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
+        jobs = [
+            Job("sync", keeping.sync, _SYNC_SEC, metrics),
+            Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
+            Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
+            Job("steer", steering.steer, section.interval_sec, metrics),
+            Job("days", steering.roll_days, section.interval_sec, metrics),
+            Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
+        ]
+        app = create_app(
+            {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
+            registry,
+        )
+        with scheduled(jobs):
+            run_threaded(app, section.host, section.port, _THREADS, stop)
+
+
+def _produce(
+    producer: ReliableProducer, kafka: KafkaSettings
+) -> Callable[[Sequence[OutgoingMessage]], None]:
+    admin = KafkaAdmin(kafka.bootstrap, kafka)
+
+    def produce(messages: Sequence[OutgoingMessage]) -> None:
+        # An embedded broker comes back without topics, and as another cluster.
+        producer.cluster_id()
+        admin.ensure_topics()
+        producer.send(messages)
+
+    return produce
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The pacer's jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from adctl.control.publishing import relay_outbox, sync_all
+from adctl.stores.events import EventStore
+from adctl.stores.postgres import postgres_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from adctl.config import MoneySettings
+    from adctl.control.steering import Pacer
+    from adctl.stores.budgets import Budgets
+    from adctl.stores.catalog import CatalogStore
+    from adctl.streams.producer import OutgoingMessage
+    from daemons.pacer.app import PacerMetrics
+
+log = structlog.get_logger()
+
+
+class PacerWork:
+    """The jobs that steer. Each is run by one thread at a time."""
+
+    def __init__(self, pacer: Pacer, money: MoneySettings, metrics: PacerMetrics) -> None:
+        self._pacer = pacer
+        self._money = money
+        self._metrics = metrics
+
+    def steer(self) -> None:
+        """Set every active campaign's factors."""
+        self._metrics.campaigns.set(self._pacer.steer(datetime.now(UTC)))
+
+    def roll_days(self) -> None:
+        """Begin the days that have come."""
+        if rolled := self._pacer.roll_days(datetime.now(UTC)):
+            self._metrics.days.inc(rolled)
+            log.info("began a new day", campaigns=rolled)
+
+    def expire(self) -> None:
+        """Give back old reservations."""
+        self._metrics.expired.inc(self._pacer.expire(datetime.now(UTC), self._money))
+
+
+class CatalogWork:
+    """The jobs that keep Redis and Kafka in step with PostgreSQL."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        catalog: CatalogStore,
+        budgets: Budgets,
+        pacer: Pacer,
+        produce: Callable[[Sequence[OutgoingMessage]], None],
+        metrics: PacerMetrics,
+    ) -> None:
+        self._pool = pool
+        self._catalog = catalog
+        self._budgets = budgets
+        self._pacer = pacer
+        self._produce = produce
+        self._metrics = metrics
+        self._events = EventStore()
+        self._synced = False
+
+    def relay_outbox(self) -> None:
+        """Bring changes that were cut short to Redis and Kafka."""
+        changes = relay_outbox(self._pool, self._catalog, self._budgets, self._produce)
+        self._metrics.relayed.inc(changes)
+
+    def sync(self) -> None:
+        """Write the whole catalog once at the start, and whenever Redis has lost some of it."""
+        if self._synced and not self._pacer.needs_sync():
+            return
+        campaigns = sync_all(self._pool, self._catalog, self._budgets)
+        self._synced = True
+        self._metrics.synced.inc()
+        log.info("wrote the catalog to Redis", campaigns=campaigns)
+
+    def make_partitions(self) -> None:
+        """Make today's and tomorrow's event partitions before they are needed."""
+        today = datetime.now(UTC).date()
+        with postgres_errors("make event partitions"), self._pool.connection() as conn:
+            self._events.make_partitions(conn, [today, today + timedelta(days=1)])
