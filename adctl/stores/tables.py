@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import Column, DateTime, Engine, FetchedValue, create_engine, make_url
+from sqlalchemy import BigInteger, Column, DateTime, Engine, create_engine, make_url
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -18,13 +18,6 @@ from adctl.errors import StoreUnavailableError
 
 def _json() -> Any:
     return Field(sa_column=Column(JSONB, nullable=False))
-
-
-def _database_time() -> Any:
-    return Field(
-        default=None,
-        sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False),
-    )
 
 
 def _instant(*, nullable: bool = False) -> Any:
@@ -39,8 +32,8 @@ class AdvertiserRow(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)
     name: str
     status: str
-    created_at: datetime = _database_time()
-    updated_at: datetime = _database_time()
+    created_at: datetime = _instant()
+    updated_at: datetime = _instant()
 
 
 class CampaignRow(SQLModel, table=True):
@@ -53,9 +46,9 @@ class CampaignRow(SQLModel, table=True):
     name: str
     status: str
     bid_strategy: str
-    bid_amount_micros: int
-    daily_budget_nanos: int
-    total_budget_nanos: int
+    bid_amount_micros: int = Field(sa_type=BigInteger)
+    daily_budget_nanos: int = Field(sa_type=BigInteger)
+    total_budget_nanos: int = Field(sa_type=BigInteger)
     starts_at: datetime = _instant()
     ends_at: datetime | None = _instant(nullable=True)
     timezone: str
@@ -64,8 +57,8 @@ class CampaignRow(SQLModel, table=True):
     caps: list[dict[str, Any]] = _json()
     unidentified: str
     version: int = 1
-    created_at: datetime = _database_time()
-    updated_at: datetime = _database_time()
+    created_at: datetime = _instant()
+    updated_at: datetime = _instant()
 
 
 class CreativeRow(SQLModel, table=True):
@@ -90,8 +83,8 @@ class CreativeRow(SQLModel, table=True):
     banner_type: int
     language: str
     media: dict[str, Any] = _json()
-    created_at: datetime = _database_time()
-    updated_at: datetime = _database_time()
+    created_at: datetime = _instant()
+    updated_at: datetime = _instant()
 
 
 class AuditRow(SQLModel, table=True):
@@ -99,7 +92,7 @@ class AuditRow(SQLModel, table=True):
 
     __tablename__ = "audit"
 
-    id: int = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True, sa_type=BigInteger)
     at: datetime = _instant()
     actor: str
     entity: str
@@ -114,7 +107,7 @@ class OutboxRow(SQLModel, table=True):
 
     __tablename__ = "outbox"
 
-    id: int = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True, sa_type=BigInteger)
     campaign_id: int
     message: dict[str, Any] = _json()
 

@@ -1,0 +1,120 @@
+"""What can be done to advertisers. The CLI and the api call the same functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+from adctl.control.lookup import find_advertiser, require_live
+from adctl.control.plane import ControlPlane, Outcome, change, reading
+from adctl.control.statuses import ACTION_OF, change_status
+from adctl.control.validation import read_name
+from adctl.control.views import advertiser_view
+from adctl.models import Status
+from adctl.stores.tables import AdvertiserRow, CampaignRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adctl.control.drafts import AdvertiserView
+
+
+def create(
+    plane: ControlPlane, actor: str, fields: Mapping[str, object], *, dry_run: bool = False
+) -> Outcome[AdvertiserView]:
+    """Create an advertiser. Raises FaultyInputError, or ConflictError if the name is taken."""
+    name = read_name(fields, "the advertiser")
+    with change(plane, actor, dry_run=dry_run) as making:
+        row = AdvertiserRow(
+            name=name, status=Status.ACTIVE.value, created_at=making.now, updated_at=making.now
+        )
+        making.session.add(row)
+        making.session.flush()
+        making.record("advertiser", row.id, "create", None, {"name": name, "status": row.status})
+        view = advertiser_view(row)
+    return making.outcome(view)
+
+
+def update(
+    plane: ControlPlane,
+    actor: str,
+    ref: int | str,
+    patch: Mapping[str, object],
+    *,
+    dry_run: bool = False,
+) -> Outcome[AdvertiserView]:
+    """Rename an advertiser. Raises FaultyInputError, NotFoundError, ConflictError."""
+    with change(plane, actor, dry_run=dry_run) as making:
+        row = find_advertiser(making.session, ref, lock=True)
+        require_live("advertiser", row)
+        name = read_name({"name": row.name, **patch}, f"the change to advertiser {row.id}")
+        if name != row.name:
+            making.record("advertiser", row.id, "update", {"name": row.name}, {"name": name})
+            row.name, row.updated_at = name, making.now
+        view = advertiser_view(row)
+    return making.outcome(view)
+
+
+def pause(
+    plane: ControlPlane, actor: str, ref: int | str, *, dry_run: bool = False
+) -> Outcome[AdvertiserView]:
+    """Stop all campaigns of an advertiser from serving; their own status stays."""
+    return _set_status(plane, actor, ref, Status.PAUSED, dry_run=dry_run)
+
+
+def resume(
+    plane: ControlPlane, actor: str, ref: int | str, *, dry_run: bool = False
+) -> Outcome[AdvertiserView]:
+    """Let an advertiser's campaigns serve again, those that are active."""
+    return _set_status(plane, actor, ref, Status.ACTIVE, dry_run=dry_run)
+
+
+def archive(
+    plane: ControlPlane, actor: str, ref: int | str, *, dry_run: bool = False
+) -> Outcome[AdvertiserView]:
+    """Stop all campaigns of an advertiser for good."""
+    return _set_status(plane, actor, ref, Status.ARCHIVED, dry_run=dry_run)
+
+
+def show(plane: ControlPlane, ref: int | str) -> AdvertiserView:
+    """Return one advertiser. Raises NotFoundError."""
+    with reading(plane) as session:
+        return advertiser_view(find_advertiser(session, ref))
+
+
+def list_all(
+    plane: ControlPlane, *, status: Status | None = None, after: int = 0, limit: int | None = None
+) -> list[AdvertiserView]:
+    """Return advertisers by id, beginning after id ``after``; without ``status`` the live ones."""
+    wanted = (
+        AdvertiserRow.status != Status.ARCHIVED
+        if status is None
+        else AdvertiserRow.status == status
+    )
+    with reading(plane) as session:
+        rows = session.exec(
+            select(AdvertiserRow)
+            .where(wanted, col(AdvertiserRow.id) > after)
+            .order_by(col(AdvertiserRow.id))
+            .limit(limit)
+        )
+        return [advertiser_view(row) for row in rows]
+
+
+def _set_status(
+    plane: ControlPlane, actor: str, ref: int | str, status: Status, *, dry_run: bool
+) -> Outcome[AdvertiserView]:
+    with change(plane, actor, dry_run=dry_run) as making:
+        row = find_advertiser(making.session, ref, lock=True)
+        if change_status(making, "advertiser", row, status):
+            campaigns = making.session.exec(
+                select(CampaignRow)
+                .where(CampaignRow.advertiser_id == row.id, CampaignRow.status != Status.ARCHIVED)
+                .order_by(col(CampaignRow.id))
+                .with_for_update()
+            )
+            for campaign in campaigns:
+                making.touch(campaign, f"advertiser.{ACTION_OF[status]}")
+        view = advertiser_view(row)
+    return making.outcome(view)

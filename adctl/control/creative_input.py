@@ -1,0 +1,133 @@
+"""Reading what people say about creatives: all faults at once, in their words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adctl.control.drafts import CreativeDraft
+from adctl.control.fields import normal_domain, split_url
+from adctl.control.targeting_input import normal_language, normal_size, read_categories
+from adctl.models import CreativeKind
+
+if TYPE_CHECKING:
+    from adctl.control.fields import FieldReader
+
+CREATIVE_FIELDS = CreativeDraft.__struct_fields__
+CREATIVE_DEFAULTS: dict[str, object] = {
+    "kind": CreativeKind.BANNER,
+    "cattax": 1,
+    "banner_type": 2,
+}
+_MARKUP_LENGTH = 65_536
+_LARGEST_PX = 10_000
+# AdCOM 1.0: Creative Attributes, Category Taxonomies, Display Ad Types (OpenRTB banner types).
+# From 500 on, numbers are an exchange's own.
+_KNOWN_ATTRIBUTES = range(1, 19)
+_KNOWN_TAXONOMIES = range(1, 10)
+_BANNER_TYPES = range(1, 5)
+_OWN_NUMBERS = range(500, 1000)
+
+
+def read_creative(reader: FieldReader) -> dict[str, Any]:
+    """Return the columns of a creative from its fields; faults go to ``reader``.
+
+    The columns are usable only if there are none.
+    """
+    _refuse_other_kinds(reader)
+    landing_url = reader.url("landing_url", required=True)
+    image_url, markup = reader.url("image_url"), _markup(reader)
+    if (reader.values.get("image_url") is None) == (reader.values.get("markup") is None):
+        expected = "an image_url or markup, and not both"
+        reader.reject("image_url", reader.values.get("image_url"), expected)
+    width, height = _size(reader)
+    return {
+        "name": reader.text("name", required=True),
+        "kind": CreativeKind.BANNER.value,
+        "landing_url": landing_url,
+        "adomain": _adomain(reader, landing_url),
+        "width": width,
+        "height": height,
+        "image_url": image_url or "",
+        "markup": markup or "",
+        "cat": list(read_categories(reader, "cat")),
+        "cattax": reader.integer(
+            "cattax",
+            lambda number: number in _KNOWN_TAXONOMIES or number in _OWN_NUMBERS,
+            "a category taxonomy: 1 to 9, or 500 to 999 for an exchange's own",
+        ),
+        "attr": _attributes(reader),
+        "banner_type": reader.integer(
+            "banner_type",
+            _BANNER_TYPES.__contains__,
+            "1 (XHTML text), 2 (XHTML banner), 3 (JavaScript) or 4 (iframe)",
+        ),
+        "language": _language(reader),
+        "media": {},
+    }
+
+
+def creative_notices(image_url: str, landing_url: str) -> tuple[str, ...]:
+    """Return what is allowed but costs reach."""
+    fields = {"image_url": image_url, "landing_url": landing_url}
+    return tuple(
+        f"{field} is not https: exchanges that ask for secure ads may refuse the creative"
+        for field, url in fields.items()
+        if url.startswith("http://")
+    )
+
+
+def _refuse_other_kinds(reader: FieldReader) -> None:
+    kind = reader.choice("kind", list(CreativeKind))
+    if kind not in {None, CreativeKind.BANNER}:
+        reader.reject("kind", kind, f"banner: {kind} creatives cannot be created yet")
+
+
+def _markup(reader: FieldReader) -> str | None:
+    markup = reader.values.get("markup")
+    usable = isinstance(markup, str) and 0 < len(markup.strip()) <= len(markup) <= _MARKUP_LENGTH
+    # PostgreSQL holds no NUL, and UTF-8 no lone surrogate.
+    if markup is None or (usable and not any(_unstorable(char) for char in str(markup))):
+        return markup  # type: ignore[return-value]
+    reader.reject("markup", markup, f"HTML of 1 to {_MARKUP_LENGTH:,} characters")
+    return None
+
+
+def _unstorable(char: str) -> bool:
+    return char == "\0" or "\ud800" <= char <= "\udfff"
+
+
+def _adomain(reader: FieldReader, landing_url: str | None) -> list[str]:
+    if reader.values.get("adomain"):
+        return list(reader.texts("adomain", normal_domain, "a domain such as example.com"))
+    parts = split_url(landing_url) if landing_url else None
+    host = normal_domain(parts.hostname) if parts else None
+    return [host.removeprefix("www.")] if host else []
+
+
+def _size(reader: FieldReader) -> tuple[int, int]:
+    text = reader.text("size", required=True)
+    size = normal_size(text) if text else None
+    width, height = (int(side) for side in size.split("x")) if size else (0, 0)
+    if text is not None and not (0 < width <= _LARGEST_PX and 0 < height <= _LARGEST_PX):
+        expected = f"WIDTHxHEIGHT in pixels, such as 300x250, each at most {_LARGEST_PX}"
+        reader.reject("size", text, expected)
+    return width, height
+
+
+def _attributes(reader: FieldReader) -> list[int]:
+    numbers: set[int] = set()
+    for item in reader.items("attr"):
+        if type(item) is int and (item in _KNOWN_ATTRIBUTES or item in _OWN_NUMBERS):
+            numbers.add(item)
+        else:
+            expected = "a creative attribute: 1 to 18, or 500 to 999 for an exchange's own"
+            reader.reject("attr", item, expected)
+    return sorted(numbers)
+
+
+def _language(reader: FieldReader) -> str:
+    text = reader.text("language")
+    language = normal_language(text) if text else ""
+    if language is None:
+        reader.reject("language", text, "an ISO 639-1 code such as en")
+    return language or ""

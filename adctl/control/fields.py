@@ -1,0 +1,222 @@
+"""Reading what people typed or posted, field by field, keeping every fault, not just the first."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from adctl.errors import Fault, FaultyInputError
+from adctl.money import AmountError, parse_micros, parse_nanos
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+NAME_LENGTH = 200
+MAX_LIST = 10_000
+_URL_LENGTH = 2048
+_LONGEST_ECHO = 80
+# Characters that would end an attribute or a header wherever the address is put.
+_NOT_IN_URL = re.compile(r"[\s\"'<>\\^`{|}\x00-\x1f\x7f]")
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*"
+)
+
+
+class FieldReader:
+    """The fields of one input. Every method returns None where it has noted a fault.
+
+    None and a missing field are the same: not given. Methods without ``required`` then return
+    None silently.
+    """
+
+    def __init__(self, values: Mapping[str, object], prefix: str = "") -> None:
+        self.values = values
+        self.faults: list[Fault] = []
+        self._prefix = prefix
+
+    def reject(self, field: str, value: object, expected: str) -> None:
+        """Note a fault. Long values are cut: the reader knows what was sent."""
+        self.faults.append(Fault(self._prefix + field, _shortened(value), expected))
+
+    def only(self, known: Collection[str], why: Mapping[str, str] | None = None) -> None:
+        """Note every field that is not ``known``; ``why`` explains some that people try."""
+        for field in self.values:
+            if field not in known:
+                reason = (why or {}).get(field)
+                self.reject(
+                    field, self.values[field], reason or f"no such field{near(field, known)}"
+                )
+
+    def raise_faults(self, subject: str) -> None:
+        """Raise FaultyInputError if any fault was noted."""
+        if self.faults:
+            raise FaultyInputError(subject, self.faults)
+
+    def nested(self, field: str) -> FieldReader | None:
+        """Return a reader of the table in ``field``; its faults are this one's."""
+        value = self.values.get(field)
+        if not isinstance(value, dict):
+            if value is not None:
+                self.reject(field, value, "a table (a JSON object) of fields")
+            return None
+        return self.inside(field, value)
+
+    def inside(self, field: str, values: Mapping[str, object]) -> FieldReader:
+        """Return a reader of ``values``, found in ``field``; its faults are this one's."""
+        reader = FieldReader(values, f"{self._prefix}{field}.")
+        reader.faults = self.faults
+        return reader
+
+    def text(self, field: str, *, required: bool = False, longest: int = NAME_LENGTH) -> str | None:
+        """Return a text of at most ``longest`` printable characters, without blanks around it."""
+        value = self._given(field, required)
+        if value is None:
+            return None
+        expected = f"a text of 1 to {longest} printable characters"
+        text = value.strip() if isinstance(value, str) else ""
+        if not text or len(text) > longest or not text.isprintable():
+            self.reject(field, value, expected)
+            return None
+        return text
+
+    def choice(self, field: str, options: Collection[str]) -> str | None:
+        """Return one of ``options``."""
+        value = self._given(field, required=True)
+        if value is None:
+            return None
+        if isinstance(value, str) and value in options:
+            return str(value)
+        self.reject(field, value, f"one of {', '.join(options)}{near(value, options)}")
+        return None
+
+    def nanos(self, field: str) -> int | None:
+        """Return an amount above 0, in nanos. Only a decimal text is one, never a number."""
+        return self._amount(field, parse_nanos)
+
+    def micros(self, field: str) -> int | None:
+        """Return a price above 0, in micros."""
+        return self._amount(field, parse_micros)
+
+    def _amount(self, field: str, parse: Callable[[str], int]) -> int | None:
+        value = self._given(field, required=True)
+        if value is None:
+            return None
+        try:
+            amount = parse(value) if isinstance(value, str) else None
+        except AmountError as exc:
+            self.reject(field, value, str(exc))
+            return None
+        if amount is None:
+            self.reject(field, value, 'a decimal in quotes, such as "12.50"')
+        elif amount <= 0:
+            self.reject(field, value, "an amount above 0")
+            return None
+        return amount
+
+    def integer(self, field: str, allowed: Callable[[int], bool], expected: str) -> int | None:
+        """Return an integer that is ``allowed``."""
+        value = self._given(field, required=True)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not allowed(value):
+            self.reject(field, value, expected)
+            return None
+        return value
+
+    def number(self, field: str, low: float, high: float) -> float | None:
+        """Return a number from ``low`` to ``high``."""
+        value = self._given(field, required=True)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and low <= value <= high:  # type: ignore[operator]
+            return float(value)  # type: ignore[arg-type]
+        if value is not None:
+            self.reject(field, value, f"a number from {low:g} to {high:g}")
+        return None
+
+    def items(self, field: str, longest: int = MAX_LIST) -> list[object]:
+        """Return the list in ``field``; a single value is a list of one, nothing an empty one."""
+        value = self.values.get(field)
+        if value is None:
+            return []
+        found = value if isinstance(value, list) else [value]
+        if len(found) > longest:
+            self.reject(field, f"{len(found)} items", f"at most {longest} items")
+            return []
+        return found
+
+    def texts(
+        self, field: str, normal: Callable[[str], str | None], expected: str | Callable[[str], str]
+    ) -> tuple[str, ...]:
+        """Return the list in ``field``, each text as ``normal`` makes it, without repetitions.
+
+        ``normal`` returns None for a text that is none of ``expected``.
+        """
+        found: dict[str, None] = {}
+        for item in self.items(field):
+            text = normal(item.strip()) if isinstance(item, str) else None
+            if text is None:
+                hint = expected if isinstance(expected, str) else expected(str(item))
+                self.reject(field, item, hint)
+            else:
+                found[text] = None
+        return tuple(found)
+
+    def url(self, field: str, *, required: bool = False) -> str | None:
+        """Return an absolute http or https address."""
+        value = self._given(field, required)
+        if value is None:
+            return None
+        if not isinstance(value, str) or split_url(value) is None:
+            expected = (
+                f"an absolute http:// or https:// address of at most {_URL_LENGTH} characters"
+            )
+            self.reject(field, value, expected)
+            return None
+        return value
+
+    def _given(self, field: str, required: bool) -> object:
+        value = self.values.get(field)
+        if value is None and required:
+            self.reject(field, value, "a value: this field is required")
+        return value
+
+
+def split_url(text: str) -> SplitResult | None:
+    """Return the parts of an absolute http(s) address without user and password, else None."""
+    if len(text) > _URL_LENGTH or not text.isascii() or _NOT_IN_URL.search(text):
+        return None
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and (parts.port or 1) > 0
+    except ValueError:
+        return None
+    return parts if usable and "@" not in parts.netloc and normal_domain(parts.hostname) else None
+
+
+def normal_domain(text: str | None) -> str | None:
+    """Return a host name in lower case, IDNA-encoded; None if it is not one."""
+    if not text or len(text) > 253:
+        return None
+    try:
+        domain = text.encode("idna").decode().lower().removesuffix(".")
+    except UnicodeError:
+        return None
+    return domain if _HOST.fullmatch(domain) else None
+
+
+def near(value: object, options: Collection[str]) -> str:
+    """Return ``; did you mean X?`` if one of ``options`` is close to ``value``, else nothing."""
+    matches: Sequence[str] = get_close_matches(str(value)[:100].lower(), list(options), n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def _shortened(value: object) -> object:
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    # An integer can be of any length; so can its text.
+    text = value if isinstance(value, str) else f"{value!r:.200}"
+    if len(text) > _LONGEST_ECHO:
+        return text[:_LONGEST_ECHO] + "…"
+    return value if isinstance(value, (int, str)) else text

@@ -1,0 +1,162 @@
+"""From PostgreSQL to bidders and Kafka: each change at once, and again until it is confirmed.
+
+The write-through after a change makes it fast; the outbox makes it certain. Redis always gets the
+state as it is now, so that doing it twice, or late, is right; Kafka gets every change, in order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from adctl.models import Campaign, CampaignChange, Creative, Status
+from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.streams import topics
+from adctl.streams.producer import OutgoingMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from adctl.stores.budgets import Budgets
+    from adctl.stores.catalog import CatalogStore
+
+    Produce = Callable[[Sequence[OutgoingMessage]], None]
+
+# Held by whoever writes many campaigns from one reading of PostgreSQL, so that an older reading
+# never overwrites a newer one for good: a change made meanwhile is relayed after it.
+_PUBLISHING_LOCK = 7_237_442
+_BATCH = 200
+
+_queries = load_queries("queries/control_documents.sql")
+
+
+class Document(NamedTuple):
+    """A campaign as bidders get it, and whether they may bid on it now."""
+
+    campaign: Campaign
+    serving: bool
+
+
+def read_documents(
+    conn: psycopg.Connection, campaign_ids: Iterable[int], now: datetime
+) -> list[Document]:
+    """Return the documents of those campaigns that exist, ordered by id."""
+    rows = _queries.catalog_documents(conn, campaign_ids=list(campaign_ids))
+    return [_document(columns, advertiser_status, now) for columns, advertiser_status in rows]
+
+
+def read_creative_document(conn: psycopg.Connection, creative_id: int) -> Creative | None:
+    """Return a creative whatever its status: a click on an ad shown earlier still has to land."""
+    columns = _queries.creative_document(conn, creative_id=creative_id)
+    return msgspec.convert(columns, Creative) if columns else None
+
+
+def is_serving(campaign: Campaign, advertiser_status: str, now: datetime) -> bool:
+    """Return whether a campaign belongs in the catalog; one that starts later does."""
+    active = campaign.status is Status.ACTIVE and advertiser_status == Status.ACTIVE
+    return active and (campaign.ends_at is None or campaign.ends_at > now)
+
+
+def write_through(
+    conn: psycopg.Connection,
+    catalog: CatalogStore,
+    budgets: Budgets,
+    documents: Sequence[Document],
+    now: datetime,
+) -> None:
+    """Make Redis hold these campaigns and their budgets; repeating it changes nothing.
+
+    Raises StoreUnavailableError; the outbox then brings them later.
+    """
+    # Budgets first: a campaign that bidders know but that has no money yet would be refused.
+    _sync_budgets(conn, budgets, [document.campaign for document in documents], now)
+    for document in documents:
+        catalog.publish(document.campaign, document.serving)
+
+
+def relay_outbox(
+    pool: ConnectionPool[psycopg.Connection],
+    catalog: CatalogStore,
+    budgets: Budgets,
+    produce: Produce,
+) -> int:
+    """Bring waiting changes to Redis and Kafka, oldest first; return how many were confirmed.
+
+    ``produce`` returns once Kafka has confirmed every message, or raises. Any number of programs
+    may call at once: one of them works, the others return 0. Raises StoreUnavailableError; what
+    was not confirmed is kept, and goes out again.
+    """
+    with postgres_errors("relay changes"), pool.connection() as conn, conn.transaction():
+        if not _queries.take_turn(conn, lock=_PUBLISHING_LOCK):
+            return 0
+        rows = list(_queries.outbox_batch(conn, batch_size=_BATCH))
+        if not rows:
+            return 0
+        now = datetime.now(UTC)
+        documents = read_documents(conn, {campaign_id for _, campaign_id, _ in rows}, now)
+        write_through(conn, catalog, budgets, documents, now)
+        produce([_outgoing(campaign_id, message) for _, campaign_id, message in rows])
+        _queries.forget_outbox(conn, ids=[row_id for row_id, _, _ in rows])
+        return len(rows)
+
+
+def sync_all(
+    pool: ConnectionPool[psycopg.Connection], catalog: CatalogStore, budgets: Budgets
+) -> int:
+    """Rebuild the catalog in Redis, and the budgets it has lost; return the campaigns served.
+
+    Budgets that are there are left alone but for their size: they know of spend that PostgreSQL
+    does not know yet. Raises StoreUnavailableError.
+    """
+    with postgres_errors("read the catalog"), pool.connection() as conn:
+        return fill_from(conn, catalog, budgets)
+
+
+def fill_from(conn: psycopg.Connection, catalog: CatalogStore, budgets: Budgets) -> int:
+    """Do what sync_all does, on a connection of the caller's."""
+    now = datetime.now(UTC)
+    with conn.transaction():
+        _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
+        documents = read_documents(conn, _queries.live_campaign_ids(conn), now)
+        campaigns = [document.campaign for document in documents]
+        _sync_budgets(conn, budgets, campaigns, now)
+        serving = [document.campaign for document in documents if document.serving]
+        catalog.fill(serving)
+    return len(serving)
+
+
+def read_serving(conn: psycopg.Connection, now: datetime) -> list[Campaign]:
+    """Return every campaign that may be served, as PostgreSQL has it."""
+    documents = read_documents(conn, _queries.servable_campaign_ids(conn), now)
+    return [document.campaign for document in documents if document.serving]
+
+
+def _document(columns: dict[str, object], advertiser_status: str, now: datetime) -> Document:
+    campaign = msgspec.convert(columns, Campaign)
+    return Document(campaign, is_serving(campaign, advertiser_status, now))
+
+
+def _sync_budgets(
+    conn: psycopg.Connection, budgets: Budgets, campaigns: Sequence[Campaign], now: datetime
+) -> None:
+    days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
+    rows = _queries.spent(conn, campaign_ids=list(days), days_began=list(days.values()))
+    spent = {campaign_id: (nanos, day_nanos) for campaign_id, nanos, day_nanos in rows}
+    for campaign in campaigns:
+        budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id])
+
+
+def _local_midnight(campaign: Campaign, now: datetime) -> datetime:
+    zone = ZoneInfo(campaign.timezone)
+    return datetime.combine(now.astimezone(zone).date(), time(), zone)
+
+
+def _outgoing(campaign_id: int, message: object) -> OutgoingMessage:
+    change = msgspec.convert(message, CampaignChange)
+    return OutgoingMessage(topics.CAMPAIGNS, str(campaign_id).encode(), msgspec.json.encode(change))

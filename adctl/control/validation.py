@@ -1,0 +1,176 @@
+"""Reading what people say about advertisers and campaigns: all faults at once, in their words."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from adctl.control.drafts import CampaignDraft
+from adctl.control.fields import FieldReader, near
+from adctl.control.targeting_input import read_targeting
+from adctl.models import BidStrategy, FrequencyCap, Pacing, Targeting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CAP = re.compile(r"([0-9]{1,6})/([0-9]{1,6})([mhd])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+_SHORTEST_WINDOW_SEC = 60
+_LONGEST_WINDOW_SEC = 30 * 86_400
+_HIGHEST_CAP = 1000
+_MOST_CAPS = 10
+_CAP_EXPECTED = (
+    f"impressions/window such as 3/24h, 10/7d or 1/30m: 1 to {_HIGHEST_CAP} impressions, "
+    "1 minute to 30 days"
+)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+_INSTANT_EXPECTED = (
+    "a date such as 2030-01-31, or ISO 8601 such as 2030-01-31T09:00:00+01:00, from 2000 to 2099"
+)
+
+CAMPAIGN_FIELDS = CampaignDraft.__struct_fields__
+CAMPAIGN_DEFAULTS: dict[str, object] = {
+    "strategy": BidStrategy.CPM,
+    "timezone": "UTC",
+    "pacing": Pacing.EVEN,
+    "unidentified": "no_bid",
+}
+
+
+def read_name(values: Mapping[str, object], subject: str) -> str:
+    """Return the one field an advertiser has. Raises FaultyInputError."""
+    reader = FieldReader(values)
+    reader.only(("name",))
+    name = reader.text("name", required=True)
+    reader.raise_faults(subject)
+    return str(name)
+
+
+def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
+    """Return the columns of a campaign from its fields; faults go to ``reader``.
+
+    The columns are usable only if there are none. A missing start is ``now``, a missing daily
+    budget the whole budget.
+    """
+    zone = _zone(reader)
+    starts_at = _instant(reader, "start", zone) or now.replace(microsecond=0)
+    ends_at = _instant(reader, "end", zone)
+    if ends_at is not None and ends_at <= starts_at:
+        reader.reject("end", reader.values.get("end"), f"a time after the start ({starts_at})")
+    budget = reader.nanos("budget")
+    daily = budget if reader.values.get("daily_budget") is None else reader.nanos("daily_budget")
+    if budget and daily and daily > budget:
+        expected = f"at most the whole budget ({reader.values['budget']})"
+        reader.reject("daily_budget", reader.values["daily_budget"], expected)
+    targeting = reader.nested("targeting")
+    return {
+        "name": reader.text("name", required=True),
+        "total_budget_nanos": budget,
+        "daily_budget_nanos": daily,
+        "bid_strategy": reader.choice("strategy", list(BidStrategy)),
+        "bid_amount_micros": reader.micros("bid"),
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "timezone": zone.key,
+        "pacing": reader.choice("pacing", list(Pacing)),
+        "unidentified": reader.choice("unidentified", ["no_bid", "skip_cap"]),
+        "caps": msgspec.to_builtins(_caps(reader)),
+        "targeting": stored_targeting(read_targeting(targeting) if targeting else Targeting()),
+    }
+
+
+def stored_targeting(targeting: Targeting) -> dict[str, Any]:
+    """Return the JSON of a targeting as its column holds it."""
+    stored: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(targeting))
+    return stored
+
+
+def parse_cap(text: str) -> FrequencyCap | None:
+    """Return the cap that ``3/24h`` means; None if it means none that is allowed."""
+    match = _CAP.fullmatch(text.strip().lower())
+    if not match:
+        return None
+    limit, window_sec = int(match[1]), int(match[2]) * _SECONDS[match[3]]
+    allowed = _SHORTEST_WINDOW_SEC <= window_sec <= _LONGEST_WINDOW_SEC
+    return FrequencyCap(limit, window_sec) if allowed and 1 <= limit <= _HIGHEST_CAP else None
+
+
+def format_cap(cap: FrequencyCap) -> str:
+    """Return a cap as people write it; a single day is ``24h``."""
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(cap.window_sec, _SECONDS[unit])
+        if not rest and (unit != "d" or count > 1):
+            return f"{cap.limit}/{count}{unit}"
+    raise ValueError(f"a window of {cap.window_sec} s is not in whole minutes")
+
+
+def format_instant(instant: datetime, timezone: str) -> str:
+    """Return a time in a campaign's own zone, with its offset."""
+    return instant.astimezone(ZoneInfo(timezone)).isoformat()
+
+
+def _caps(reader: FieldReader) -> list[FrequencyCap]:
+    caps: dict[int, FrequencyCap] = {}
+    for item in reader.items("caps", _MOST_CAPS):
+        cap = parse_cap(item) if isinstance(item, str) else None
+        if cap is None:
+            reader.reject("caps", item, _CAP_EXPECTED)
+        elif caps.setdefault(cap.window_sec, cap) != cap:
+            reader.reject(
+                "caps",
+                item,
+                f"one cap per window; {format_cap(caps[cap.window_sec])} is there already",
+            )
+    return list(caps.values())
+
+
+def _zone(reader: FieldReader) -> ZoneInfo:
+    name = reader.text("timezone", required=True)
+    if name is not None and name in _timezones():
+        return ZoneInfo(name)
+    if name is not None:
+        places = {zone.lower(): zone for zone in _timezones()}
+        places.update({zone.rpartition("/")[2].lower(): zone for zone in _timezones()})
+        hint = near(name, places).removeprefix("; did you mean ").removesuffix("?")
+        guess = f"; did you mean {places[hint]}?" if hint else ""
+        reader.reject("timezone", name, f"an IANA time zone such as Europe/Berlin{guess}")
+    return ZoneInfo("UTC")
+
+
+@lru_cache(maxsize=1)
+def _timezones() -> frozenset[str]:
+    # It walks the system's folder of zones: 30 ms that one program need spend only once.
+    return frozenset(available_timezones() - {"Factory", "localtime"})
+
+
+def _instant(reader: FieldReader, field: str, zone: ZoneInfo) -> datetime | None:
+    value = reader.values.get(field)
+    if value is None:
+        return None
+    instant = _parse_instant(value, zone, ends_day=field == "end")
+    if instant is None:
+        reader.reject(field, value, _INSTANT_EXPECTED)
+    return instant
+
+
+def _parse_instant(value: object, zone: ZoneInfo, *, ends_day: bool) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        if len(value) <= len("2030-01-31"):
+            # The whole last day belongs to the flight, whose end is exclusive.
+            day = date.fromisoformat(value) + timedelta(days=1 if ends_day else 0)
+            local = datetime.combine(day, time(), zone)
+        else:
+            parsed = datetime.fromisoformat(value)
+            local = parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)
+        instant = local.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return instant if _EARLIEST <= instant < _LATEST else None

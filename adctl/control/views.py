@@ -1,0 +1,161 @@
+"""Rows as people see them, and as they could have sent them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlmodel import col, select
+
+from adctl.control.drafts import AdvertiserView, CampaignView, CreativeView
+from adctl.control.targeting_input import targeting_fields
+from adctl.control.validation import format_cap, format_instant
+from adctl.models import BidStrategy, CreativeKind, FrequencyCap, Pacing, Status, Targeting
+from adctl.money import format_micros, format_nanos
+from adctl.stores.tables import AdvertiserRow, CreativeRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlmodel import Session
+
+    from adctl.stores.tables import CampaignRow
+
+
+def advertiser_view(row: AdvertiserRow) -> AdvertiserView:
+    """Return an advertiser as shown."""
+    return AdvertiserView(row.id, row.name, Status(row.status), row.created_at, row.updated_at)
+
+
+def campaign_fields(row: CampaignRow) -> dict[str, object]:
+    """Return the fields that, sent again, would make the same campaign; as the audit keeps them."""
+    targeting = targeting_fields(msgspec.convert(row.targeting, Targeting))
+    caps = msgspec.convert(row.caps, list[FrequencyCap])
+    return {
+        "name": row.name,
+        "budget": format_nanos(row.total_budget_nanos),
+        "daily_budget": format_nanos(row.daily_budget_nanos),
+        "strategy": row.bid_strategy,
+        "bid": format_micros(row.bid_amount_micros),
+        "start": format_instant(row.starts_at, row.timezone),
+        "end": format_instant(row.ends_at, row.timezone) if row.ends_at else None,
+        "timezone": row.timezone,
+        "pacing": row.pacing,
+        "targeting": targeting,
+        "caps": [format_cap(cap) for cap in caps],
+        "unidentified": row.unidentified,
+    }
+
+
+def creative_fields(row: CreativeRow) -> dict[str, object]:
+    """Return the fields that, sent again, would make the same creative; as the audit keeps them."""
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "size": f"{row.width}x{row.height}",
+        "landing_url": row.landing_url,
+        "image_url": row.image_url or None,
+        "markup": row.markup or None,
+        "adomain": row.adomain,
+        "cat": row.cat,
+        "cattax": row.cattax,
+        "attr": row.attr,
+        "banner_type": row.banner_type,
+        "language": row.language or None,
+    }
+
+
+def creative_view(row: CreativeRow) -> CreativeView:
+    """Return a creative as shown."""
+    return CreativeView(
+        id=row.id,
+        campaign_id=row.campaign_id,
+        name=row.name,
+        status=Status(row.status),
+        kind=CreativeKind(row.kind),
+        size=f"{row.width}x{row.height}",
+        landing_url=row.landing_url,
+        image_url=row.image_url,
+        markup=row.markup,
+        adomain=row.adomain,
+        cat=row.cat,
+        cattax=row.cattax,
+        attr=row.attr,
+        banner_type=row.banner_type,
+        language=row.language,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def campaign_views(
+    session: Session, rows: Sequence[CampaignRow], currency: str, now: datetime
+) -> list[CampaignView]:
+    """Return campaigns as shown, each with the creatives that are not archived."""
+    ids = [row.id for row in rows]
+    creatives = session.exec(
+        select(CreativeRow)
+        .where(col(CreativeRow.campaign_id).in_(ids), CreativeRow.status != Status.ARCHIVED)
+        .order_by(col(CreativeRow.id))
+    )
+    of_campaign: dict[int, list[CreativeRow]] = {}
+    for creative in creatives:
+        of_campaign.setdefault(creative.campaign_id, []).append(creative)
+    wanted = {row.advertiser_id for row in rows}
+    found = session.exec(select(AdvertiserRow).where(col(AdvertiserRow.id).in_(wanted)))
+    advertisers = {advertiser.id: advertiser for advertiser in found}
+    return [
+        _campaign_view(
+            row, advertisers[row.advertiser_id], of_campaign.get(row.id, []), currency, now
+        )
+        for row in rows
+    ]
+
+
+def _campaign_view(
+    row: CampaignRow,
+    advertiser: AdvertiserRow,
+    creatives: Sequence[CreativeRow],
+    currency: str,
+    now: datetime,
+) -> CampaignView:
+    fields = campaign_fields(row)
+    return CampaignView(
+        id=row.id,
+        advertiser_id=row.advertiser_id,
+        advertiser=advertiser.name,
+        name=row.name,
+        status=Status(row.status),
+        serving=_serving(row, advertiser, creatives, now),
+        currency=currency,
+        budget=str(fields["budget"]),
+        daily_budget=str(fields["daily_budget"]),
+        strategy=BidStrategy(row.bid_strategy),
+        bid=str(fields["bid"]),
+        start=str(fields["start"]),
+        end=None if fields["end"] is None else str(fields["end"]),
+        timezone=row.timezone,
+        pacing=Pacing(row.pacing),
+        caps=fields["caps"],  # type: ignore[arg-type]
+        unidentified=row.unidentified,
+        targeting=fields["targeting"],  # type: ignore[arg-type]
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        creatives=[creative_view(creative) for creative in creatives],
+    )
+
+
+def _serving(
+    row: CampaignRow, advertiser: AdvertiserRow, creatives: Sequence[CreativeRow], now: datetime
+) -> str:
+    if row.status != Status.ACTIVE:
+        return row.status
+    if advertiser.status != Status.ACTIVE:
+        return f"advertiser {advertiser.status}"
+    if row.ends_at is not None and row.ends_at <= now:
+        return "ended"
+    if not any(creative.status == Status.ACTIVE for creative in creatives):
+        return "no active creative"
+    return "not started" if row.starts_at > now else "yes"

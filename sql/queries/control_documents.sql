@@ -1,0 +1,58 @@
+-- name: catalog_documents(campaign_ids)
+-- The documents bidders decide on: campaigns with the creatives that are active.
+SELECT
+    to_jsonb(c) || jsonb_build_object('creatives', (
+        SELECT coalesce(jsonb_agg(to_jsonb(v) ORDER BY v.id), '[]')
+        FROM creative AS v
+        WHERE v.campaign_id = c.id AND v.status = 'active')),
+    a.status
+FROM campaign AS c
+JOIN advertiser AS a ON a.id = c.advertiser_id
+WHERE c.id = ANY(:campaign_ids)
+ORDER BY c.id;
+
+-- name: creative_document(creative_id)$
+SELECT to_jsonb(creative) FROM creative WHERE id = :creative_id;
+
+-- name: live_campaign_ids()$
+SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM campaign WHERE status <> 'archived';
+
+-- name: servable_campaign_ids()$
+SELECT coalesce(array_agg(c.id ORDER BY c.id), '{}')
+FROM campaign AS c
+JOIN advertiser AS a ON a.id = c.advertiser_id
+WHERE c.status = 'active' AND a.status = 'active' AND (c.ends_at IS NULL OR c.ends_at > now());
+
+-- name: spent(campaign_ids, days_began)
+-- What the ledger says a campaign spent: ever, and since its day began.
+SELECT
+    b.campaign_id,
+    coalesce(sum(l.amount_nanos), 0)::bigint,
+    coalesce(sum(l.amount_nanos) FILTER (WHERE l.occurred_at >= b.day_began), 0)::bigint
+FROM unnest(:campaign_ids::int[], :days_began::timestamptz[]) AS b (campaign_id, day_began)
+LEFT JOIN ledger_entry AS l ON l.campaign_id = b.campaign_id AND l.account = 'campaign'
+GROUP BY b.campaign_id;
+
+-- name: take_turn(lock)$
+SELECT pg_try_advisory_xact_lock(:lock);
+
+-- name: wait_turn(lock)$
+SELECT pg_advisory_xact_lock(:lock);
+
+-- name: outbox_batch(batch_size)
+SELECT id, campaign_id, message FROM outbox ORDER BY id LIMIT :batch_size;
+
+-- name: forget_outbox(ids)!
+DELETE FROM outbox WHERE id = ANY(:ids);
+
+-- name: history(entity, entity_id)
+-- A campaign's history tells of its creatives and its advertiser too: both decide on its serving.
+SELECT id, at, actor, entity, entity_id, action, before, after
+FROM audit
+WHERE (entity = :entity AND entity_id = :entity_id)
+   OR (:entity = 'campaign' AND entity = 'creative'
+       AND entity_id IN (SELECT id FROM creative WHERE campaign_id = :entity_id))
+   OR (:entity = 'campaign' AND entity = 'advertiser'
+       AND entity_id = (SELECT advertiser_id FROM campaign WHERE id = :entity_id)
+       AND action IN ('pause', 'resume', 'archive'))
+ORDER BY id;
