@@ -84,19 +84,20 @@ def is_elsewhere(home: str) -> bool:
     return bool(home) and Path(home).parent == _ELSEWHERE
 
 
-def copy_readable(source: Path, target: Path) -> None:
-    """Copy the tree ``source`` to ``target`` so that everyone can read and run it.
+def copy_readable(root: Path, parts: tuple[str, ...], target: Path) -> None:
+    """Copy each of ``parts`` from ``root`` to ``target`` so that everyone can read it.
 
-    Whole or not at all; a ``target`` that exists is taken to be that copy.
+    What lies in a folder named ``bin`` can also be run. Whole or not at all; a ``target`` that
+    exists is taken to be that copy.
     """
     if target.exists():
         return
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    for part in parts:
+        shutil.copytree(root / part, partial / part, symlinks=True)
     for path in (partial, *partial.rglob("*")):
         if not path.is_symlink():
-            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
-    for path in (partial / "bin").iterdir():
-        path.chmod(0o755)
+            runnable = path.is_dir() or path.parent.name == "bin"
+            path.chmod(path.stat().st_mode | (0o755 if runnable else 0o444))
     partial.rename(target)

