@@ -151,7 +151,9 @@ class CatalogFeed:
     def _poll_factors(self) -> None:
         with redis_errors("read the factors"):
             texts = {str(n): str(text) for n, text in self._redis.hgetall(keys.FACTORS).items()}
-        changed = {
+        # Who has lost its factors is neutral again.
+        changed = {int(number): Factors() for number in self._factor_texts.keys() - texts.keys()}
+        changed |= {
             int(number): factors
             for number, text in texts.items()
             if self._factor_texts.get(number) != text and (factors := _factors(number, text))
