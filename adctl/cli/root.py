@@ -23,6 +23,10 @@ NOUNS = {
     "stack": "Run PostgreSQL, Valkey and a Kafka-protocol broker on this machine.",
     "db": "Bring the database's schema up to date.",
     "doctor": "Check everything adctl needs, by name.",
+    "budget": "Show campaigns' money, live and in the ledger.",
+    "report": "Report what was bid, delivered and spent.",
+    "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
+    "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",
     "serve": "Run one daemon.",
     "up": "Run the stores and every daemon on this machine.",
 }

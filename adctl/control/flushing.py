@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.money import format_nanos
 from adctl.stores.events import EventStore, Stored, UnstorableEventError, bid_date
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
@@ -39,6 +40,25 @@ class FlushedBatch(msgspec.Struct, frozen=True):
         """How many entries repeat an event that PostgreSQL had already."""
         return self.read - self.stored - self.rejected
 
+    def __add__(self, other: FlushedBatch) -> FlushedBatch:
+        """Return both batches as one."""
+        return FlushedBatch(
+            self.read + other.read,
+            self.stored + other.stored,
+            self.rejected + other.rejected,
+            self.booked_nanos + other.booked_nanos,
+        )
+
+    def fields(self) -> dict[str, object]:
+        """Return everything a person asks for, the amount as an exact decimal."""
+        return {
+            "entries": self.read,
+            "stored": self.stored,
+            "duplicates": self.duplicates,
+            "rejected": self.rejected,
+            "booked": format_nanos(self.booked_nanos),
+        }
+
 
 class FlushStatus(msgspec.Struct, frozen=True):
     """How far the event stream has been written and relayed.
@@ -50,6 +70,15 @@ class FlushStatus(msgspec.Struct, frozen=True):
     unflushed_age_sec: float
     unrelayed_age_sec: float
     positions: tuple[Position, ...]
+
+    def fields(self) -> dict[str, object]:
+        """Return everything a person asks for, with a position for each reader."""
+        return {
+            "entries": self.entries,
+            "unflushed_age_sec": round(self.unflushed_age_sec, 3),
+            "unrelayed_age_sec": round(self.unrelayed_age_sec, 3),
+            **{position.reader: position.last_id for position in self.positions},
+        }
 
 
 class Flusher:
@@ -76,6 +105,14 @@ class Flusher:
             batch = self._store(conn, entries)
             self._positions.advance(conn, POSTGRES, entries[-1].id)
         return batch
+
+    def drain(self, batch_size: int) -> FlushedBatch:
+        """Flush until nothing is left; return all of it. Raises StoreUnavailableError."""
+        flushed = batch = self.flush_once(batch_size)
+        while batch.read:
+            batch = self.flush_once(batch_size)
+            flushed += batch
+        return flushed
 
     def trim(self) -> int:
         """Forget the entries that PostgreSQL and Kafka have both confirmed; return how many.

@@ -35,14 +35,17 @@ class RollupRebuilder:
         self._offsets = GroupOffsets(GROUP, unkeyed_topic=topics.BIDS)
         self._rollups = Rollups()
 
-    def rebuild(self) -> int:
+    def rebuild(self, *, dry_run: bool = False) -> int:
         """Rebuild from one moment's events; return the number of rows that hold any.
 
         Consumers wait meanwhile; events that reach them later but were part of that moment are
-        skipped. One transaction. Raises StoreUnavailableError.
+        skipped. One transaction, undone if ``dry_run``. Raises StoreUnavailableError.
         """
         with self._one_moment() as conn:
-            return self._rebuild(conn)
+            rebuilt = self._rebuild(conn)
+            if dry_run:
+                raise psycopg.Rollback
+        return rebuilt
 
     def begin_cluster(self, cluster_id: str, partitions: Iterable[Partition]) -> bool:
         """Make the group ready to read a cluster; True if it had not read from it before.

@@ -63,6 +63,13 @@ class Relay:
                 # None: another program has just seen the next cluster; so shall we.
                 return self._relay(conn, cluster_id, position, batch_size) if position else 0
 
+    def drain(self, batch_size: int) -> int:
+        """Relay until nothing is left; return how many entries. Raises StoreUnavailableError."""
+        relayed = 0
+        while read := self.relay_once(batch_size):
+            relayed += read
+        return relayed
+
     def _relay(
         self, conn: psycopg.Connection, cluster_id: str, position: str, batch_size: int
     ) -> int:

@@ -1,0 +1,99 @@
+"""``adctl report``: what was bid, delivered and spent."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from adctl.cli.render import Output, OutputOption, render_rows, say
+from adctl.cli.stores import postgres_session
+from adctl.control import reporting
+from adctl.control.lookup import find_campaign
+from adctl.control.reporting import By, parse_period
+from adctl.stores.tables import psycopg_of
+
+app = typer.Typer(no_args_is_help=True)
+
+SinceOption = Annotated[
+    str, typer.Option(help="Where to begin: 24h, 7d, 2w, or a date as 2026-11-01 or with T15:00.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option(help="Where to end, written like --since. Default: now.")
+]
+TimezoneOption = Annotated[
+    str, typer.Option(help="Zone of dates without an offset, and of the hours and days shown.")
+]
+
+_RATES = ("win_rate", "ctr", "cvr", "share")
+# Exact amounts stand beside it; nanos are for programs.
+_NOT_IN_TABLES = ("spend_nanos",)
+
+
+@app.command()
+def performance(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    by: Annotated[By, typer.Option(help="What to have a row for.")] = By.CAMPAIGN,
+    campaign: Annotated[
+        str | None, typer.Option(help="Only this campaign: its id or its name.")
+    ] = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show bids, wins, impressions, clicks, conversions, their rates and what they cost.
+
+    Periods are widened to whole hours UTC. Test traffic is left out. Rates are shares of 1 in JSON
+    and CSV.
+
+    Example: adctl report performance --since 7d --by day --timezone Europe/Paris
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    with postgres_session(ctx) as session:
+        campaign_id = None if campaign is None else find_campaign(session, campaign).id
+        rows = reporting.performance(psycopg_of(session), period, by, campaign_id)
+    shown = [row.about | row.totals.fields() for row in rows]
+    if rows and output is Output.TABLE:
+        first = next(iter(rows[0].about))
+        shown = [_for_people(row) for row in shown]
+        shown.append(_for_people({first: "total"} | reporting.sum_of(rows).fields()))
+    _render(shown, period, output)
+
+
+@app.command()
+def requests(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show how bid requests came out: bids, and no-bids by reason.
+
+    Example: adctl report requests --since 1h --output json
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    with postgres_session(ctx) as session:
+        rows = reporting.requests(psycopg_of(session), period)
+    shown = [row._asdict() for row in rows]
+    _render(
+        [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
+    )
+
+
+def _render(rows: list[dict[str, object]], period: reporting.Period, output: Output) -> None:
+    if not rows:
+        say(f"nothing from {period}")
+    if rows or output is not Output.TABLE:
+        render_rows(rows, output)
+    if rows and output is Output.TABLE:
+        say(f"{period}")
+
+
+def _for_people(row: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: f"{value:.2%}" if name in _RATES and isinstance(value, float) else value
+        for name, value in row.items()
+        if name not in _NOT_IN_TABLES
+    }
