@@ -1,0 +1,48 @@
+# What a newcomer, an engineer and CI run. Everything happens in .venv; nothing else is touched.
+
+PYTHON ?= python3
+FOR ?= 30s
+VENV = .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.PHONY: demo up install test lint check bench lock clean
+
+demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
+	$(BIN)/adctl demo --for $(FOR)
+
+up: $(READY)  ## stores and daemons, until Ctrl-C
+	$(BIN)/adctl up
+
+install: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## everything CI asks, but for the demo
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+lock:  ## write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/python -m pip install --quiet uv
+	.lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --no-emit-find-links \
+		--extra embedded --extra test pyproject.toml --output-file requirements.lock
+	rm -r .lock-venv
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
