@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from adctl.control.drafts import CreativeDraft
 from adctl.control.fields import normal_domain, split_url
 from adctl.control.targeting_input import normal_language, normal_size, read_categories
+from adctl.errors import Fault, FaultyInputError
 from adctl.models import CreativeKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adctl.control.fields import FieldReader
 
 CREATIVE_FIELDS = CreativeDraft.__struct_fields__
@@ -64,6 +67,17 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
         "language": _language(reader),
         "media": {},
     }
+
+
+def load_markup_file(path: Path) -> str:
+    """Return the text of an HTML file. Raises FaultyInputError if it cannot be read as UTF-8."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            # One more than is allowed: enough for the validation to refuse it.
+            return file.read(_MARKUP_LENGTH + 1)
+    except (OSError, UnicodeDecodeError) as exc:
+        fault = Fault("--markup", str(path), f"a readable file of UTF-8 text ({exc})")
+        raise FaultyInputError(f"markup file {path}", [fault]) from exc
 
 
 def creative_notices(image_url: str, landing_url: str) -> tuple[str, ...]:

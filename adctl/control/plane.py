@@ -14,16 +14,19 @@ from sqlmodel import Session
 from adctl.control.publishing import read_documents, write_through
 from adctl.errors import ConflictError, Fault, FaultyInputError, StoreUnavailableError
 from adctl.models import CampaignChange
-from adctl.stores.tables import AuditRow, OutboxRow, psycopg_of, sql_errors
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+from adctl.stores.endpoints import resolve
+from adctl.stores.redis import connect
+from adctl.stores.tables import AuditRow, OutboxRow, open_engine, psycopg_of, sql_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Engine
 
+    from adctl.config import Settings
     from adctl.control.publishing import Document
-    from adctl.stores.budgets import Budgets
-    from adctl.stores.catalog import CatalogStore
     from adctl.stores.tables import CampaignRow
 
 View = TypeVar("View")
@@ -120,6 +123,23 @@ class Change:
     def outcome(self, view: View) -> Outcome[View]:
         """Return what was done, once the change is over."""
         return Outcome(view, self.changed, self.published, self.dry_run, tuple(self.notices))
+
+
+@contextmanager
+def open_plane(settings: Settings) -> Iterator[ControlPlane]:
+    """Open the control plane on the stores of ``settings``, and hang up at the end.
+
+    Raises StoreUnavailableError if an embedded store is needed and does not run; otherwise nothing
+    connects before it is used.
+    """
+    endpoints = resolve(settings)
+    engine = open_engine(endpoints.postgres_url, settings.postgres)
+    try:
+        with connect(endpoints.redis_url, settings.redis) as client:
+            catalog = CatalogStore(client, settings.catalog.ttl_sec)
+            yield ControlPlane(engine, catalog, Budgets(client), settings.currency)
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -99,7 +99,8 @@ def relay_outbox(
         if not rows:
             return 0
         now = datetime.now(UTC)
-        documents = read_documents(conn, {campaign_id for _, campaign_id, _ in rows}, now)
+        # All that wait, not just this batch: Kafka being down must not keep them from bidders.
+        documents = read_documents(conn, _queries.outbox_campaign_ids(conn), now)
         write_through(conn, catalog, budgets, documents, now)
         produce([_outgoing(campaign_id, message) for _, campaign_id, message in rows])
         _queries.forget_outbox(conn, ids=[row_id for row_id, _, _ in rows])

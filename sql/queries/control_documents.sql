@@ -42,6 +42,9 @@ SELECT pg_advisory_xact_lock(:lock);
 -- name: outbox_batch(batch_size)
 SELECT id, campaign_id, message FROM outbox ORDER BY id LIMIT :batch_size;
 
+-- name: outbox_campaign_ids()$
+SELECT coalesce(array_agg(DISTINCT campaign_id), '{}') FROM outbox;
+
 -- name: forget_outbox(ids)!
 DELETE FROM outbox WHERE id = ANY(:ids);
 
