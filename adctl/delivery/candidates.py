@@ -13,7 +13,6 @@ from adctl.delivery.eligibility import (
     imp_refusal,
     offered_sizes,
 )
-from adctl.delivery.pricing import bid_cpm_micros
 
 if TYPE_CHECKING:
     from adctl.delivery.catalog import Catalog
@@ -45,11 +44,14 @@ class CandidateSearch:
         reason = imp_refusal(imp, self._terms.currency, secure=self._terms.secure)
         if reason or imp.banner is None:
             return [], reason or reasons.FORMAT
-        sizes = offered_sizes(imp.banner)
-        floor = bidfloor_micros(imp)
+        sizes, floor = offered_sizes(imp.banner), bidfloor_micros(imp)
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
-        for campaign in self._catalog.index.match(self._attributes, sizes, self._now_ms):
+        for campaign, bid in self._catalog.dearest_first(self._attributes, sizes, self._now_ms):
+            if bid < floor:
+                # And so is every later one.
+                reason = reasons.FLOOR
+                break
             if campaign.caps and not identified and campaign.unidentified == "no_bid":
                 reason = reasons.UNIDENTIFIED
                 continue
@@ -57,14 +59,11 @@ class CandidateSearch:
             if creative is None:
                 reason = reasons.NO_CREATIVE
                 continue
-            price = bid_cpm_micros(campaign, self._catalog.factors_of(campaign.id))
-            if price < max(floor, 1):
-                reason = reasons.FLOOR
-                continue
             caps = campaign.caps if identified else ()
-            found.append(Candidate(campaign, creative, price, caps))
-        found.sort(key=_dearest_first)
-        return found[: self._terms.max_candidates], reason
+            found.append(Candidate(campaign, creative, bid, caps))
+            if len(found) == self._terms.max_candidates:
+                break
+        return found, reason
 
     def _creative(
         self, campaign: Campaign, imp: Imp, sizes: frozenset[tuple[int, int]]
@@ -79,7 +78,3 @@ class CandidateSearch:
         ]
         # A campaign's creatives take turns by the millisecond.
         return fitting[self._now_ms % len(fitting)] if fitting else None
-
-
-def _dearest_first(candidate: Candidate) -> tuple[int, int]:
-    return -candidate.bid_cpm_micros, candidate.campaign.id
