@@ -32,6 +32,7 @@ NOUNS = {
     "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",
     "serve": "Run one daemon.",
     "up": "Run the stores and every daemon on this machine.",
+    "demo": "Watch it all work: a mock exchange with users, on stores of its own.",
 }
 
 EXIT_INTERRUPTED = 130

@@ -1,0 +1,181 @@
+"""What the stores say about a run: for the screen while it lasts, and for the audit at its end."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from adctl.errors import StoreUnavailableError
+from adctl.models import Factors
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD, Budgets, BudgetState
+from adctl.stores.positions import POSTGRES, StreamPositions
+from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.stores.redis import redis_errors
+from adctl.stores.stream import EventStream, id_order
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import psycopg
+    import redis
+    from psycopg_pool import ConnectionPool
+
+_WATCH_EVERY_SEC = 1.0
+_ROLLED_UP = ("win", "loss", "impression", "click", "conversion")
+
+
+class CampaignBooks(NamedTuple):
+    """One campaign: its money in Redis, its live counts, and its pace (parts per million)."""
+
+    id: int
+    name: str
+    status: str
+    strategy: str
+    money: BudgetState | None
+    counts: dict[str, int]
+    pacing_ppm: int
+
+
+class Overview(NamedTuple):
+    """All campaigns, and how many requests got no bid for which reason."""
+
+    campaigns: tuple[CampaignBooks, ...] = ()
+    no_bids: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def spent_nanos(self) -> int:
+        """What all campaigns have spent."""
+        return sum(campaign.money.spent for campaign in self.campaigns if campaign.money)
+
+
+class StoredEvents(NamedTuple):
+    """Every event PostgreSQL holds: how often each id, and what it booked."""
+
+    times: dict[str, int]
+    cost_nanos: dict[str, int]
+
+
+class Books:
+    """Reads the stores. Safe to share between threads. Methods raise StoreUnavailableError."""
+
+    def __init__(
+        self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis, state_dir: Path
+    ) -> None:
+        self._pool = pool
+        self._redis = client
+        self._budgets = Budgets(client)
+        self._stream = EventStream(client)
+        self._positions = StreamPositions(self._stream.key)
+        self._spool = state_dir / "spool"
+        self._queries = load_queries("queries/demo_books.sql")
+
+    def overview(self) -> Overview:
+        """Return how campaigns stand now."""
+        with postgres_errors("read the campaigns"), self._pool.connection() as conn:
+            rows = list(self._queries.campaigns(conn))
+            no_bids = tuple((str(reason), int(n)) for reason, n in self._queries.no_bids(conn))
+        money = self._budgets.read(row[0] for row in rows)
+        with redis_errors("read counts and factors"):
+            factors: Any = self._redis.hgetall(keys.FACTORS)
+            counts: Any = [self._redis.hgetall(keys.counters(SHARD, row[0])) for row in rows]
+        campaigns = tuple(
+            CampaignBooks(
+                campaign_id,
+                name,
+                status,
+                strategy,
+                money.get(campaign_id),
+                {kind: int(number) for kind, number in counted.items()},
+                _pacing_ppm(factors.get(str(campaign_id))),
+            )
+            for (campaign_id, name, status, strategy), counted in zip(rows, counts, strict=True)
+        )
+        return Overview(campaigns, no_bids)
+
+    def undrained(self) -> str:
+        """Return what has not arrived everywhere yet, in words; '' when everything has."""
+        spooled = sum(file.stat().st_size > 0 for file in self._spool.glob("*"))
+        if spooled:
+            return "events in the tracker's spool"
+        tail, waiting = self._stream.last_id(), self._stream.length()
+        with postgres_errors("read positions"), self._pool.connection() as conn:
+            positions = self._positions.read(conn)
+            stored = dict(self._queries.delivered(conn))
+            rolled_up = self._rolled_up(conn)
+        behind = [p.reader for p in positions if id_order(p.last_id) < id_order(tail)]
+        if behind:
+            names = {POSTGRES: "PostgreSQL"}
+            return (
+                f"events on their way to {', '.join(names.get(name, 'Kafka') for name in behind)}"
+            )
+        if waiting:
+            return f"{waiting} events not yet trimmed from the stream"
+        late = [kind for kind in _ROLLED_UP if rolled_up[kind] != stored.get(kind, 0)]
+        return f"rollups of {', '.join(late)}" if late else ""
+
+    def _rolled_up(self, conn: psycopg.Connection) -> dict[str, int]:
+        *counts, spend_nanos = self._queries.rolled_up(conn)
+        return dict(zip(_ROLLED_UP, counts, strict=True)) | {"spend_nanos": spend_nanos}
+
+    def stored_events(self) -> StoredEvents:
+        """Return every event PostgreSQL holds."""
+        stored = StoredEvents({}, {})
+        with postgres_errors("read the events"), self._pool.connection() as conn:
+            for event_id, cost_nanos in self._queries.read_events(conn):
+                stored.times[event_id] = stored.times.get(event_id, 0) + 1
+                stored.cost_nanos[event_id] = stored.cost_nanos.get(event_id, 0) + cost_nanos
+        return stored
+
+    def rolled_up(self) -> dict[str, int]:
+        """Return the rollups' sums: events by kind, and ``spend_nanos``."""
+        with postgres_errors("read the rollups"), self._pool.connection() as conn:
+            return self._rolled_up(conn)
+
+    def ledger_nanos(self) -> dict[int, int]:
+        """Return what the ledger says each campaign has spent."""
+        with postgres_errors("read the ledger"), self._pool.connection() as conn:
+            return {campaign_id: int(nanos) for campaign_id, nanos in self._queries.ledger(conn)}
+
+    def rejected_entries(self) -> int:
+        """Return how many stream entries could not be stored as events."""
+        with postgres_errors("read rejected events"), self._pool.connection() as conn:
+            return int(self._queries.rejected(conn))
+
+
+def _pacing_ppm(factors: str | None) -> int:
+    return (
+        msgspec.json.decode(factors, type=Factors).pacing_ppm if factors else Factors().pacing_ppm
+    )
+
+
+class BooksWatch:
+    """Keeps an overview fresh, from a thread of its own; as it was while a store is away."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="books", daemon=True)
+        self.latest = Overview()
+        self.stale = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.latest = self._books.overview()
+                self.stale = False
+            except StoreUnavailableError:
+                self.stale = True
+            self._stop.wait(_WATCH_EVERY_SEC)
