@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adctl.control.drafts import CreativeDraft
 from adctl.control.fields import normal_domain, split_url
 from adctl.control.targeting_input import normal_language, normal_size, read_categories
+from adctl.delivery.markup import CLICK_ID
 from adctl.errors import Fault, FaultyInputError
 from adctl.models import CreativeKind
 
@@ -37,7 +38,7 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
     The columns are usable only if there are none.
     """
     _refuse_other_kinds(reader)
-    landing_url = reader.url("landing_url", required=True)
+    landing_url = reader.url("landing_url", required=True, macro=CLICK_ID)
     image_url, markup = reader.url("image_url"), _markup(reader)
     if (reader.values.get("image_url") is None) == (reader.values.get("markup") is None):
         expected = "an image_url or markup, and not both"
@@ -113,7 +114,7 @@ def _unstorable(char: str) -> bool:
 def _adomain(reader: FieldReader, landing_url: str | None) -> list[str]:
     if reader.values.get("adomain"):
         return list(reader.texts("adomain", normal_domain, "a domain such as example.com"))
-    parts = split_url(landing_url) if landing_url else None
+    parts = split_url(landing_url.replace(CLICK_ID, "")) if landing_url else None
     host = normal_domain(parts.hostname) if parts else None
     return [host.removeprefix("www.")] if host else []
 

@@ -163,12 +163,12 @@ class FieldReader:
                 found[text] = None
         return tuple(found)
 
-    def url(self, field: str, *, required: bool = False) -> str | None:
-        """Return an absolute http or https address."""
+    def url(self, field: str, *, required: bool = False, macro: str = "") -> str | None:
+        """Return an absolute http or https address, in which ``macro`` may stand."""
         value = self._given(field, required)
         if value is None:
             return None
-        if not isinstance(value, str) or split_url(value) is None:
+        if not isinstance(value, str) or split_url(value.replace(macro, "")) is None:
             expected = (
                 f"an absolute http:// or https:// address of at most {_URL_LENGTH} characters"
             )

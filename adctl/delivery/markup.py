@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 CLICK_URL = "{click_url}"
 PIXEL = "{pixel}"
+CLICK_ID = "{click_id}"
+"""In a landing page's address: what the page reports a conversion with."""
 
 
 def banner_markup(creative: Creative, urls: TrackingUrls) -> str:

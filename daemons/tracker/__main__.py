@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from adctl.stores.secrets import load_signing
 from prometheus_client import CollectorRegistry
 
 from adctl.delivery.tokens import Signer
@@ -13,6 +12,7 @@ from adctl.stores.endpoints import resolve
 from adctl.stores.event_intake import EventIntake
 from adctl.stores.landing_pages import LandingPages
 from adctl.stores.round_trip import HotConnection, RoundTrips
+from adctl.stores.secrets import load_signing
 from adctl.stores.spool import Spool
 from daemons.lifecycle import main_settings
 from daemons.prefork import run_workers, workers_registry

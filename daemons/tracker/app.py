@@ -11,6 +11,7 @@ import falcon
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from adctl.delivery.markup import CLICK_ID
 from adctl.delivery.tokens import BidToken, Purpose, Signer
 from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, track
 from adctl.errors import (
@@ -34,8 +35,6 @@ log = structlog.get_logger()
 
 # A transparent GIF of one pixel.
 PIXEL = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-CLICK_ID = "{click_id}"
-
 _TRACKED = frozenset({EventKind.IMPRESSION, EventKind.CLICK, EventKind.CONVERSION})
 _NOTICES = frozenset({EventKind.WIN, EventKind.BILL, EventKind.LOSS})
 
