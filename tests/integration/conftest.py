@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,15 @@ import pytest
 from adctl.models import Event, EventKind
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD
+from adctl.stores.embedded.kafka import Kafka
+from adctl.stores.embedded.server import Server
+from adctl.stores.embedded.state import ServerRecord
 from adctl.stores.postgres import open_pool
 from adctl.stores.stream import EventStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import psycopg
     import redis
@@ -72,3 +77,18 @@ def append(redis_client: redis.Redis) -> Callable[..., None]:
             redis_client.xadd(keys.events(SHARD), fields)
 
     return append_all
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Server]:
+    """A broker of the test's own, to be stopped and started again."""
+    record = ServerRecord(port=_free_port())
+    server = Server(Kafka(tmp_path, "127.0.0.1", record), tmp_path, record, lambda: None)
+    server.start(owned=True)
+    yield server
+    server.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

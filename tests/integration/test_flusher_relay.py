@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,21 +12,18 @@ from adctl.control.flushing import Flusher
 from adctl.control.relaying import Relay
 from adctl.errors import StoreUnavailableError
 from adctl.models import EventKind
-from adctl.stores.embedded.kafka import Kafka
-from adctl.stores.embedded.server import Server
-from adctl.stores.embedded.state import ServerRecord
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import psycopg
     from psycopg_pool import ConnectionPool
 
     from adctl.config import KafkaSettings
     from adctl.models import Event
+    from adctl.stores.embedded.server import Server
     from adctl.stores.stream import EventStream
 
     MakeEvent = Callable[..., Event]
@@ -184,20 +180,6 @@ def test_a_relay_that_crashed_before_its_position_moved_sends_the_same_ids_again
     assert relay.relay_once(100) == 1
     first, second = read_topic(kafka, "impressions", 2)
     assert first == second
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Server]:
-    record = ServerRecord(port=_free_port())
-    server = Server(Kafka(tmp_path, "127.0.0.1", record), tmp_path, record, lambda: None)
-    server.start(owned=True)
-    yield server
-    server.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_a_broker_that_forgot_everything_is_relayed_to_from_now_on(
