@@ -27,6 +27,7 @@ NOUNS = {
     "campaign": "Create and change campaigns.",
     "creative": "Create and change creatives.",
     "budget": "Show campaigns' money, live and in the ledger.",
+    "fcap": "Look into frequency caps.",
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
     "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",

@@ -13,7 +13,7 @@ from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.catalog_feed import CatalogFeed
-from adctl.stores.endpoints import resolve
+from adctl.stores.endpoints import resolve_kafka, resolve_redis
 from adctl.stores.round_trip import HotConnection, RoundTrips
 from adctl.stores.secrets import load_signing
 from adctl.streams.decision_log import DecisionLog
@@ -56,21 +56,21 @@ def work(
     stop: threading.Event,
 ) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
-    endpoints, signing = resolve(settings), load_signing(settings)
+    redis_url, signing = resolve_redis(settings), load_signing(settings)
     registry = CollectorRegistry()
     metrics = BidderMetrics(registry)
     with ExitStack() as closing:
-        connection = HotConnection(endpoints.redis_url, settings.redis.hot_timeout_ms)
+        connection = HotConnection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
         decisions = DecisionLog(
-            endpoints.kafka_bootstrap,
+            resolve_kafka(settings),
             settings.kafka,
             settings.bidder.decision_buffer,
             metrics.dropped_decisions.inc,
         )
         closing.callback(decisions.close)
-        feed = CatalogFeed(endpoints.redis_url, settings)
+        feed = CatalogFeed(redis_url, settings)
         feed.start()
         closing.callback(feed.stop)
         bidder = Bidder(

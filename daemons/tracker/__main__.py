@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from adctl.delivery.tokens import Signer
-from adctl.stores.endpoints import resolve
+from adctl.stores.endpoints import resolve_redis
 from adctl.stores.event_intake import EventIntake
 from adctl.stores.landing_pages import LandingPages
 from adctl.stores.round_trip import HotConnection, RoundTrips
@@ -32,9 +32,9 @@ _MAX_BODY_BYTES = 64 << 10
 
 def work(settings: Settings, number: int, sock: socket.socket, stop: threading.Event) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
-    endpoints, signing = resolve(settings), load_signing(settings)
+    redis_url, signing = resolve_redis(settings), load_signing(settings)
     with ExitStack() as closing:
-        connection = HotConnection(endpoints.redis_url, settings.redis.hot_timeout_ms)
+        connection = HotConnection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
         spool = Spool(settings.state_dir / "spool" / f"tracker-{number}.jsonl")
