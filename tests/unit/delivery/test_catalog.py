@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adctl.delivery.catalog import Catalog
+from adctl.delivery.targeting import RequestAttributes
+from adctl.models import BidStrategy, Campaign, Factors, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+NOW_MS = int(datetime(2026, 5, 6, 12, tzinfo=UTC).timestamp()) * 1000
+SIZES = frozenset({(300, 250)})
+ANYONE = RequestAttributes()
+
+
+def bids(catalog: Catalog) -> list[tuple[int, int]]:
+    return [(c.id, bid) for c, bid in catalog.dearest_first(ANYONE, SIZES, NOW_MS)]
+
+
+def test_an_empty_catalog_has_nobody() -> None:
+    catalog = Catalog.build()
+    assert len(catalog) == 0
+    assert bids(catalog) == []
+    assert catalog.campaign(1) is None
+    assert catalog.factors_of(1) == Factors()
+
+
+def test_candidates_come_dearest_first(make_campaign: Callable[..., Campaign]) -> None:
+    catalog = Catalog.build(make_campaign(n, bid_amount_micros=n * 10) for n in (2, 3, 1))
+    assert bids(catalog) == [(3, 30), (2, 20), (1, 10)]
+
+
+def test_rank_is_what_is_bid_not_what_is_paid_for(make_campaign: Callable[..., Campaign]) -> None:
+    click = make_campaign(1, bid_strategy=BidStrategy.CPC, bid_amount_micros=3_000_000)
+    catalog = Catalog.build(
+        [click, make_campaign(2, bid_amount_micros=1_000_000)], {1: Factors(ctr_ppm=200)}
+    )
+    assert bids(catalog) == [(2, 1_000_000), (1, 600_000)]
+
+
+def test_factors_change_the_order_and_silence_the_paced(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    catalog = Catalog.build(make_campaign(n, bid_amount_micros=n * 1000) for n in (1, 2, 3))
+    slowed = catalog.with_factors({3: Factors(pacing_ppm=500_000), 2: Factors(pacing_ppm=0)})
+    assert bids(slowed) == [(3, 1500), (1, 1000)]
+    assert bids(catalog) == [(3, 3000), (2, 2000), (1, 1000)]
+
+
+def test_a_campaign_added_later_takes_its_place_by_price(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    catalog = Catalog.build([make_campaign(1, bid_amount_micros=10)])
+    catalog = catalog.with_campaign(make_campaign(2, bid_amount_micros=20))
+    assert bids(catalog) == [(2, 20), (1, 10)]
+    assert len(catalog) == 2
+
+
+def test_factors_are_kept_for_campaigns_that_come_later(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    catalog = Catalog.build().with_factors({5: Factors(pacing_ppm=100_000)})
+    catalog = catalog.with_campaign(make_campaign(5, bid_amount_micros=1000))
+    assert bids(catalog) == [(5, 100)]
+
+
+def test_a_campaign_that_left_does_not_hold_the_others_up(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    catalog = Catalog.build(make_campaign(n, bid_amount_micros=n * 10) for n in (1, 2))
+    for gone in (
+        catalog.without_campaign(1),
+        catalog.with_campaign(make_campaign(1, status=Status.PAUSED)),
+    ):
+        assert bids(gone) == [(2, 20)]
+        assert gone.campaign(1) is None
+
+
+def test_the_first_candidate_costs_no_look_at_the_last(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    catalog = Catalog.build(make_campaign(n, bid_amount_micros=n) for n in range(1, 1001))
+    looked_at = 0
+
+    original = catalog.index.match_positions
+
+    def counting(*args: object) -> object:
+        nonlocal looked_at
+        for position in original(*args):
+            looked_at += 1
+            yield position
+
+    catalog.index.match_positions = counting
+    first = [bid for _, bid in islice(catalog.dearest_first(ANYONE, SIZES, NOW_MS), 12)]
+    assert first == list(range(1000, 988, -1))
+    assert looked_at <= 13
+
+
+@given(st.randoms(use_true_random=True))
+def test_the_order_is_exact_whatever_happened_before(
+    make_campaign: Callable[..., Campaign], random: Random
+) -> None:
+    campaigns = {n: make_campaign(n, bid_amount_micros=random.randint(1, 99)) for n in range(30)}
+    factors: dict[int, Factors] = {}
+    catalog = Catalog.build(campaigns.values())
+    for _ in range(20):
+        number = random.randrange(40)
+        match random.randrange(3):
+            case 0:
+                campaigns[number] = make_campaign(number, bid_amount_micros=random.randint(1, 99))
+                catalog = catalog.with_campaign(campaigns[number])
+            case 1:
+                campaigns.pop(number, None)
+                catalog = catalog.without_campaign(number)
+            case _:
+                factors[number] = Factors(pacing_ppm=random.choice([0, 10**5, 10**6]))
+                catalog = catalog.with_factors({number: factors[number]})
+    expected = {
+        number: campaign.bid_amount_micros * factors.get(number, Factors()).pacing_ppm // 10**6
+        for number, campaign in campaigns.items()
+    }
+    found = bids(catalog)
+    assert [bid for _, bid in found] == sorted(filter(None, expected.values()), reverse=True)
+    assert dict(found) == {number: bid for number, bid in expected.items() if bid}
