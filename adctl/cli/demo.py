@@ -1,5 +1,6 @@
 """``adctl demo``: everything at once, with users, for a while."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -54,8 +55,8 @@ def demo(
         raise typer.Exit(_INTERRUPTED)
     _show(summary, output)
     if summary.failed:
-        claims = "\n".join(f"  not so: {check.claim} ({check.found})" for check in summary.failed)
-        raise UnhealthyError(f"the demo's audit failed:\n{claims}")
+        raise UnhealthyError("\n".join(["the demo's audit failed:", *_failures(summary)]))
+    say("Every acknowledged event is stored once, and every sum adds up.")
 
 
 def _run(plan: Plan, folder: Path) -> Summary | None:
@@ -63,10 +64,12 @@ def _run(plan: Plan, folder: Path) -> Summary | None:
     # Settings are read from the environment; the demo's must not know of anyone else's.
     os.environ.clear()
     os.environ.update(environment)
+    # That a store is away is on the screen; the pool's log lines would only tear it.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     view = LiveView()
     screen = DemoScreen(view)
     supervisor = Supervisor(load_settings(), environment, view.notify)
-    run = DemoRun(plan, supervisor, _line_teller(view, screen))
+    run = DemoRun(plan, supervisor, _follower(view, screen))
     with stopping_on_signals() as stop, view.showing(lambda: screen.draw(run.snapshot())):
         try:
             return run.run(stop)
@@ -89,17 +92,23 @@ def _demo_folder(keep: bool) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def _line_teller(view: LiveView, screen: DemoScreen) -> Callable[[Snapshot], None]:
-    """Return what tells a line every few seconds where there is no screen."""
+def _follower(view: LiveView, screen: DemoScreen) -> Callable[[Snapshot], None]:
+    """Return what follows the run, and tells a line every few seconds where there is no screen."""
     told_at = time.monotonic()
 
     def tell(snapshot: Snapshot) -> None:
         nonlocal told_at
+        screen.note(snapshot)
         if not view.on_terminal and time.monotonic() - told_at >= _LINE_EVERY_SEC:
             told_at = time.monotonic()
             view.notify(screen.line(snapshot))
 
     return tell
+
+
+def _failures(summary: Summary) -> list[str]:
+    claims = [f"  not so: {check.claim} ({check.found})" for check in summary.failed]
+    return claims + [f"  {complaint}" for complaint in summary.complaints]
 
 
 def _show(summary: Summary, output: Output) -> None:
@@ -111,5 +120,6 @@ def _show(summary: Summary, output: Output) -> None:
     else:
         render_record(summary.traffic)
         render_rows(summary.events)
+        render_rows([summary.no_bids])
         render_rows(summary.campaigns)
         render_rows(checks)

@@ -15,8 +15,8 @@ from adctl.demo.run import Phase, Snapshot
 from adctl.money import format_nanos
 
 _RATE_OVER_SEC = 3.0
-# Lines of everything but what happened lately.
-_FIXED_LINES = 21
+# Lines of everything but the campaigns and what happened lately.
+_FIXED_LINES = 13
 
 
 class DemoScreen:
@@ -32,27 +32,34 @@ class DemoScreen:
 
     def lines(self, snapshot: Snapshot, height: int) -> Group:
         """Return the screen for a terminal of ``height`` lines."""
-        recent = self._view.recent_lines(max(2, height - _FIXED_LINES))
+        room = height - _FIXED_LINES - len(snapshot.overview.campaigns)
+        recent = self._view.recent_lines(max(2, room))
         return Group(
             _heading(snapshot),
             Text(),
-            _numbers(snapshot, self.requests_per_sec(snapshot)),
+            _numbers(snapshot, self.requests_per_sec()),
             _no_bids(snapshot),
             Text(),
             _campaigns(snapshot),
             Text(),
-            _processes(snapshot.processes),
+            _processes(snapshot.processes, "store"),
+            _processes(snapshot.processes, "daemon"),
             recent,
         )
 
-    def requests_per_sec(self, snapshot: Snapshot) -> float:
-        """Return the rate of the last few seconds."""
-        now, requests = time.monotonic(), snapshot.counts["requests"]
-        self._past.append((now, requests))
+    def note(self, snapshot: Snapshot) -> None:
+        """Remember how many requests there were by now."""
+        now = time.monotonic()
+        self._past.append((now, snapshot.counts["requests"]))
         while now - self._past[0][0] > _RATE_OVER_SEC:
             self._past.popleft()
-        began, before = self._past[0]
-        return (requests - before) / (now - began) if now - began > 0.5 else 0.0
+
+    def requests_per_sec(self) -> float:
+        """Return the rate of the last few seconds."""
+        if len(self._past) < 2:
+            return 0.0
+        (began, before), (ended, after) = self._past[0], self._past[-1]
+        return (after - before) / (ended - began)
 
     def line(self, snapshot: Snapshot) -> str:
         """Return the run in one line, for where there is no screen."""
@@ -60,7 +67,7 @@ class DemoScreen:
         down = [status.name for status in snapshot.processes if not status.ok]
         return (
             f"{snapshot.phase} {snapshot.elapsed_sec:.0f} s: "
-            f"{counts['requests']:,} requests ({self.requests_per_sec(snapshot):.0f}/s), "
+            f"{counts['requests']:,} requests ({self.requests_per_sec():.0f}/s), "
             f"{_share(snapshot)} with a bid, {counts['won']:,} won, "
             f"{_events(snapshot, 'impression'):,} impressions, "
             f"{_events(snapshot, 'click'):,} clicks, "
@@ -125,7 +132,7 @@ def _numbers(snapshot: Snapshot, per_sec: float) -> Table:
             "impressions",
             f"{_events(snapshot, 'impression'):,}",
             "spend",
-            format_nanos(snapshot.overview.spent_nanos),
+            _short(snapshot.overview.spent_nanos),
         ),
         ("clicks", f"{_events(snapshot, 'click'):,}", "forged refused", forged),
         (
@@ -183,9 +190,11 @@ def _campaign_row(campaign: CampaignBooks) -> tuple[str | Text, ...]:
     )
 
 
-def _processes(processes: tuple[ProcessStatus, ...]) -> Text:
-    line = Text()
+def _processes(processes: tuple[ProcessStatus, ...], kind: str) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
     for status in processes:
+        if status.kind != kind:
+            continue
         state = state_text(status)
         line.append("● ", state.style)
         line.append(status.name)

@@ -79,12 +79,13 @@ class Supervisor:
         ConflictError if another supervisor uses the state folder or a port is taken,
         StoreUnavailableError or UnhealthyError if something does not come up.
         """
+        self._notify(f"starting in {self.settings.state_dir}")
         self._lock = _take_folder(self.settings.state_dir)
         _require_free_ports(self.settings)
         self._start_stores()
         endpoints = resolve(self.settings)
         for name in migrate(endpoints.postgres_url):
-            self._notify(f"applied migration {name}")
+            self._notify(f"migrated the database: {name}")
         KafkaAdmin(endpoints.kafka_bootstrap, self.settings.kafka).ensure_topics()
         for name in START_ORDER:
             if stop.is_set():
@@ -136,7 +137,9 @@ class Supervisor:
         spawn()
         self._daemons[name] = Kept(daemon, spawn)
         self._health.watch(daemon)
-        _await_ready(daemon, stop)
+        if _await_ready(daemon, stop):
+            self._health.note(name, Readiness(Health.READY))
+            self._notify(f"{name} is ready on {where.host}:{where.port} (pid {daemon.pid})")
 
     def _held_lock(self) -> int:
         if self._lock is None:
@@ -208,6 +211,10 @@ class HealthWatch:
     def watch(self, daemon: DaemonProcess) -> None:
         """Begin to ask ``daemon``."""
         self._daemons.append(daemon)
+
+    def note(self, name: str, readiness: Readiness) -> None:
+        """Take over what somebody else has found out."""
+        self._found[name] = readiness
 
     def forget(self, name: str) -> None:
         """Take what ``name`` last said as outdated: another process has its name now."""
@@ -301,20 +308,22 @@ def _require_free_ports(settings: Settings) -> None:
         raise ConflictError("\n".join(["daemons cannot listen:", *faults]))
 
 
-def _await_ready(daemon: DaemonProcess, stop: threading.Event) -> None:
+def _await_ready(daemon: DaemonProcess, stop: threading.Event) -> bool:
+    """Return True once ``daemon`` is ready, False if ``stop`` was set first."""
     deadline = time.monotonic() + _READY_TIMEOUT_SEC
     while not stop.is_set():
         readiness = daemon.readiness()
         if not daemon.alive():
             raise daemon.failure()
         if readiness.health is Health.READY:
-            return
+            return True
         if time.monotonic() > deadline:
             raise UnhealthyError(
                 f"the {daemon.name} is not ready after {_READY_TIMEOUT_SEC:.0f} s: "
                 f"{readiness.missing or 'it does not answer'}; its log is {daemon.log}"
             )
         stop.wait(0.05)
+    return False
 
 
 def _store_status(kept: Kept) -> ProcessStatus:

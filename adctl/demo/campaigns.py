@@ -59,7 +59,7 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...], Json], ...] = (
         "Harbor Coffee",
         "Last beans (tiny budget)",
         ("300x250", "320x50"),
-        {"budget": "0.08", "bid": "9.00", "pacing": "asap"},
+        {"budget": "0.04", "bid": "9.00", "pacing": "asap"},
     ),
     (
         "Old City Tours",
@@ -70,8 +70,14 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...], Json], ...] = (
     (
         "Old City Tours",
         "Clicks (CPC)",
-        (*_DESKTOP, "320x50"),
-        {"budget": "250", "strategy": "cpc", "bid": "2.20", "pacing": "asap"},
+        _DESKTOP,
+        {
+            "budget": "250",
+            "strategy": "cpc",
+            "bid": "1.60",
+            "pacing": "asap",
+            "targeting": {"devices": ["desktop"]},
+        },
     ),
     (
         "Quiz Night",
@@ -80,7 +86,7 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...], Json], ...] = (
         {
             "budget": "600",
             "strategy": "cpa",
-            "bid": "190",
+            "bid": "150",
             "targeting": {"countries": ["GBR", "DEU", "FRA"]},
         },
     ),

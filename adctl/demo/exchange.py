@@ -98,6 +98,9 @@ class Exchange:
         self._tally.timed(latency_ms)
         outcome = self._outcome(offer, reply, latency_ms)
         self._tally.count(outcome)
+        if outcome == "wrong_answer":
+            asked, told = offer.body[:200].decode(), reply.body[:100].decode(errors="replace")
+            self._tally.complain(f"HTTP {reply.status} {told!r} to {asked!r}")
 
     def _outcome(self, offer: Offer, reply: Reply, latency_ms: float) -> str:
         match reply.status:

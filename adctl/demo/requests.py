@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 TMAX_MS = 300
-_FLOORS = ("0.10", "0.25", "0.5", "0.80", "1.20", "2.0")
+_FLOORS = ("0.10", "0.25", "0.5", "0.80", "1.20", "2.0", "2.75", "4")
 _DESKTOP_SIZES = ((300, 250), (728, 90), (160, 600), (970, 250))
 _MOBILE_SIZES = ((320, 50), (300, 250), (320, 480))
 _DESKTOP, _TABLET = 2, 5
@@ -257,8 +257,6 @@ def _break(body: bytes, rng: random.Random) -> bytes:
             body[: len(body) // 2],
             body.replace(b'"imp":[', b'"imps":['),
             b"<BidRequest/>",
-            body.replace(b'"bidfloor":', b'"bidfloor":"cheap","bidfloor_was":').replace(
-                b'"id":"1","banner"', b'"id":1,"banner"'
-            ),
+            body.replace(b'"at":2', b'"at":"second price"'),
         )
     )

@@ -31,6 +31,7 @@ class Summary(NamedTuple):
     no_bids: dict[str, int]
     restarts: dict[str, int]
     checks: tuple[Check, ...]
+    complaints: tuple[str, ...]
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -55,6 +56,7 @@ def summarise(
             *_answer_checks(tally),
             *_life_checks(tally, stored, overview),
         ),
+        complaints=tuple(tally.complaints),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from adctl.models import EventKind
 
+_COMPLAINTS = 5
 # Answers whose latency the screen speaks of: the last few seconds of them.
 _RECENT = 2000
 
@@ -32,6 +33,7 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._latencies_ms: list[float] = []
         self._recent_ms: deque[float] = deque(maxlen=_RECENT)
+        self.complaints: list[str] = []
         self.sent: set[str] = set()
         self.acknowledged: set[str] = set()
         self.expected_cost_nanos: dict[str, int] = {}
@@ -40,6 +42,12 @@ class Tally:
         """Add to one of the counts."""
         with self._lock:
             self._counts[name] += by
+
+    def complain(self, about: str) -> None:
+        """Keep the first few things that should not have happened, for the summary."""
+        with self._lock:
+            if len(self.complaints) < _COMPLAINTS:
+                self.complaints.append(about)
 
     def counts(self) -> Counter[str]:
         """Return a copy of all counts."""

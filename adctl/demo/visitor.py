@@ -44,9 +44,12 @@ class Visitor:
         """Report an event; the answer if the tracker took it."""
         self._tally.send(event_id, cost_nanos)
         reply = wire.get(url)
-        if reply is None or not reply.acknowledges:
-            refused = reply is not None and reply.status < 500
-            self._tally.count("wrongly_refused" if refused else "untold")
+        if reply is None or reply.status >= 500:
+            self._tally.count("untold")
+            return None
+        if not reply.acknowledges:
+            self._tally.count("wrongly_refused")
+            self._tally.complain(f"HTTP {reply.status} to {event_id}")
             return None
         self._tally.acknowledge(event_id)
         return reply
@@ -56,6 +59,7 @@ class Visitor:
         ad = render(clearing.fill_in(bid.adm), self._tracker)
         if len(ad.pixels) != 1 or not ad.links:
             self._tally.count("broken_markup")
+            self._tally.complain(f"markup {bid.adm[:300]!r}")
             return
         if rng.random() < _NEVER_SEEN_SHARE:
             self._tally.count("never_seen")
@@ -99,6 +103,7 @@ class Visitor:
         click_id = click_id_of(reply.location)
         if not click_id:
             self._tally.count("lost_click_ids")
+            self._tally.complain(f"a click led to {reply.location[:200]!r}")
         elif buys:
             url = f"http://{self._tracker}/track/conversion?t={quote(click_id)}"
             event_id = f"{bid_id}:{EventKind.CONVERSION}"
