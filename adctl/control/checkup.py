@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psycopg
 
 from adctl.errors import AdctlError, ConfigError
@@ -152,6 +152,12 @@ def _daemon(name: str) -> Callable[[Settings], list[Finding]]:
     return lambda settings: [_ask_daemon(name, getattr(settings, name))]
 
 
+class _Readiness(msgspec.Struct):
+    """What a daemon's /health/ready answers with, as far as it matters here."""
+
+    checks: dict[str, str]
+
+
 def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
     address = f"{settings.host}:{settings.port}"
     connection = http.client.HTTPConnection(
@@ -160,18 +166,17 @@ def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
     try:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()
-        answer = json.loads(response.read(64 << 10))
-        checks: dict[str, str] = answer["checks"]
+        told = msgspec.json.decode(response.read(64 << 10), type=_Readiness)
     except OSError:
         return Finding(name, Outcome.WARNING, f"not running on {address}", f"adctl serve {name}")
-    except (http.client.HTTPException, ValueError, LookupError, TypeError):
+    except (http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError):
         hint = f"set {name}.port to a free one"
         return Finding(name, Outcome.WARNING, f"{address} answers, but is no {name}", hint)
     finally:
         connection.close()
     if response.status == http.HTTPStatus.OK:
         return Finding(name, Outcome.OK, f"ready on {address}")
-    wrong = "; ".join(f"{what}: {how}" for what, how in checks.items() if how != "ok")
+    wrong = "; ".join(f"{what}: {how}" for what, how in told.checks.items() if how != "ok")
     return Finding(name, Outcome.FAIL, f"not ready on {address}: {wrong}")
 
 

@@ -74,7 +74,7 @@ def test_binaries_in_a_closed_home_are_copied_where_postgres_can_run_them(
 
 
 AS_USER = """
-import os, sys
+import encodings.idna, os, sys
 from pathlib import Path
 from adctl.stores.embedded.stack import EmbeddedStack
 os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
