@@ -112,10 +112,11 @@ class Analytics:
         StoreUnavailableError, and then nothing has changed.
         """
         with postgres_errors("write rollups"), self._pool.connection() as conn:
-            positions = self._offsets.lock(conn, cluster_id)
+            touched = {(message.topic, message.partition) for message in messages}
+            positions = self._offsets.lock(conn, cluster_id, touched)
             fresh = _advance(positions, messages)
             undecodable = self._add(conn, fresh)
-            moved = {(m.topic, m.partition): positions[m.topic, m.partition] for m in messages}
+            moved = {partition: positions[partition] for partition in touched}
             self._offsets.advance(conn, cluster_id, moved)
         return AppliedBatch(
             len(fresh) - len(undecodable),
@@ -147,9 +148,8 @@ def _advance(
     fresh = []
     for message in messages:
         partition = (message.topic, message.partition)
-        position = positions.get(partition, PartitionPosition())
+        position = positions[partition]
         if message.offset < position.next_offset:
-            positions.setdefault(partition, position)
             continue
         last_stream_id = position.last_stream_id
         if not _STREAM_ID.fullmatch(message.stream_id):

@@ -48,8 +48,8 @@ class Relay:
         """Relay the next ``batch_size`` entries that PostgreSQL has confirmed; how many it read.
 
         An event that came twice goes out once, as PostgreSQL stored it. After a crash a batch may
-        be sent again, with the same stream ids. A cluster never seen before begins at PostgreSQL's
-        position, with all topics made. Raises StoreUnavailableError; the stream is then kept, and
+        be sent again, with the same stream ids. A new cluster gets its topics, and all from
+        where the last one stopped. Raises StoreUnavailableError; the stream is then kept, and
         the next call begins at the same entry.
         """
         cluster_id = self._producer.cluster_id()

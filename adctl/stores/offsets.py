@@ -38,9 +38,15 @@ class GroupOffsets:
         rows = self._queries.read_positions(conn, cluster_id=cluster_id, **self._group)
         return {(topic, number): PartitionPosition(*rest) for topic, number, *rest in rows}
 
-    def lock(self, conn: psycopg.Connection, cluster_id: str) -> dict[Partition, PartitionPosition]:
-        """Return the same, for this transaction alone to change."""
+    def lock(
+        self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]
+    ) -> dict[Partition, PartitionPosition]:
+        """Return the positions, ``partitions`` among them, for this transaction to change alone."""
         self._queries.announce_change(conn)
+        # A row that is not there cannot be locked, and two would begin the partition at once.
+        self._begin_partitions(
+            conn, cluster_id, set(partitions) - self.read(conn, cluster_id).keys()
+        )
         rows = self._queries.lock_positions(conn, cluster_id=cluster_id, **self._group)
         return {(topic, number): PartitionPosition(*rest) for topic, number, *rest in rows}
 
@@ -83,11 +89,16 @@ class GroupOffsets:
         self._queries.forget_other_clusters(
             conn, cluster_id=cluster_id, **self._group, **self._unkeyed
         )
-        for topic, partition in sorted(partitions):
-            self._queries.begin_partition(
-                conn, cluster_id=cluster_id, topic=topic, partition=partition, **self._group
-            )
+        self._begin_partitions(conn, cluster_id, partitions)
 
     def skip_up_to(self, conn: psycopg.Connection, stream_id: str) -> None:
         """Count every event up to and including ``stream_id`` as applied, on every partition."""
         self._queries.skip_up_to(conn, last_stream_id=stream_id, **self._group, **self._unkeyed)
+
+    def _begin_partitions(
+        self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]
+    ) -> None:
+        for topic, partition in sorted(partitions):
+            self._queries.begin_partition(
+                conn, cluster_id=cluster_id, topic=topic, partition=partition, **self._group
+            )

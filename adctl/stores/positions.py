@@ -61,10 +61,11 @@ class StreamPositions:
         return last_id
 
     def begin_relay(self, conn: psycopg.Connection, cluster_id: str) -> None:
-        """Give the relay to a cluster PostgreSQL's position, unless it has one; drop all others.
+        """Let the relay to a cluster go on where the last one stopped; drop all others.
 
-        Whoever sees a new cluster first calls this, relay or consumer: what was stored up to here
-        the consumer takes from PostgreSQL, what comes after from the relay.
+        One that has a position keeps it. Whoever sees a new cluster first calls this, relay or
+        consumer: what the consumer then finds stored in PostgreSQL it counts from there, and what
+        is stored later the relay brings.
         """
         reader = relay_reader(cluster_id)
         self._queries.begin_relay(conn, stream=self._stream, reader=reader)

@@ -3,10 +3,14 @@ INSERT INTO stream_position (stream, reader, last_id) VALUES (:stream, :reader, 
 ON CONFLICT DO NOTHING;
 
 -- name: begin_relay(stream, reader)!
--- A relay to a new cluster begins where PostgreSQL is now.
+-- A relay to a new cluster goes on where the last one stopped. What came before is in PostgreSQL, and
+-- trimmed; without a last one nothing has been trimmed yet.
 INSERT INTO stream_position (stream, reader, last_id)
-SELECT :stream, :reader, coalesce(
-    (SELECT last_id FROM stream_position WHERE stream = :stream AND reader = 'postgres'), '0-0')
+SELECT :stream, :reader, coalesce((
+    SELECT last_id FROM stream_position
+    WHERE stream = :stream AND reader LIKE 'kafka:%%'
+    ORDER BY updated_at DESC LIMIT 1
+), '0-0')
 ON CONFLICT DO NOTHING;
 
 -- name: forget_other_relays(stream, reader)!

@@ -83,7 +83,6 @@ def ids(messages: list[tuple[str, str]]) -> list[str]:
 def test_stored_events_reach_the_topic_of_their_kind(
     flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent, kafka: KafkaSettings
 ) -> None:
-    relay.relay_once(100)
     append(make_event("i"), make_event("c", kind=EventKind.CLICK), make_event("i2"))
     append(make_event("w", kind=EventKind.WIN), make_event("l", kind=EventKind.LOSS))
     flusher.flush_once(100)
@@ -93,10 +92,18 @@ def test_stored_events_reach_the_topic_of_their_kind(
     assert ids(read_topic(kafka, "wins", 2)) == ["l", "w"]
 
 
+def test_what_was_stored_before_the_first_relay_is_relayed(
+    flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent, kafka: KafkaSettings
+) -> None:
+    append(make_event("a"))
+    flusher.flush_once(100)
+    assert relay.relay_once(100) == 1
+    assert ids(read_topic(kafka, "impressions", 1)) == ["a"]
+
+
 def test_an_event_is_not_relayed_before_postgresql_has_it(
     flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent
 ) -> None:
-    relay.relay_once(100)
     append(make_event("a"), make_event("b"))
     assert relay.relay_once(100) == 0
     flusher.flush_once(1)
@@ -106,7 +113,6 @@ def test_an_event_is_not_relayed_before_postgresql_has_it(
 def test_duplicates_and_rejected_entries_are_not_relayed(
     flusher: Flusher, relay: Relay, append: Append, make_event: MakeEvent, kafka: KafkaSettings
 ) -> None:
-    relay.relay_once(100)
     append(make_event("a"), make_event("bad", event_date="soon"), make_event("a"))
     flusher.flush_once(100)
     append(make_event("a"), make_event("nul\0"), make_event("b"))
@@ -122,7 +128,6 @@ def test_the_stream_is_trimmed_to_what_both_have(
     make_event: MakeEvent,
     stream: EventStream,
 ) -> None:
-    relay.relay_once(100)
     append(*(make_event(f"e{number}") for number in range(5)))
     flusher.flush_once(4)
     relay.relay_once(3)
@@ -143,7 +148,6 @@ def test_without_kafka_events_are_stored_and_kept_for_it(
     kafka: KafkaSettings,
     admin: KafkaAdmin,
 ) -> None:
-    relay.relay_once(100)
     down = kafka.model_copy(update={"bootstrap": "127.0.0.1:9"})
     producer = ReliableProducer(down.bootstrap, down.topic_prefix)
     severed = Relay(pool, stream, producer, KafkaAdmin(down.bootstrap, down))
@@ -166,7 +170,6 @@ def test_a_relay_that_crashed_before_its_position_moved_sends_the_same_ids_again
     kafka: KafkaSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    relay.relay_once(100)
     append(make_event("a"))
     flusher.flush_once(100)
 
@@ -182,7 +185,7 @@ def test_a_relay_that_crashed_before_its_position_moved_sends_the_same_ids_again
     assert first == second
 
 
-def test_a_broker_that_forgot_everything_is_relayed_to_from_now_on(
+def test_a_broker_that_forgot_everything_gets_what_follows(
     flusher: Flusher,
     pool: ConnectionPool[psycopg.Connection],
     stream: EventStream,
@@ -194,21 +197,22 @@ def test_a_broker_that_forgot_everything_is_relayed_to_from_now_on(
     here = kafka.model_copy(update={"bootstrap": f"127.0.0.1:{broker.port}"})
     producer = ReliableProducer(here.bootstrap, here.topic_prefix, timeout_sec=2)
     relay = Relay(pool, stream, producer, KafkaAdmin(here.bootstrap, here))
-    relay.relay_once(100)
     append(make_event("a"))
     flusher.flush_once(100)
     assert relay.relay_once(100) == 1
     flusher.trim()
 
-    broker.respawn()
     append(make_event("b"))
+    flusher.flush_once(100)
+    broker.respawn()
+    append(make_event("c"))
     relayed = 0
     deadline = time.monotonic() + 15
-    while not relayed and time.monotonic() < deadline:
+    while relayed < 2 and time.monotonic() < deadline:
         with suppress(StoreUnavailableError):
             relayed += relay.relay_once(100)
             flusher.flush_once(100)
-    assert relayed == 1
-    assert ids(read_topic(here, "impressions", 1)) == ["b"]
-    assert flusher.trim() == 1
+    assert relayed == 2
+    assert ids(read_topic(here, "impressions", 2)) == ["b", "c"]
+    assert flusher.trim() == 2
     producer.close()
