@@ -110,23 +110,18 @@ class CampaignIndex:
     """
 
     def __init__(
-        self, campaigns: Sequence[Campaign | None], choices: Mapping[str, Choices[Any]]
+        self,
+        campaigns: Sequence[Campaign | None],
+        position_of: Mapping[int, int],
+        choices: Mapping[str, Choices[Any]],
+        clock: ServingClock,
     ) -> None:
         self._campaigns = campaigns
-        self._position = {
-            campaign.id: position
-            for position, campaign in enumerate(campaigns)
-            if campaign is not None
-        }
+        self._position_of = position_of
         self._choices = choices
-        self._clock = ServingClock(campaigns, choices["hours"])
+        self._clock = clock
         self._one = self._restricting(_ONE)
         self._several = self._restricting(_SEVERAL)
-        self._radii = {
-            position: campaign.targeting.radii
-            for position, campaign in enumerate(campaigns)
-            if campaign is not None and campaign.targeting.radii
-        }
         # Required segments by one of them, so that only sets a user can have are looked at.
         self._required: dict[str, list[frozenset[str]]] = {}
         for needed in choices["segments_all"].values:
@@ -137,11 +132,12 @@ class CampaignIndex:
         """Return the index of ``campaigns``, those with the highest ``rank`` first."""
         servable = [found for campaign in campaigns if (found := _servable(campaign))]
         servable.sort(key=lambda campaign: (-rank(campaign), campaign.id))
-        choices = {
+        choices: dict[str, Choices[Any]] = {
             name: build_choices(named(campaign) for campaign in servable)
             for name, named in _NAMED.items()
         }
-        return cls(servable, choices)
+        position_of = {campaign.id: position for position, campaign in enumerate(servable)}
+        return cls(servable, position_of, choices, ServingClock.build(servable, choices["hours"]))
 
     @property
     def campaigns(self) -> Sequence[Campaign | None]:
@@ -150,7 +146,7 @@ class CampaignIndex:
 
     def position_of(self, campaign_id: int) -> int | None:
         """Return the campaign's position, None if it is not there."""
-        return self._position.get(campaign_id)
+        return self._position_of.get(campaign_id)
 
     def with_campaign(self, campaign: Campaign) -> CampaignIndex:
         """Return an index with ``campaign`` added, or in the place of its older version.
@@ -160,12 +156,12 @@ class CampaignIndex:
         servable = _servable(campaign)
         if servable is None:
             return self.without_campaign(campaign.id)
-        position = self._position.get(campaign.id)
+        position = self._position_of.get(campaign.id)
         return self._replaced(self._free_place() if position is None else position, servable)
 
     def without_campaign(self, campaign_id: int) -> CampaignIndex:
         """Return an index without that campaign; this one if it is not there."""
-        position = self._position.get(campaign_id)
+        position = self._position_of.get(campaign_id)
         return self if position is None else self._replaced(position, None)
 
     def match(
@@ -190,9 +186,11 @@ class CampaignIndex:
         if bits:
             bits &= self._in_inventory(attributes)
             bits &= self._in_audience(attributes.segments)
+        # The few with circles are measured last, and only as far as the caller reads.
         for position in positions(bits):
-            radii = self._radii.get(position)
-            if radii is None or within_any(radii, attributes.lat, attributes.lon):
+            campaign = self._campaigns[position]
+            radii = campaign.targeting.radii if campaign else ()
+            if not radii or within_any(radii, attributes.lat, attributes.lon):
                 yield position
 
     def _in_inventory(self, attributes: RequestAttributes) -> int:
@@ -224,7 +222,7 @@ class CampaignIndex:
         )
 
     def _free_place(self) -> int:
-        if len(self._position) == len(self._campaigns):
+        if len(self._position_of) == len(self._campaigns):
             return len(self._campaigns)
         return self._campaigns.index(None)
 
@@ -241,7 +239,13 @@ class CampaignIndex:
             )
             for name, named in _NAMED.items()
         }
-        return CampaignIndex(campaigns, choices)
+        position_of = dict(self._position_of)
+        if before is not None:
+            del position_of[before.id]
+        if after is not None:
+            position_of[after.id] = position
+        clock = self._clock.replaced(position, after, choices["hours"])
+        return CampaignIndex(campaigns, position_of, choices, clock)
 
 
 def where(attributes: RequestAttributes) -> list[tuple[str, str]]:

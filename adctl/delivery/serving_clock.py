@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from adctl.delivery.bitmaps import Choices, bits_at
 from adctl.delivery.schedule import hour_of_week, open_hours
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping
 
     from adctl.models import Campaign
 
-ZonedHour = tuple[str, int]
-"""A zone and one of its hours of the week."""
+ZonedHours = tuple[str, frozenset[int]]
+"""A zone and hours of its week."""
+
+Flight = tuple[int, int]
+"""Its start and its end (exclusive), in milliseconds."""
 
 # No zone's hour begins between two of these, since offsets are whole quarters.
 _QUARTER_MS = 15 * 60 * 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER_OPEN = -1
+_FOREVER = 1 << 62
 
 
 class _Opening(NamedTuple):
@@ -31,30 +34,39 @@ class _Opening(NamedTuple):
     bits: int
 
 
-def zoned_hours(campaign: Campaign) -> frozenset[ZonedHour]:
+def zoned_hours(campaign: Campaign) -> tuple[ZonedHours, ...]:
     """Return the hours the campaign restricts itself to; empty if it does not."""
     windows = campaign.targeting.time_windows
-    if not windows:
-        return frozenset()
-    hours = open_hours(windows) or {_NEVER_OPEN}
-    return frozenset((campaign.timezone, hour) for hour in hours)
+    return ((campaign.timezone, open_hours(windows)),) if windows else ()
 
 
 class ServingClock:
-    """Tells the open campaigns at a moment. ``campaigns`` by position; None is nobody.
+    """Tells the open campaigns at a moment, by their positions.
 
     Remembers its last answer for as long as that holds; callers may share it between threads.
     """
 
-    def __init__(self, campaigns: Sequence[Campaign | None], hours: Choices[ZonedHour]) -> None:
-        self._flights = [
-            (position, _milliseconds(campaign.starts_at), _milliseconds(campaign.ends_at))
-            for position, campaign in enumerate(campaigns)
-            if campaign is not None
-        ]
+    def __init__(self, flights: Mapping[int, Flight], hours: Choices[ZonedHours]) -> None:
+        self._flights = flights
         self._hours = hours
-        self._zones = [(name, ZoneInfo(name)) for name in {zone for zone, _ in hours.values}]
+        self._zones = {name: ZoneInfo(name) for name, _ in hours.values}
         self._opening = _Opening(0, 0, 0)
+
+    @classmethod
+    def build(cls, campaigns: Iterable[Campaign], hours: Choices[ZonedHours]) -> Self:
+        """Return the clock of campaigns at positions 0, 1, 2 …."""
+        return cls(dict(enumerate(map(_flight, campaigns))), hours)
+
+    def replaced(
+        self, position: int, campaign: Campaign | None, hours: Choices[ZonedHours]
+    ) -> ServingClock:
+        """Return a clock with this campaign, or nobody, at ``position``."""
+        flights = dict(self._flights)
+        if campaign is None:
+            flights.pop(position, None)
+        else:
+            flights[position] = _flight(campaign)
+        return ServingClock(flights, hours)
 
     def open_at(self, now_ms: int) -> int:
         """Return the campaigns in flight and within their hours, as bits."""
@@ -64,21 +76,32 @@ class ServingClock:
         return opening.bits
 
     def _look(self, now_ms: int) -> _Opening:
-        now = _EPOCH + timedelta(milliseconds=now_ms)
-        hours = [(name, hour_of_week(now.astimezone(zone))) for name, zone in self._zones]
         flying: list[int] = []
         until_ms = (now_ms // _QUARTER_MS + 1) * _QUARTER_MS
-        for position, starts_ms, ends_ms in self._flights:
-            if starts_ms is not None and now_ms < starts_ms:
-                until_ms = min(until_ms, starts_ms)
-            elif ends_ms is None:
+        for position, (starts_ms, ends_ms) in self._flights.items():
+            if starts_ms <= now_ms < ends_ms:
                 flying.append(position)
-            elif now_ms < ends_ms:
                 until_ms = min(until_ms, ends_ms)
-                flying.append(position)
-        return _Opening(now_ms, until_ms, bits_at(flying) & self._hours.taking_any(hours))
+            elif now_ms < starts_ms:
+                until_ms = min(until_ms, starts_ms)
+        flying.sort()
+        return _Opening(now_ms, until_ms, bits_at(flying) & self._within_hours(now_ms))
+
+    def _within_hours(self, now_ms: int) -> int:
+        now = _EPOCH + timedelta(milliseconds=now_ms)
+        hour_in = {name: hour_of_week(now.astimezone(zone)) for name, zone in self._zones.items()}
+        return self._hours.taking_any(
+            (name, hours) for name, hours in self._hours.values if hour_in[name] in hours
+        )
 
 
-def _milliseconds(at: datetime | None) -> int | None:
+def _flight(campaign: Campaign) -> Flight:
+    ends_at = campaign.ends_at
+    return _milliseconds(campaign.starts_at), _FOREVER if ends_at is None else _milliseconds(
+        ends_at
+    )
+
+
+def _milliseconds(at: datetime) -> int:
     """Return the first whole millisecond not before ``at``."""
-    return None if at is None else -((_EPOCH - at) // timedelta(milliseconds=1))
+    return -((_EPOCH - at) // timedelta(milliseconds=1))
