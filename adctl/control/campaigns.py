@@ -151,8 +151,8 @@ def _advertiser_of(reader: FieldReader, session: Session) -> AdvertiserRow | Non
         return None
     try:
         advertiser = find_advertiser(session, ref)
-    except NotFoundError as exc:
-        reader.reject("advertiser", ref, f"an advertiser that exists; {exc}")
+    except NotFoundError:
+        reader.reject("advertiser", ref, "the id or name of an advertiser that exists")
         return None
     require_live("advertiser", advertiser)
     return advertiser

@@ -19,6 +19,7 @@ Money = Annotated[
     str,
     Meta(
         description="A decimal in the account's currency, as text: never a JSON number.",
+        pattern=r"^[0-9]{1,30}(\.[0-9]{1,9})?$",
         examples=["12.50"],
     ),
 ]
@@ -38,13 +39,13 @@ Cap = Annotated[
 Texts = list[str]
 
 
-class AdvertiserDraft(Struct, omit_defaults=True):
+class AdvertiserDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """An advertiser, as sent."""
 
     name: Name
 
 
-class TargetingDraft(Struct, omit_defaults=True):
+class TargetingDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Who and where a campaign is for. A list that is empty or missing does not restrict."""
 
     countries: Texts = []
@@ -68,7 +69,7 @@ class TargetingDraft(Struct, omit_defaults=True):
     sizes: Texts = []
 
 
-class CampaignDraft(Struct, omit_defaults=True):
+class CampaignDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A campaign, as sent. ``daily_budget`` is ``budget`` where it is missing."""
 
     advertiser: Annotated[int | str, Meta(description="Its id or its name.")]
@@ -89,7 +90,7 @@ class CampaignDraft(Struct, omit_defaults=True):
     status: Literal["active", "paused"] = "active"
 
 
-class CampaignPatch(Struct, omit_defaults=True):
+class CampaignPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Changes to a campaign as a JSON merge patch (RFC 7396): null takes a field back."""
 
     name: Name | None = None
@@ -106,7 +107,7 @@ class CampaignPatch(Struct, omit_defaults=True):
     unidentified: Literal["no_bid", "skip_cap"] | None = None
 
 
-class CreativeDraft(Struct, omit_defaults=True):
+class CreativeDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A creative, as sent. A banner has an ``image_url`` or ``markup``.
 
     ``adomain`` is the landing page's domain where it is missing.
@@ -127,7 +128,7 @@ class CreativeDraft(Struct, omit_defaults=True):
     status: Literal["active", "paused"] = "active"
 
 
-class CreativePatch(Struct, omit_defaults=True):
+class CreativePatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Changes to a creative as a JSON merge patch (RFC 7396): null takes a field back."""
 
     name: Name | None = None

@@ -19,6 +19,7 @@ _URL_LENGTH = 2048
 _LONGEST_ECHO = 80
 # Characters that would end an attribute or a header wherever the address is put.
 _NOT_IN_URL = re.compile(r"[\s\"'<>\\^`{|}\x00-\x1f\x7f]")
+_AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _HOST = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*"
 )
@@ -103,14 +104,16 @@ class FieldReader:
         value = self._given(field, required=True)
         if value is None:
             return None
+        if not isinstance(value, str):
+            self.reject(field, value, 'a decimal in quotes, such as "12.50"')
+            return None
         try:
-            amount = parse(value) if isinstance(value, str) else None
+            # Stricter than Decimal, which takes exponents, underscores and other scripts' digits.
+            amount = parse(value if _AMOUNT.fullmatch(value) else "")
         except AmountError as exc:
             self.reject(field, value, str(exc))
             return None
-        if amount is None:
-            self.reject(field, value, 'a decimal in quotes, such as "12.50"')
-        elif amount <= 0:
+        if amount <= 0:
             self.reject(field, value, "an amount above 0")
             return None
         return amount

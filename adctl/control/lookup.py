@@ -52,7 +52,7 @@ def _find(session: Session, table: type[Row], noun: str, ref: int | str, *, lock
             return row
     found = _by_name(session, table, ref, lock=lock) if isinstance(ref, str) else []
     if not found:
-        raise NotFoundError(f"there is no {noun} {ref}: `adctl {noun} list` shows those there are")
+        raise NotFoundError(f"there is no {noun} {ref}")
     if len(found) > 1:
         ids = ", ".join(str(row.id) for row in found)
         raise ConflictError(f"{len(found)} {noun}s are named {ref}: say which by id ({ids})")

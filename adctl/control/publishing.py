@@ -115,14 +115,8 @@ def sync_all(
     Budgets that are there are left alone but for their size: they know of spend that PostgreSQL
     does not know yet. Raises StoreUnavailableError.
     """
-    with postgres_errors("read the catalog"), pool.connection() as conn:
-        return fill_from(conn, catalog, budgets)
-
-
-def fill_from(conn: psycopg.Connection, catalog: CatalogStore, budgets: Budgets) -> int:
-    """Do what sync_all does, on a connection of the caller's."""
     now = datetime.now(UTC)
-    with conn.transaction():
+    with postgres_errors("read the catalog"), pool.connection() as conn, conn.transaction():
         _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
         documents = read_documents(conn, _queries.live_campaign_ids(conn), now)
         campaigns = [document.campaign for document in documents]
@@ -136,6 +130,15 @@ def read_serving(conn: psycopg.Connection, now: datetime) -> list[Campaign]:
     """Return every campaign that may be served, as PostgreSQL has it."""
     documents = read_documents(conn, _queries.servable_campaign_ids(conn), now)
     return [document.campaign for document in documents if document.serving]
+
+
+def fill_catalog(conn: psycopg.Connection, catalog: CatalogStore) -> list[Campaign]:
+    """Write the whole catalog to Redis, budgets aside; return the campaigns in it."""
+    with conn.transaction():
+        _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
+        serving = read_serving(conn, datetime.now(UTC))
+        catalog.fill(serving)
+    return serving
 
 
 def _document(columns: dict[str, object], advertiser_status: str, now: datetime) -> Document:

@@ -36,6 +36,11 @@ class CatalogStore:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Campaign).decode
 
+    def ping(self) -> None:
+        """Return if Redis answers."""
+        with redis_errors("ask it anything"):
+            self._redis.ping()
+
     def publish(self, campaign: Campaign, serving: bool) -> None:
         """Write a changed campaign through and announce it; repeating it changes nothing.
 

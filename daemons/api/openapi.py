@@ -1,0 +1,217 @@
+"""The OpenAPI 3.1 document of the api, made from the same nouns and structs as its routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from adctl import __version__
+from adctl.control.drafts import HistoryEntry, TargetingDraft
+from adctl.models import Campaign, Creative, Status
+from daemons.api.problems import Problem
+from daemons.api.resources import ACTOR_HEADER, MAX_PAGE, NOUNS, Noun
+
+_REF_TEMPLATE = "#/components/schemas/{name}"
+_DESCRIPTION = (
+    "Advertisers, campaigns and creatives. Money is a decimal text in the account's currency "
+    '("12.50"), never a JSON number. Changes name who makes them in X-Actor.'
+)
+_PROBLEMS = {
+    "400": "The body is not a JSON object.",
+    "404": "There is no such thing.",
+    "409": "Archived, or the name is taken.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "422": "What was sent is not valid; every fault is named.",
+    "503": "A store is unavailable.",
+}
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+}
+_ACTOR = {
+    "name": ACTOR_HEADER,
+    "in": "header",
+    "description": "Who makes the change, for the history.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 100},
+}
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the document. Every route of the app is in it, and nothing else."""
+    paths: dict[str, Any] = {}
+    for noun in NOUNS:
+        paths.update(_noun_paths(noun))
+    paths["/campaigns/{id}/creatives"] = _collection(NOUNS[2], "Creatives of a campaign", [_ID])
+    paths.update(_catalog_paths())
+    paths.update(_daemon_paths())
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "adctl api", "version": __version__, "description": _DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    forms = {form for noun in NOUNS for form in (noun.draft, noun.patch, noun.view)}
+    named = sorted(forms, key=lambda form: form.__name__)
+    types = [*named, TargetingDraft, HistoryEntry, Problem, Campaign, Creative]
+    _, components = msgspec.json.schema_components(
+        types, schema_hook=_any_value, ref_template=_REF_TEMPLATE
+    )
+    return dict(components)
+
+
+def _any_value(form: type) -> dict[str, Any]:
+    if form is object:
+        return {"description": "Any JSON value."}
+    raise NotImplementedError
+
+
+def _noun_paths(noun: Noun) -> dict[str, Any]:
+    item = f"{noun.path}/{{id}}"
+    listing = _collection(noun, f"{noun.name.capitalize()}s", [])
+    if noun.owner == "campaign":
+        del listing["post"]
+    view = _ref(noun.view)
+    changed = {
+        "parameters": [_ID, _ACTOR],
+        "responses": _responses("200", "As it is now.", view, "404", "409", "422"),
+    }
+    patch = {
+        **changed,
+        "requestBody": _body(noun.patch),
+        "responses": _responses("200", "As it is now.", view, *_PROBLEMS),
+    }
+    entries = {"type": "array", "items": _ref(HistoryEntry)}
+    read = {
+        "parameters": [_ID],
+        "responses": _responses("200", "As it is now.", view, "404"),
+    }
+    told = {
+        "parameters": [_ID],
+        "responses": _responses("200", "Every accepted change, oldest first.", entries, "404"),
+    }
+    return {
+        noun.path: listing,
+        item: {
+            "get": {"summary": f"Show a {noun.name}", **read},
+            "patch": {"summary": f"Change fields of a {noun.name} (JSON merge patch)", **patch},
+            "delete": {"summary": f"Archive a {noun.name} for good", **changed},
+        },
+        f"{item}/history": {"get": {"summary": "Who changed what, when", **told}},
+        f"{item}/pause": {"post": {"summary": f"Pause a {noun.name}", **changed}},
+        f"{item}/resume": {"post": {"summary": f"Resume a {noun.name}", **changed}},
+    }
+
+
+def _collection(noun: Noun, title: str, path_parameters: list[Any]) -> dict[str, Any]:
+    page = {
+        "type": "object",
+        "required": ["items", "next"],
+        "properties": {
+            "items": {"type": "array", "items": _ref(noun.view)},
+            "next": {
+                "type": ["integer", "null"],
+                "description": "What `after` has to be for the next page; null on the last.",
+            },
+        },
+    }
+    owner = [] if path_parameters or not noun.owner else [_query(noun.owner, {"type": "string"})]
+    parameters = [
+        *path_parameters,
+        *owner,
+        _query("status", {"enum": [status.value for status in Status]}),
+        _query("after", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+    ]
+    created = _responses("201", "Created.", _ref(noun.view), *_PROBLEMS)
+    created["201"]["headers"] = {"Location": {"schema": {"type": "string"}}}
+    return {
+        "get": {
+            "summary": f"{title}, by id; without `status` those that are not archived",
+            "parameters": parameters,
+            "responses": _responses("200", "A page.", page, "404", "409", "422"),
+        },
+        "post": {
+            "summary": f"Create a {noun.name}",
+            "parameters": [*path_parameters, _ACTOR],
+            "requestBody": _body(noun.draft),
+            "responses": created,
+        },
+    }
+
+
+def _catalog_paths() -> dict[str, Any]:
+    campaigns = {"type": "array", "items": _ref(Campaign)}
+    return {
+        "/catalog": {
+            "get": {
+                "summary": "Every campaign that may be served; fills Redis",
+                "responses": _responses("200", "Their documents.", campaigns),
+            }
+        },
+        "/catalog/{id}": {
+            "get": {
+                "summary": "A campaign that may be served",
+                "parameters": [_ID],
+                "responses": _responses("200", "Its document.", _ref(Campaign), "404"),
+            }
+        },
+        "/catalog/creatives/{id}": {
+            "get": {
+                "summary": "A creative, whatever its status",
+                "parameters": [_ID],
+                "responses": _responses("200", "Its document.", _ref(Creative), "404"),
+            }
+        },
+    }
+
+
+def _daemon_paths() -> dict[str, Any]:
+    anything = {"type": "object"}
+    ready = {
+        "200": _response("Ready.", anything),
+        "503": _response("Not ready; says which store does not answer.", anything),
+    }
+    metrics = {"200": {"description": "Prometheus' text format.", "content": {"text/plain": {}}}}
+    return {
+        "/health/live": {
+            "get": {"summary": "Is it alive?", "responses": {"200": _response("Yes.", anything)}}
+        },
+        "/health/ready": {"get": {"summary": "Do its stores answer?", "responses": ready}},
+        "/metrics": {"get": {"summary": "Metrics", "responses": metrics}},
+        "/openapi.json": {
+            "get": {
+                "summary": "This document",
+                "responses": {"200": _response("OpenAPI 3.1.", anything)},
+            }
+        },
+    }
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema}
+
+
+def _body(form: type) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": _ref(form)}}}
+
+
+def _responses(
+    status: str, description: str, schema: dict[str, Any], *problems: str
+) -> dict[str, Any]:
+    told = {code: _response(_PROBLEMS[code], _ref(Problem)) for code in {*problems, "503"}}
+    return {status: _response(description, schema), **dict(sorted(told.items()))}
+
+
+def _response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _ref(form: type) -> dict[str, str]:
+    return {"$ref": _REF_TEMPLATE.format(name=form.__name__)}
