@@ -60,9 +60,12 @@ def _scaled(text: str, scale: int, bound: int) -> int:
 def floor_to_micros(price: Decimal) -> int:
     """Return a bid floor in micros, rounded up so that meeting it is never a rounding error.
 
-    A floor beyond MAX_CPM_MICROS (or infinite) becomes MAX_CPM_MICROS + 1: above any bid.
+    A floor beyond MAX_CPM_MICROS (or infinite) becomes MAX_CPM_MICROS + 1: above any bid. So does
+    one of more than 30 digits, whatever its sign.
     """
-    if not price.is_finite() or price * MICROS_PER_UNIT > MAX_CPM_MICROS:
+    # Multiplying a number of a million digits overflows, which Decimal raises.
+    unusable = not price.is_finite() or price.adjusted() > 30
+    if unusable or price * MICROS_PER_UNIT > MAX_CPM_MICROS:
         return MAX_CPM_MICROS + 1
     return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_UP))
 

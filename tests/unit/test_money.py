@@ -63,7 +63,7 @@ def test_floor_is_rounded_up_so_that_meeting_it_is_enough() -> None:
     assert floor_to_micros(Decimal("0.0000001")) == 1
 
 
-@pytest.mark.parametrize("floor", ["1e308", "Infinity", "1e999"])
+@pytest.mark.parametrize("floor", ["1e308", "Infinity", "1e999", "1e999999", "NaN"])
 def test_absurd_floor_is_above_any_bid(floor: str) -> None:
     assert floor_to_micros(Decimal(floor)) > MAX_CPM_MICROS
 
