@@ -192,7 +192,7 @@ def split_url(text: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and (parts.port or 1) > 0
+        usable = parts.scheme in {"http", "https"} and parts.port != 0
     except ValueError:
         return None
     return parts if usable and "@" not in parts.netloc and normal_domain(parts.hostname) else None

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from psycopg.types.json import Jsonb
+from sqlalchemy import BigInteger, DateTime, Integer, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel.sql.sqltypes import AutoString
 
 from adctl.control import advertisers, campaigns, creatives
 from adctl.control.history import history
@@ -17,15 +20,32 @@ from adctl.stores import keys
 from adctl.stores.budgets import SHARD, Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis import connect
-from adctl.stores.tables import open_engine
+from adctl.stores.tables import (
+    AdvertiserRow,
+    AuditRow,
+    CampaignRow,
+    CreativeRow,
+    OutboxRow,
+    open_engine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
     import redis
+    from sqlmodel import SQLModel
 
     from adctl.config import Settings
+
+KINDS = {
+    "integer": Integer,
+    "bigint": BigInteger,
+    "text": String,
+    "jsonb": JSONB,
+    "timestamp with time zone": DateTime,
+}
+KIND_OF = {AutoString: String}
 
 CAMPAIGN = {"advertiser": "Acme", "name": "Spring", "budget": "500", "bid": "2.00"}
 BANNER = {
@@ -306,3 +326,18 @@ def test_outbox_message_is_exact_json(postgres: psycopg.Connection) -> None:
     amount = 1_000_000_000_000_000_001
     row = postgres.execute("SELECT %s::jsonb", [Jsonb({"n": amount})]).fetchone()
     assert row[0]["n"] == amount
+
+
+@pytest.mark.parametrize("row", [AdvertiserRow, CampaignRow, CreativeRow, AuditRow, OutboxRow])
+def test_rows_have_the_columns_of_their_tables(
+    plane: ControlPlane, postgres: psycopg.Connection, row: type[SQLModel]
+) -> None:
+    columns = postgres.execute(
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s",
+        [row.__tablename__],
+    ).fetchall()
+    in_database = {name: KINDS[kind] for name, kind in columns}
+    if row is OutboxRow:
+        del in_database["created_at"]  # the database's own
+    mapped = {column.name: type(column.type) for column in row.__table__.columns}
+    assert {name: KIND_OF.get(kind, kind) for name, kind in mapped.items()} == in_database

@@ -1,0 +1,158 @@
+"""``adctl advertiser|campaign|creative`` as people and scripts use them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adctl.cli.root import app
+from adctl.resources import DEFAULT_CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg
+    import redis
+
+    from adctl.config import Settings
+    from adctl.stores.endpoints import Endpoints
+
+DOCS = DEFAULT_CONFIG.parent / "docs"
+BANNER = (
+    "--name box --size 300x250 --landing-url https://acme.example "
+    "--image-url https://cdn.acme.example/box.png"
+)
+
+
+@pytest.fixture
+def adctl(
+    settings: Settings,
+    endpoints: Endpoints,
+    postgres: psycopg.Connection,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Result]:
+    monkeypatch.chdir(DOCS.parent)
+    env = {
+        "ADCTL_STATE_DIR": str(settings.state_dir),
+        "ADCTL_POSTGRES_URL": endpoints.postgres_url,
+        "ADCTL_REDIS_URL": endpoints.redis_url,
+        "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
+        "ADCTL_ACTOR": "ann",
+    }
+    return lambda line, answer="": CliRunner().invoke(
+        app, shlex.split(line), input=answer, env=env, prog_name="adctl"
+    )
+
+
+@pytest.fixture
+def spring(adctl: Callable[..., Result]) -> str:
+    assert adctl("advertiser create --name Acme").exit_code == 0
+    made = adctl("campaign create --advertiser Acme --name Spring --budget 500 --bid 2.00")
+    assert made.exit_code == 0, made.output
+    return made.stdout.strip()
+
+
+def test_create_prints_the_id_and_nothing_else(spring: str) -> None:
+    assert spring.isdigit()
+
+
+def test_create_prints_all_of_it_as_json(adctl: Callable[..., Result], spring: str) -> None:
+    made = adctl(f"creative create --campaign {spring} {BANNER} --output json")
+    assert json.loads(made.stdout)["campaign_id"] == int(spring)
+
+
+def test_money_is_exact_and_names_its_currency(adctl: Callable[..., Result], spring: str) -> None:
+    adctl("campaign update Spring --budget 9007199254740.993")
+    bad = adctl("campaign update Spring --budget 0.0000000001")
+    assert bad.exit_code == 3
+    assert "at most 9 decimal places" in bad.stderr
+    adctl("campaign update Spring --budget 1000.123456789")
+    assert "1000.123456789 USD" in adctl("campaign show Spring").stdout
+    listed = json.loads(adctl("campaign list --output json").stdout)
+    assert (listed[0]["budget"], listed[0]["currency"]) == ("1000.123456789", "USD")
+
+
+def test_all_faults_are_shown_at_once(adctl: Callable[..., Result], spring: str) -> None:
+    bad = adctl("campaign create --budget x --country Atlantis --cap 0/1h")
+    assert bad.exit_code == 3
+    for field in ("advertiser", "name", "budget", "bid", "targeting.countries", "caps"):
+        assert f"\n  {field}: " in bad.stderr
+
+
+def test_update_replaces_one_list_and_clears_another(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    adctl("campaign update Spring --country USA --device mobile --cap 3/24h --end 2090-01-31")
+    adctl("campaign update Spring --country CA --clear targeting.devices --clear end")
+    shown = json.loads(adctl("campaign show Spring --output json").stdout)
+    assert shown["targeting"] == {"countries": ["CAN"]}
+    assert (shown["caps"], shown["end"]) == (["3/24h"], None)
+
+
+def test_targeting_file_replaces_all_but_options_stand_above_it(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    adctl("campaign update Spring --browser chrome")
+    done = adctl("campaign update Spring --targeting docs/examples/targeting.toml --country DEU")
+    assert done.exit_code == 0, done.output
+    targeting = json.loads(adctl("campaign show Spring --output json").stdout)["targeting"]
+    assert targeting["countries"] == ["DEU"]
+    assert targeting["segments"] == {"any": ["hikers", "cyclists"], "none": ["customers"]}
+    assert "browsers" not in targeting
+
+
+def test_dry_run_changes_nothing(adctl: Callable[..., Result], spring: str) -> None:
+    done = adctl("campaign pause Spring --dry-run")
+    assert (done.exit_code, "nothing was written" in done.stderr) == (0, True)
+    assert json.loads(adctl("campaign show Spring -o json").stdout)["status"] == "active"
+
+
+def test_archive_asks_first(adctl: Callable[..., Result], spring: str) -> None:
+    assert adctl("campaign archive Spring", answer="n\n").exit_code == 6
+    assert json.loads(adctl("campaign show Spring -o json").stdout)["status"] == "active"
+    assert adctl("campaign archive Spring", answer="y\n").exit_code == 0
+    assert json.loads(adctl("campaign show Spring -o json").stdout)["status"] == "archived"
+    assert adctl("campaign resume Spring").exit_code == 6
+
+
+def test_unknown_campaign_exits_with_5(adctl: Callable[..., Result], spring: str) -> None:
+    missing = adctl("campaign show Sprig")
+    assert (missing.exit_code, missing.stderr) == (5, "error: there is no campaign Sprig\n")
+
+
+def test_history_shows_actor_and_fields(adctl: Callable[..., Result], spring: str) -> None:
+    adctl("campaign update Spring --bid 2.50 --actor bob")
+    rows = adctl("campaign history Spring --output csv").stdout.splitlines()
+    assert rows[0] == "at,actor,what,action,field,before,after"
+    assert rows[-1].split(",", 1)[1] == f"bob,campaign {spring},update,bid,2.00,2.50"
+
+
+def test_stores_being_down_exits_with_7() -> None:
+    down = CliRunner().invoke(
+        app,
+        ["campaign", "list"],
+        env={
+            "ADCTL_POSTGRES_URL": "postgresql://adctl@127.0.0.1:1/adctl",
+            "ADCTL_REDIS_URL": "redis://127.0.0.1:1",
+            "ADCTL_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        },
+    )
+    assert down.exit_code == 7
+    assert "PostgreSQL" in down.stderr
+
+
+def test_the_pages_examples_run(adctl: Callable[..., Result]) -> None:
+    page = (DOCS / "campaigns.md").read_text()
+    blocks = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    for block in blocks:
+        for example in block.removeprefix("$ ").split("\n$ "):
+            command, *shown = example.rstrip().split("\n")
+            done = adctl(command.removeprefix("adctl "))
+            assert done.exit_code == (3 if shown else 0), (command, done.output)
+            assert done.stderr.splitlines()[: len(shown)] == shown or not shown

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adctl.control.creative_input import CREATIVE_DEFAULTS, read_creative
+from adctl.control.fields import FieldReader
+from adctl.control.validation import CAMPAIGN_DEFAULTS, format_cap, parse_cap, read_campaign
+from adctl.models import FrequencyCap
+
+NOW = datetime(2030, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
+CAMPAIGN = {**CAMPAIGN_DEFAULTS, "name": "Spring", "budget": "500", "bid": "2"}
+BANNER = {
+    **CREATIVE_DEFAULTS,
+    "name": "box",
+    "size": "300x250",
+    "landing_url": "https://www.acme.example/spring",
+    "image_url": "https://cdn.acme.example/box.png",
+}
+
+
+def read(**fields: object) -> tuple[dict[str, object], dict[str, str]]:
+    reader = FieldReader({**CAMPAIGN, **fields})
+    columns = read_campaign(reader, NOW)
+    return columns, {fault.field: fault.expected for fault in reader.faults}
+
+
+def read_banner(**fields: object) -> tuple[dict[str, object], dict[str, str]]:
+    reader = FieldReader({**BANNER, **fields})
+    columns = read_creative(reader)
+    return columns, {fault.field: fault.expected for fault in reader.faults}
+
+
+def test_daily_budget_is_the_whole_one_unless_given() -> None:
+    assert read()[0]["daily_budget_nanos"] == 500_000_000_000
+    assert read(daily_budget="50")[0]["daily_budget_nanos"] == 50_000_000_000
+    assert set(read(daily_budget="500.01")[1]) == {"daily_budget"}
+
+
+def test_campaign_starts_now_unless_told() -> None:
+    assert read()[0]["starts_at"] == NOW.replace(microsecond=0)
+
+
+def test_dates_are_in_the_campaigns_zone_and_the_last_day_counts() -> None:
+    columns, _ = read(start="2030-07-01", end="2030-07-31", timezone="Europe/Berlin")
+    assert columns["starts_at"] == datetime(2030, 6, 30, 22, tzinfo=UTC)
+    assert columns["ends_at"] == datetime(2030, 7, 31, 22, tzinfo=UTC)
+
+
+def test_time_without_offset_is_in_the_campaigns_zone_one_with_it_is_not() -> None:
+    columns, _ = read(
+        start="2030-07-01T09:00", end="2030-07-01T09:00+00:00", timezone="Europe/Berlin"
+    )
+    assert columns["starts_at"] == datetime(2030, 7, 1, 7, tzinfo=UTC)
+    assert columns["ends_at"] == datetime(2030, 7, 1, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", "2030-13-01", "0001-01-01", "9999-12-31", "1999-12-31", "", 5, ["2030-01-01"]]
+)
+def test_what_is_no_date_is_refused(value: object) -> None:
+    assert set(read(start=value)[1]) == {"start"}
+    assert "end" in read(end=value)[1]
+
+
+def test_end_has_to_be_after_the_start() -> None:
+    assert set(read(start="2030-07-02", end="2030-07-01")[1]) == {"end"}
+    assert read(start="2030-07-01", end="2030-07-01")[1] == {}
+
+
+@pytest.mark.parametrize("zone", ["Berlin", "Europe", "europe/berlin", "../etc/passwd", "x\0", 5])
+def test_unknown_zone_is_refused(zone: object) -> None:
+    assert set(read(timezone=zone)[1]) == {"timezone"}
+
+
+def test_city_alone_suggests_its_zone() -> None:
+    assert "did you mean Europe/Berlin?" in read(timezone="Berlin")[1]["timezone"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [
+        ("3/24h", FrequencyCap(3, 86_400)),
+        ("3/1d", FrequencyCap(3, 86_400)),
+        ("10/7D", FrequencyCap(10, 604_800)),
+        ("1/1m", FrequencyCap(1, 60)),
+        ("1000/30d", FrequencyCap(1000, 2_592_000)),
+    ],
+)
+def test_caps_are_read(text: str, cap: FrequencyCap) -> None:
+    assert parse_cap(text) == cap
+    assert parse_cap(format_cap(cap)) == cap
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "3/h", "0/1h", "1001/1h", "1/0h", "1/31d", "1/1s", "-1/1h"]
+)
+def test_what_is_no_cap_is_refused(text: str) -> None:
+    assert parse_cap(text) is None
+    assert set(read(caps=[text])[1]) == {"caps"}
+
+
+@given(st.integers(1, 1000), st.integers(1, 43_200))
+def test_any_cap_is_shown_as_it_could_be_typed(limit: int, minutes: int) -> None:
+    cap = FrequencyCap(limit, minutes * 60)
+    assert parse_cap(format_cap(cap)) == cap
+
+
+def test_second_cap_for_a_window_is_refused() -> None:
+    assert set(read(caps=["3/24h", "4/1d"])[1]) == {"caps"}
+    assert read(caps=["3/24h", "10/7d"])[1] == {}
+
+
+def test_advertisers_domain_comes_from_the_landing_page() -> None:
+    assert read_banner()[0]["adomain"] == ["acme.example"]
+    assert read_banner(adomain=["brand.example"])[0]["adomain"] == ["brand.example"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", "0x250"),
+        ("size", "20000x250"),
+        ("landing_url", "acme.example"),
+        ("image_url", "data:image/png;base64,"),
+        ("cattax", 10),
+        ("attr", [19]),
+        ("attr", [True]),
+        ("banner_type", 5),
+        ("language", "xx"),
+        ("cat", ["IAB-9"]),
+        ("kind", "video"),
+        ("kind", "poster"),
+        ("name", None),
+    ],
+)
+def test_faulty_creative_names_its_field(field: str, value: object) -> None:
+    assert set(read_banner(**{field: value})[1]) == {field}
+
+
+def test_markup_is_bounded_and_storable() -> None:
+    for markup in ("", "x" * 65_537, "a\0b", "\ud800", 5):
+        assert set(read_banner(image_url=None, markup=markup)[1]) == {"markup"}
+    assert read_banner(image_url=None, markup="<a href='{click_url}'>\n</a>")[1] == {}
