@@ -136,7 +136,7 @@ def furnish(case: dict[str, Any], request: BidRequest, client: redis.Redis) -> H
 
 
 def campaign_of(draft: dict[str, Any]) -> Campaign:
-    number = draft["id"]
+    number, creatives = draft["id"], draft.get("creatives", [{}])
     fields = {
         "id": number,
         "advertiser_id": 1,
@@ -152,10 +152,7 @@ def campaign_of(draft: dict[str, Any]) -> Campaign:
         "targeting": draft.get("targeting", {}),
         "caps": [msgspec.to_builtins(cap_of(text)) for text in draft.get("caps", [])],
         "unidentified": draft.get("unidentified", "no_bid"),
-        "creatives": [
-            creative_of(number, place, one)
-            for place, one in enumerate(draft.get("creatives", [{}]))
-        ],
+        "creatives": [creative_of(number, place, one) for place, one in enumerate(creatives, 1)],
     }
     return msgspec.convert(fields, Campaign)
 
@@ -164,7 +161,7 @@ def creative_of(campaign_id: int, place: int, draft: dict[str, Any]) -> dict[str
     width, height = draft.get("size", "300x250").split("x")
     changes = {name: value for name, value in draft.items() if name != "size"}
     return {
-        "id": campaign_id * 10 + place + 1,
+        "id": campaign_id * 10 + place,
         "campaign_id": campaign_id,
         "name": "banner",
         "kind": "banner",
@@ -274,13 +271,9 @@ def assert_speaks_of(token: BidToken, bid: dict[str, Any], house: House) -> None
 def readable(value: Any, indent: int = 0) -> str:
     """Return JSON with everything on one line that fits, so that a case can be taken in."""
     flat = json.dumps(value, ensure_ascii=False)
-    # The outermost two levels are always laid out: a case's parts, and an answer's.
-    if (
-        indent > 2
-        and len(flat) + indent <= _LINE
-        or not isinstance(value, dict | list)
-        or not value
-    ):
+    small = not value or not isinstance(value, dict | list)
+    # The outermost levels are always laid out: a case's parts, and an answer's.
+    if small or (indent > 2 and len(flat) + indent <= _LINE):
         return flat
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     inner = " " * (indent + 2)
