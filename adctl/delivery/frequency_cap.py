@@ -62,11 +62,6 @@ def hold_fields(campaign_id: int, hold_sec: int, now_ms: int) -> list[str]:
     return [f"{campaign_id}:h:{n}" for n in range(current, current - _OLDER_HOLDS - 1, -1)]
 
 
-def longest_window_sec(caps: Iterable[FrequencyCap]) -> int:
-    """Return the longest window of ``caps``, 0 if there are none."""
-    return max((cap.window_sec for cap in caps), default=0)
-
-
 def usage(
     fields: Mapping[str, str],
     caps: Iterable[FrequencyCap],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.delivery.frequency_cap import bucket_fields, hold_fields
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD
 from adctl.stores.redis import Script
@@ -13,9 +14,6 @@ from adctl.stores.redis import Script
 if TYPE_CHECKING:
     from adctl.delivery.tracking import TrackedEvent
     from adctl.stores.auction_ledger import RunScript
-
-# An eighth of a window in milliseconds is its seconds times this.
-_EIGHTH_MS_PER_SEC = 125
 
 
 class EventIntake:
@@ -35,7 +33,8 @@ class EventIntake:
         """
         event = tracked.event
         campaign_id, user = event.campaign_id, keys.user(SHARD, event.user_hash)
-        hold = tracked.held_at_ms // (self._hold_sec * 1000)
+        held_at_ms, seen_at_ms = tracked.held_at_ms, event.occurred_at_ms
+        hold = hold_fields(campaign_id, self._hold_sec, held_at_ms)[0] if held_at_ms else ""
         longest_sec = max(tracked.counted_windows, default=0) * 9 // 8
         verdict: str = self._scripts.run(
             self._track,
@@ -58,12 +57,12 @@ class EventIntake:
                 tracked.reserved_nanos,
                 event.cost_nanos,
                 self._hold_sec,
-                f"{campaign_id}:h:{hold}" if tracked.held_at_ms else "",
-                event.occurred_at_ms,
+                hold,
+                seen_at_ms,
                 longest_sec,
                 *(
-                    f"{campaign_id}:{sec}:{event.occurred_at_ms // (sec * _EIGHTH_MS_PER_SEC)}"
-                    for sec in tracked.counted_windows
+                    bucket_fields(campaign_id, window_sec, seen_at_ms)[0]
+                    for window_sec in tracked.counted_windows
                 ),
             ],
         )

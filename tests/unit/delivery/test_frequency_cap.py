@@ -7,7 +7,6 @@ from adctl.delivery.frequency_cap import (
     CapUsage,
     bucket_fields,
     hold_fields,
-    longest_window_sec,
     usage,
 )
 from adctl.models import FrequencyCap
@@ -25,11 +24,6 @@ def test_a_window_counts_its_current_and_eight_older_eighths() -> None:
 
 def test_holds_count_in_the_current_and_the_last_period() -> None:
     assert hold_fields(7, 120, 120_000 * 50 + 1) == ["7:h:50", "7:h:49"]
-
-
-def test_the_longest_window_of_none_is_nothing() -> None:
-    assert longest_window_sec([]) == 0
-    assert longest_window_sec([DAY, FrequencyCap(1, 60)]) == 86_400
 
 
 def test_impressions_and_bids_in_flight_both_count() -> None:
