@@ -41,7 +41,6 @@ def up(ctx: typer.Context) -> None:
                 supervisor.tend()
         finally:
             stop.set()
-            view.notify("stopping")
             supervisor.stop()
     say(f"Everything has stopped. The data stays in {supervisor.settings.state_dir}.")
 

@@ -79,8 +79,8 @@ class Supervisor:
         ConflictError if another supervisor uses the state folder or a port is taken,
         StoreUnavailableError or UnhealthyError if something does not come up.
         """
-        self._notify(f"starting in {self.settings.state_dir}")
         self._lock = _take_folder(self.settings.state_dir)
+        self._notify(f"starting in {self.settings.state_dir}")
         _require_free_ports(self.settings)
         self._start_stores()
         endpoints = resolve(self.settings)
@@ -185,6 +185,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """End everything that was started, in reverse order. Nothing happens if nothing was."""
+        if self._lock is None:
+            return
+        self._notify("stopping")
         self._health.stop()
         for name in reversed(list(self._daemons)):
             process = self._daemons.pop(name).process
@@ -194,9 +197,8 @@ class Supervisor:
         if self._stack is not None:
             self._stack.stop()
             self._stack = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        os.close(self._lock)
+        self._lock = None
 
 
 class HealthWatch:

@@ -57,6 +57,24 @@ class StoredEvents(NamedTuple):
     times: dict[str, int]
     cost_nanos: dict[str, int]
 
+    def of(self, kind: str) -> int:
+        """Return how many different events of ``kind`` there are."""
+        return sum(event_id.endswith(f":{kind}") for event_id in self.times)
+
+
+class Holdings(NamedTuple):
+    """All that the stores hold of a run.
+
+    ``ledger_nanos`` by campaign; ``rolled_up`` by event kind, and ``spend_nanos``; ``rejected``
+    counts stream entries that could not be stored as events.
+    """
+
+    events: StoredEvents
+    overview: Overview
+    ledger_nanos: dict[int, int]
+    rolled_up: dict[str, int]
+    rejected: int
+
 
 class Books:
     """Reads the stores. Safe to share between threads. Methods raise StoreUnavailableError."""
@@ -120,29 +138,20 @@ class Books:
         *counts, spend_nanos = self._queries.rolled_up(conn)
         return dict(zip(_ROLLED_UP, counts, strict=True)) | {"spend_nanos": spend_nanos}
 
-    def stored_events(self) -> StoredEvents:
-        """Return every event PostgreSQL holds."""
-        stored = StoredEvents({}, {})
-        with postgres_errors("read the events"), self._pool.connection() as conn:
+    def holdings(self) -> Holdings:
+        """Return all that is held; meant for when nothing changes any more."""
+        overview, events = self.overview(), StoredEvents({}, {})
+        with postgres_errors("read what is held"), self._pool.connection() as conn:
             for event_id, cost_nanos in self._queries.read_events(conn):
-                stored.times[event_id] = stored.times.get(event_id, 0) + 1
-                stored.cost_nanos[event_id] = stored.cost_nanos.get(event_id, 0) + cost_nanos
-        return stored
-
-    def rolled_up(self) -> dict[str, int]:
-        """Return the rollups' sums: events by kind, and ``spend_nanos``."""
-        with postgres_errors("read the rollups"), self._pool.connection() as conn:
-            return self._rolled_up(conn)
-
-    def ledger_nanos(self) -> dict[int, int]:
-        """Return what the ledger says each campaign has spent."""
-        with postgres_errors("read the ledger"), self._pool.connection() as conn:
-            return {campaign_id: int(nanos) for campaign_id, nanos in self._queries.ledger(conn)}
-
-    def rejected_entries(self) -> int:
-        """Return how many stream entries could not be stored as events."""
-        with postgres_errors("read rejected events"), self._pool.connection() as conn:
-            return int(self._queries.rejected(conn))
+                events.times[event_id] = events.times.get(event_id, 0) + 1
+                events.cost_nanos[event_id] = events.cost_nanos.get(event_id, 0) + cost_nanos
+            return Holdings(
+                events,
+                overview,
+                {campaign_id: int(nanos) for campaign_id, nanos in self._queries.ledger(conn)},
+                self._rolled_up(conn),
+                int(self._queries.rejected(conn)),
+            )
 
 
 def _pacing_ppm(factors: str | None) -> int:

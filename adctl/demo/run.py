@@ -108,7 +108,8 @@ class DemoRun:
             undrained = self._drain(books, stop)
             self._phase = Phase.STOPPING
             restarts = {status.name: status.restarts for status in self._supervisor.statuses()}
-            return summarise(self._tally, books, undrained, self._elapsed_sec, restarts)
+            held = books.holdings()
+            return summarise(self._tally, held, undrained, self._elapsed_sec, restarts)
 
     def _prepare(self, closing: ExitStack) -> Books:
         settings = self._supervisor.settings

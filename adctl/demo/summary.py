@@ -10,7 +10,7 @@ from adctl.money import format_nanos
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from adctl.demo.books import Books, Overview, StoredEvents
+    from adctl.demo.books import CampaignBooks, Holdings
     from adctl.demo.tally import Tally
 
 
@@ -40,27 +40,26 @@ class Summary(NamedTuple):
 
 
 def summarise(
-    tally: Tally, books: Books, undrained: str, seconds: float, restarts: Mapping[str, int]
+    tally: Tally, held: Holdings, undrained: str, seconds: float, restarts: Mapping[str, int]
 ) -> Summary:
-    """Return the summary of a run whose traffic has ended. Raises StoreUnavailableError."""
-    stored, overview = books.stored_events(), books.overview()
+    """Return the summary of a run whose traffic has ended."""
     return Summary(
-        traffic=_traffic(tally, overview, seconds),
-        events=tuple(_event_row(kind, tally, stored) for kind in EventKind),
-        campaigns=tuple(_campaign_rows(overview, books.ledger_nanos())),
-        no_bids=dict(overview.no_bids),
+        traffic=_traffic(tally, held, seconds),
+        events=tuple(_event_row(kind, tally, held) for kind in EventKind),
+        campaigns=tuple(_campaign_row(campaign, held) for campaign in held.overview.campaigns),
+        no_bids=dict(held.overview.no_bids),
         restarts=dict(restarts),
         checks=(
-            *_delivery_checks(tally, stored, books, undrained),
-            *_money_checks(tally, stored, overview, books),
+            *_delivery_checks(tally, held, undrained),
+            *_money_checks(tally, held),
             *_answer_checks(tally),
-            *_life_checks(tally, stored, overview),
+            _life_check(tally, held),
         ),
         complaints=tuple(tally.complaints),
     )
 
 
-def _traffic(tally: Tally, overview: Overview, seconds: float) -> dict[str, object]:
+def _traffic(tally: Tally, held: Holdings, seconds: float) -> dict[str, object]:
     counts, latency = tally.counts(), tally.latency()
     return {
         "seconds": round(seconds, 1),
@@ -79,52 +78,44 @@ def _traffic(tally: Tally, overview: Overview, seconds: float) -> dict[str, obje
         "events_untold": counts["untold"],
         "forged_sent": counts["forged_sent"],
         "forged_rejected": counts["forged_rejected"],
-        "spend": format_nanos(overview.spent_nanos),
+        "spend": format_nanos(held.overview.spent_nanos),
         "latency_p50_ms": round(latency.p50_ms, 1),
         "latency_p99_ms": round(latency.p99_ms, 1),
     }
 
 
-def _event_row(kind: EventKind, tally: Tally, stored: StoredEvents) -> dict[str, object]:
-    suffix = f":{kind}"
+def _event_row(kind: EventKind, tally: Tally, held: Holdings) -> dict[str, object]:
     return {
         "event": str(kind),
-        "sent": sum(event_id.endswith(suffix) for event_id in tally.sent),
+        "sent": sum(event_id.endswith(f":{kind}") for event_id in tally.sent),
         "acknowledged": tally.acknowledged_of(kind),
-        "in_postgresql": sum(event_id.endswith(suffix) for event_id in stored.times),
+        "in_postgresql": held.events.of(kind),
     }
 
 
-def _campaign_rows(overview: Overview, ledger: Mapping[int, int]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for campaign in overview.campaigns:
-        money = campaign.money
-        row: dict[str, object] = {"id": campaign.id, "campaign": campaign.name}
-        if money is not None:
-            row |= {
-                "budget": format_nanos(money.budget),
-                "spent": format_nanos(money.spent),
-                "reserved": format_nanos(money.reserved),
-                "available": format_nanos(money.available),
-                "ledger": format_nanos(ledger.get(campaign.id, 0)),
-                "adds_up": money.adds_up,
-            }
-        rows.append(row)
-    return rows
+def _campaign_row(campaign: CampaignBooks, held: Holdings) -> dict[str, object]:
+    money = campaign.money
+    row: dict[str, object] = {"id": campaign.id, "campaign": campaign.name}
+    if money is None:
+        return row
+    return row | {
+        "budget": format_nanos(money.budget),
+        "spent": format_nanos(money.spent),
+        "reserved": format_nanos(money.reserved),
+        "available": format_nanos(money.available),
+        "ledger": format_nanos(held.ledger_nanos.get(campaign.id, 0)),
+        "adds_up": money.adds_up,
+    }
 
 
-def _delivery_checks(
-    tally: Tally, stored: StoredEvents, books: Books, undrained: str
-) -> list[Check]:
-    missing = tally.acknowledged - stored.times.keys()
-    twice = [event_id for event_id, times in stored.times.items() if times > 1]
-    unknown = stored.times.keys() - tally.sent
-    rolled_up = books.rolled_up()
+def _delivery_checks(tally: Tally, held: Holdings, undrained: str) -> list[Check]:
+    stored = held.events.times
+    missing = tally.acknowledged - stored.keys()
+    doubled = sum(times > 1 for times in stored.values())
     differing = [
-        f"{kind}: {rolled_up[kind]} of {found}"
+        f"{kind}: {held.rolled_up[kind]} of {held.events.of(kind)}"
         for kind in EventKind
-        if kind != EventKind.BILL
-        and rolled_up[kind] != (found := sum(id_.endswith(f":{kind}") for id_ in stored.times))
+        if kind is not EventKind.BILL and held.rolled_up[kind] != held.events.of(kind)
     ]
     return [
         Check("everything drained within its time", not undrained, undrained or "yes"),
@@ -133,42 +124,31 @@ def _delivery_checks(
             not missing,
             f"{len(missing)} missing of {len(tally.acknowledged)}",
         ),
-        Check("no event counts twice", not twice, f"{len(twice)} double"),
-        Check("nothing is stored that was not sent", not unknown, f"{len(unknown)} unknown"),
+        _none("no event counts twice", doubled, "double"),
+        _none("nothing is stored that was not sent", len(stored.keys() - tally.sent), "unknown"),
         Check("rollups agree with the events", not differing, "; ".join(differing) or "all kinds"),
-        _none("no stream entry was put aside", books.rejected_entries(), "rejected"),
+        _none("no stream entry was put aside", held.rejected, "rejected"),
     ]
 
 
-def _money_checks(
-    tally: Tally, stored: StoredEvents, overview: Overview, books: Books
-) -> list[Check]:
-    ledger = books.ledger_nanos()
-    astray = [
-        campaign.name
-        for campaign in overview.campaigns
-        if campaign.money is None or campaign.money.spent != ledger.get(campaign.id, 0)
-    ]
-    leaky = [
-        campaign.name
-        for campaign in overview.campaigns
-        if campaign.money is None or not campaign.money.adds_up
-    ]
-    mispriced = [
-        event_id
-        for event_id, cost_nanos in stored.cost_nanos.items()
-        if cost_nanos != tally.expected_cost_nanos.get(event_id, 0)
-    ]
-    overspent = [c.name for c in overview.campaigns if c.money and c.money.spent > c.money.budget]
+def _money_checks(tally: Tally, held: Holdings) -> list[Check]:
+    campaigns, ledger = held.overview.campaigns, held.ledger_nanos
+    astray = [c.name for c in campaigns if not c.money or c.money.spent != ledger.get(c.id, 0)]
+    leaky = [c.name for c in campaigns if not c.money or not c.money.adds_up]
+    overspent = [c.name for c in campaigns if c.money and c.money.spent > c.money.budget]
+    mispriced = sum(
+        cost_nanos != tally.expected_cost_nanos.get(event_id, 0)
+        for event_id, cost_nanos in held.events.cost_nanos.items()
+    )
     spend = format_nanos(sum(ledger.values()))
     return [
         Check("spend equals the ledger", not astray, ", ".join(astray) or spend),
         Check(
             "spent + reserved + available == budget",
             not leaky,
-            ", ".join(leaky) or f"{len(overview.campaigns)} campaigns",
+            ", ".join(leaky) or f"all {len(campaigns)} campaigns",
         ),
-        _none("every impression cost what the exchange charged", len(mispriced), "mispriced"),
+        _none("every impression cost what the exchange charged", mispriced, "mispriced"),
         Check("no campaign spent more than its budget", not overspent, ", ".join(overspent) or "0"),
     ]
 
@@ -188,17 +168,17 @@ def _answer_checks(tally: Tally) -> list[Check]:
     ]
 
 
-def _life_checks(tally: Tally, stored: StoredEvents, overview: Overview) -> list[Check]:
+def _life_check(tally: Tally, held: Holdings) -> Check:
     found = {
         "bids": tally.counts()["bids"],
-        "impressions": sum(id_.endswith(":impression") for id_ in stored.times),
-        "clicks": sum(id_.endswith(":click") for id_ in stored.times),
-        "conversions": sum(id_.endswith(":conversion") for id_ in stored.times),
-        "spend": overview.spent_nanos,
+        "impressions": held.events.of(EventKind.IMPRESSION),
+        "clicks": held.events.of(EventKind.CLICK),
+        "conversions": held.events.of(EventKind.CONVERSION),
+        "spend": held.overview.spent_nanos,
     }
-    empty = [name for name, number in found.items() if not number]
+    none = [name for name, number in found.items() if not number]
     claim = "there were bids, impressions, clicks, conversions and spend"
-    return [Check(claim, not empty, f"no {', '.join(empty)}" if empty else "yes")]
+    return Check(claim, not none, f"no {', '.join(none)}" if none else "yes")
 
 
 def _none(claim: str, number: int, what: str) -> Check:
