@@ -161,7 +161,8 @@ def read_fields(req: Request) -> dict[str, object]:
 
     Raises falcon's 400 for what is not JSON or no object, 413 for too much, 415 for another type.
     """
-    content_type = (req.content_type or "application/json").partition(";")[0].strip().lower()
+    # Not even a missing one: a page in a browser can send that to a loopback address unasked.
+    content_type = (req.content_type or "").partition(";")[0].strip().lower()
     if content_type not in _JSON_TYPES:
         raise falcon.HTTPUnsupportedMediaType(description="the body has to be application/json")
     body = req.bounded_stream.read(MAX_BODY_BYTES + 1)

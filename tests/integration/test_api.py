@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
@@ -24,10 +30,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from adctl.control.plane import ControlPlane, open_plane
+from adctl.errors import StoreUnavailableError
 from adctl.models import Campaign, Creative
 from adctl.stores import keys
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
+from adctl.stores.catalog_api import CatalogApi
 from adctl.stores.redis import connect
 from adctl.stores.tables import open_engine
 from daemons.api.app import create_app
@@ -36,12 +44,14 @@ from daemons.api.resources import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import psycopg
     import redis
     from falcon import App, Request, Response
 
     from adctl.config import Settings
+    from adctl.stores.endpoints import Endpoints
 
 CAMPAIGN = {"advertiser": "Acme", "name": "Spring", "budget": "500", "bid": "2.00"}
 BANNER = {
@@ -81,6 +91,10 @@ def stores_down(settings: Settings) -> Iterator[falcon.testing.TestClient]:
     engine.dispose()
 
 
+def post_json(client: falcon.testing.TestClient, body: bytes) -> falcon.testing.Result:
+    return client.simulate_post("/campaigns", body=body, content_type=falcon.MEDIA_JSON)
+
+
 def test_created_campaign_answers_201_with_its_id_and_location(
     client: falcon.testing.TestClient,
 ) -> None:
@@ -105,20 +119,23 @@ def test_faults_come_together_as_422(client: falcon.testing.TestClient) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b'{"name":"\\ud800"}'])
 def test_body_that_is_no_json_object_is_400(client: falcon.testing.TestClient, body: bytes) -> None:
-    assert client.simulate_post("/campaigns", body=body).status_code == 400
+    assert post_json(client, body).status_code == 400
 
 
 def test_deeply_nested_body_is_400(client: falcon.testing.TestClient) -> None:
     body = b'{"a":' * 100_000
-    assert client.simulate_post("/campaigns", body=body).status_code == 400
+    assert post_json(client, body).status_code == 400
 
 
 def test_body_over_the_limit_is_413(client: falcon.testing.TestClient) -> None:
-    assert client.simulate_post("/campaigns", body=b" " * (MAX_BODY_BYTES + 1)).status_code == 413
+    assert post_json(client, b" " * (MAX_BODY_BYTES + 1)).status_code == 413
 
 
-def test_body_of_another_type_is_415(client: falcon.testing.TestClient) -> None:
-    answer = client.simulate_post("/campaigns", body="a=b", content_type=falcon.MEDIA_URLENCODED)
+@pytest.mark.parametrize("content_type", [falcon.MEDIA_URLENCODED, falcon.MEDIA_TEXT, None])
+def test_body_of_another_type_is_415(
+    client: falcon.testing.TestClient, content_type: str | None
+) -> None:
+    answer = client.simulate_post("/campaigns", body=b"{}", content_type=content_type)
     assert answer.status_code == 415
 
 
@@ -224,6 +241,21 @@ def test_empty_catalog_is_told_from_an_unknown_one(
     assert CatalogStore(redis_client).active_ids() == set()
 
 
+def test_catalog_is_served_while_redis_is_down(
+    client: falcon.testing.TestClient, settings: Settings, spring: int
+) -> None:
+    engine = open_engine(settings.postgres.url.get_secret_value(), settings.postgres)
+    with connect("redis://127.0.0.1:1/0", settings.redis) as nowhere:
+        plane = ControlPlane(engine, CatalogStore(nowhere), Budgets(nowhere))
+        cut_off = falcon.testing.TestClient(create_app(plane, CollectorRegistry()))
+        assert [document["id"] for document in cut_off.simulate_get("/catalog").json] == [spring]
+        assert cut_off.simulate_get(f"/catalog/{spring}").json["id"] == spring
+        paused = cut_off.simulate_post(f"/campaigns/{spring}/pause")
+    engine.dispose()
+    assert paused.status_code == 200
+    assert "when Redis is back" in paused.headers["x-adctl-notice"]
+
+
 def test_stores_being_down_is_503(stores_down: falcon.testing.TestClient) -> None:
     answer = stores_down.simulate_get("/campaigns")
     assert answer.status_code == 503
@@ -237,6 +269,34 @@ def test_ready_when_stores_answer(client: falcon.testing.TestClient) -> None:
     assert client.simulate_get("/health/ready").status_code == 200
     assert client.simulate_get("/health/live").status_code == 200
     assert "adctl_api_request_seconds" in client.simulate_get("/metrics").text
+
+
+def test_daemon_serves_and_ends_on_sigterm(
+    client: falcon.testing.TestClient, endpoints: Endpoints, state_dir: Path, spring: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = {
+        **os.environ,
+        "ADCTL_STATE_DIR": str(state_dir),
+        "ADCTL_POSTGRES_URL": endpoints.postgres_url,
+        "ADCTL_REDIS_URL": endpoints.redis_url,
+        "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
+        "ADCTL_API_PORT": str(port),
+    }
+    with subprocess.Popen([sys.executable, "-m", "daemons.api"], env=env) as daemon:
+        api = CatalogApi("127.0.0.1", port)
+        deadline = time.monotonic() + 20
+        found: dict[int, Campaign] = {}
+        while not found and time.monotonic() < deadline:
+            with suppress(StoreUnavailableError):
+                found = api.all()
+            time.sleep(0.05)
+        assert set(found) == {spring}
+        assert api.one(spring) == found[spring]
+        assert api.one(spring + 1) is None
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(10) == 0
 
 
 OPERATIONS = [
