@@ -87,7 +87,7 @@ def second_price_cpm_micros(own: int, runner_up: int | None, floor: int) -> int:
     """Return what the winner of an auction pays: the runner-up's bid and 0.01 CPM.
 
     Never under the floor and never over the winner's own bid. Without a runner-up it is the
-    winner's own bid: docs/decisions/price-without-runner-up.md. decide.lua does the same.
+    winner's own bid: docs/decisions/0002-price-without-runner-up.md. decide.lua does the same.
     """
     if runner_up is None:
         return own

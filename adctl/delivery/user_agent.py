@@ -1,8 +1,8 @@
 """Which operating system and browser a device says it has, in targeting's vocabulary.
 
 A handful of ordered substring rules, for the price of a microsecond per request; why not a parser
-with a database of agents is in docs/decisions/user-agents-by-own-rules.md. What is not recognised
-is unknown, and an unknown attribute matches no campaign that restricts it.
+with a database of agents is in docs/decisions/0011-user-agents-by-own-rules.md. What is not
+recognised is unknown, and an unknown attribute matches no campaign that restricts it.
 """
 
 from __future__ import annotations
