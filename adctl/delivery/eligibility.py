@@ -49,9 +49,11 @@ def bidfloor_micros(imp: Imp) -> int:
 
 def offered_sizes(banner: Banner) -> frozenset[tuple[int, int]]:
     """Return the exact sizes a banner may have: its formats, else its w and h [3.2.6]."""
-    if banner.format:
-        return frozenset((f.w, f.h) for f in banner.format if f.w and f.h)
-    return frozenset([(banner.w, banner.h)]) if banner.w and banner.h else frozenset()
+    offered = [(f.w, f.h) for f in banner.format] if banner.format else [(banner.w, banner.h)]
+    # Half a pixel is a size of no creative.
+    return frozenset(
+        (int(w), int(h)) for w, h in offered if w and h and w == int(w) and h == int(h)
+    )
 
 
 class CreativeRules:

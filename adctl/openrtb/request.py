@@ -1,4 +1,4 @@
-"""OpenRTB 2.6 messages: what a bidder decides on, and what it answers.
+"""The bid request: everything of it that a bidder decides on.
 
 Attribute names and meanings are the specification's (https://github.com/InteractiveAdvertisingBureau/openrtb2.x).
 Unknown attributes are tolerated, an attribute of the wrong type is not: guessing what a blocked
@@ -12,40 +12,107 @@ from decimal import Decimal
 
 import msgspec
 
+# JSON has one kind of number: 300.0 is the integer 300.
+Number = int | float
+
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A part of a request or response; no reference cycles, so the collector may skip it."""
 
 
 class Format(Message, frozen=True):
-    """3.2.10: one size a banner may have."""
+    """3.2.10: a size a banner may have: exact, or a ratio with a least width (flex)."""
 
-    w: int | None = None
-    h: int | None = None
+    w: Number | None = None
+    h: Number | None = None
+    wratio: Number | None = None
+    hratio: Number | None = None
+    wmin: Number | None = None
 
 
 class Banner(Message, frozen=True):
     """3.2.6."""
 
     format: list[Format] | None = None
-    w: int | None = None
-    h: int | None = None
+    w: Number | None = None
+    h: Number | None = None
     btype: list[int] | None = None
     battr: list[int] | None = None
     mimes: list[str] | None = None
+    expdir: list[int] | None = None
     api: list[int] | None = None
 
 
+class DurationFloor(Message, frozen=True):
+    """3.2.35: the floor for a range of durations in seconds, in the impression's currency."""
+
+    mindur: Number | None = None
+    maxdur: Number | None = None
+    bidfloor: Decimal | None = None
+
+
 class Video(Message, frozen=True):
-    """3.2.7."""
+    """3.2.7. Durations in seconds, bit rates in kbps, ``mincpmpersec`` a CPM per second."""
 
     mimes: list[str] | None = None
+    minduration: Number | None = None
+    maxduration: Number | None = None
+    rqddurs: list[Number] | None = None
+    startdelay: Number | None = None
+    maxseq: Number | None = None
+    poddur: Number | None = None
+    podid: str | int | None = None
+    podseq: Number | None = None
+    slotinpod: Number | None = None
+    mincpmpersec: Decimal | None = None
+    protocols: list[int] | None = None
+    protocol: int | None = None
+    w: Number | None = None
+    h: Number | None = None
+    placement: int | None = None
+    plcmt: int | None = None
+    linearity: int | None = None
+    skip: int | None = None
+    skipmin: Number | None = None
+    skipafter: Number | None = None
+    battr: list[int] | None = None
+    maxextended: Number | None = None
+    minbitrate: Number | None = None
+    maxbitrate: Number | None = None
+    boxingallowed: int | None = None
+    playbackmethod: list[int] | None = None
+    playbackend: int | None = None
+    delivery: list[int] | None = None
+    pos: int | None = None
+    api: list[int] | None = None
+    durfloors: list[DurationFloor] | None = None
 
 
 class Audio(Message, frozen=True):
-    """3.2.8."""
+    """3.2.8. Units as for Video."""
 
     mimes: list[str] | None = None
+    minduration: Number | None = None
+    maxduration: Number | None = None
+    rqddurs: list[Number] | None = None
+    startdelay: Number | None = None
+    maxseq: Number | None = None
+    poddur: Number | None = None
+    podid: str | int | None = None
+    podseq: Number | None = None
+    slotinpod: Number | None = None
+    mincpmpersec: Decimal | None = None
+    protocols: list[int] | None = None
+    battr: list[int] | None = None
+    maxextended: Number | None = None
+    minbitrate: Number | None = None
+    maxbitrate: Number | None = None
+    delivery: list[int] | None = None
+    api: list[int] | None = None
+    feed: int | None = None
+    stitched: int | None = None
+    nvol: int | None = None
+    durfloors: list[DurationFloor] | None = None
 
 
 class Native(Message, frozen=True):
@@ -53,6 +120,8 @@ class Native(Message, frozen=True):
 
     request: str | None = None
     ver: str | None = None
+    api: list[int] | None = None
+    battr: list[int] | None = None
 
 
 class Deal(Message, frozen=True):
@@ -73,6 +142,12 @@ class Pmp(Message, frozen=True):
     deals: list[Deal] | None = None
 
 
+class Quantity(Message, frozen=True):
+    """3.2.31: how many people one impression is worth, e.g. at a screen in a station."""
+
+    multiplier: Decimal | None = None
+
+
 class Imp(Message, frozen=True):
     """3.2.4: one impression offered."""
 
@@ -87,6 +162,8 @@ class Imp(Message, frozen=True):
     secure: int | None = None
     tagid: str | None = None
     instl: int | None = None
+    qty: Quantity | None = None
+    exp: int | None = None
 
 
 class Segment(Message, frozen=True):
@@ -206,6 +283,7 @@ class Device(Message, frozen=True):
     ifa: str | None = None
     lmt: int | None = None
     dnt: int | None = None
+    ext: DeviceExt | None = None
 
 
 class UserExt(Message, frozen=True):
@@ -244,6 +322,35 @@ class Regs(Message, frozen=True):
     ext: RegsExt | None = None
 
 
+class SupplyChainNode(Message, frozen=True):
+    """3.2.26: one seller on the way."""
+
+    asi: str | None = None
+    sid: str | None = None
+    hp: int | None = None
+
+
+class SupplyChain(Message, frozen=True):
+    """3.2.25."""
+
+    complete: int | None = None
+    nodes: list[SupplyChainNode] | None = None
+
+
+class SourceExt(Message, frozen=True):
+    """2.5's place for the supply chain."""
+
+    schain: SupplyChain | None = None
+
+
+class Source(Message, frozen=True):
+    """3.2.2."""
+
+    tid: str | None = None
+    schain: SupplyChain | None = None
+    ext: SourceExt | None = None
+
+
 class BidRequest(Message, frozen=True):
     """3.2.1."""
 
@@ -257,87 +364,16 @@ class BidRequest(Message, frozen=True):
     regs: Regs | None = None
     test: int | None = None
     at: int | None = None
-    tmax: float | None = None
+    tmax: Number | None = None
     wseat: list[str] | None = None
     bseat: list[str] | None = None
     cur: list[str] | None = None
     wlang: list[str] | None = None
+    wlangb: list[str] | None = None
+    allimps: int | None = None
+    source: Source | None = None
     bcat: list[str] | None = None
     acat: list[str] | None = None
     cattax: int | None = None
     badv: list[str] | None = None
     bapp: list[str] | None = None
-
-
-class Bid(Message, frozen=True):
-    """4.2.3. ``price`` is the CPM as JSON text, exact to the micro."""
-
-    id: str
-    impid: str
-    price: msgspec.Raw
-    adm: str
-    nurl: str
-    burl: str
-    lurl: str
-    adomain: tuple[str, ...]
-    cid: str
-    crid: str
-    w: int
-    h: int
-    mtype: int
-    exp: int
-    cat: tuple[str, ...] = ()
-    cattax: int | None = None
-    attr: tuple[int, ...] = ()
-    language: str | None = None
-
-
-class SeatBid(Message, frozen=True):
-    """4.2.2."""
-
-    bid: list[Bid]
-    seat: str
-
-
-class BidResponse(Message, frozen=True):
-    """4.2.1."""
-
-    id: str
-    seatbid: list[SeatBid]
-    bidid: str
-    cur: str
-
-
-class MalformedRequestError(ValueError):
-    """A body that is not a bid request: HTTP 400."""
-
-
-_decoder = msgspec.json.Decoder(BidRequest)
-
-
-def decode_request(body: bytes) -> BidRequest:
-    """Return the bid request in ``body``. Raises MalformedRequestError, whatever the bytes.
-
-    Beyond types: ``id`` and every ``imp.id`` are non-empty, imp ids unique, and at most one of
-    site, app and dooh is there [3.2.1, 3.2.4, 3.2.13].
-    """
-    try:
-        request = _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError) as exc:
-        raise MalformedRequestError(str(exc)[:200]) from exc
-    if not request.id or not request.imp:
-        raise MalformedRequestError("id and imp must not be empty")
-    ids = {imp.id for imp in request.imp}
-    if "" in ids or len(ids) != len(request.imp):
-        raise MalformedRequestError("every imp needs an id of its own")
-    if sum(part is not None for part in (request.site, request.app, request.dooh)) > 1:
-        raise MalformedRequestError("at most one of site, app and dooh")
-    return request
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def encode_response(response: BidResponse) -> bytes:
-    """Return the JSON of a bid response. Strings of the request are echoed exactly."""
-    return _encoder.encode(response)

@@ -1,0 +1,54 @@
+"""The bid response: what an exchange gets back."""
+
+from __future__ import annotations
+
+import msgspec
+
+from adctl.openrtb.request import Message
+
+
+class Bid(Message, frozen=True):
+    """4.2.3. ``price`` is the CPM as JSON text, exact to the micro."""
+
+    id: str
+    impid: str
+    price: msgspec.Raw
+    adm: str
+    nurl: str
+    burl: str
+    lurl: str
+    adomain: tuple[str, ...]
+    cid: str
+    crid: str
+    w: int
+    h: int
+    mtype: int
+    exp: int
+    cat: tuple[str, ...] = ()
+    cattax: int | None = None
+    attr: tuple[int, ...] = ()
+    language: str | None = None
+
+
+class SeatBid(Message, frozen=True):
+    """4.2.2."""
+
+    bid: list[Bid]
+    seat: str
+
+
+class BidResponse(Message, frozen=True):
+    """4.2.1."""
+
+    id: str
+    seatbid: list[SeatBid]
+    bidid: str
+    cur: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_response(response: BidResponse) -> bytes:
+    """Return the JSON of a bid response. Strings of the request are echoed exactly."""
+    return _encoder.encode(response)
