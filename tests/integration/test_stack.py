@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from redis.retry import Retry
 
 from adctl.errors import ConflictError, FaultyInputError, StoreUnavailableError
 from adctl.stores.embedded.stack import EmbeddedStack
-from adctl.stores.embedded.state import load_record
+from adctl.stores.embedded.state import acquire, load_record, server_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,6 +184,18 @@ def test_a_start_right_after_the_supervisors_death_waits_for_its_servers(folder:
     stack.stop()
 
 
+def test_a_start_waits_for_what_is_left_of_a_crashed_server(folder: Path) -> None:
+    stack = EmbeddedStack(folder)
+    stack.start(owned=True)
+    stack.stop()
+    # As PostgreSQL's other processes do for a moment after their main one is killed.
+    lock = acquire(server_lock(folder, "postgres"))
+    threading.Timer(0.6, os.close, [lock]).start()
+    stack.start(owned=True)
+    assert stack.servers[0].alive()
+    stack.stop()
+
+
 def is_running(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -210,16 +223,16 @@ def test_a_stale_pid_file_that_names_a_living_process_does_not_block_the_start(
         stranger.kill()
 
 
-def test_a_pid_given_to_someone_else_is_not_stopped(folder: Path) -> None:
+def test_a_wrong_pid_in_the_record_stops_the_server_and_not_the_pids_process(folder: Path) -> None:
     stack = EmbeddedStack(folder)
     stack.start(owned=True)
-    stack.stop()
     with subprocess.Popen(["/bin/sleep", "60"]) as stranger:
         for server in stack.servers:
             server.record.pid = stranger.pid
         stack.stop()
         assert stranger.poll() is None
         stranger.kill()
+    assert [server.running for server in stack.status()] == [False] * 3
 
 
 def test_a_server_that_cannot_start_is_explained_and_nothing_is_left_running(folder: Path) -> None:
@@ -255,8 +268,21 @@ def test_the_environment_and_env_files_do_not_reach_the_broker(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCHEMA_REGISTRY", "bogus://x")
+    folder.parent.mkdir(exist_ok=True)
     (folder.parent / ".env").write_text("SCHEMA_REGISTRY=bogus://x\n")
     stack = EmbeddedStack(folder)
+    stack.start(owned=True)
+    stack.stop()
+
+
+def test_a_damaged_record_can_be_reset(folder: Path) -> None:
+    stack = EmbeddedStack(folder)
+    stack.start(owned=True)
+    stack.stop()
+    (folder / "stack.json").write_text("{")
+    with pytest.raises(ConflictError, match="adctl stack reset"):
+        stack.start(owned=True)
+    EmbeddedStack(folder).reset()
     stack.start(owned=True)
     stack.stop()
 

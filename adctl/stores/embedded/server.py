@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Protocol
 
+import psutil
+
 from adctl.errors import ConflictError, StoreUnavailableError
 from adctl.stores.embedded import process
 from adctl.stores.embedded.state import acquire, is_held, server_lock
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    import psutil
 
     from adctl.stores.embedded.state import ServerRecord
 
@@ -78,6 +78,8 @@ class Server:
         return self._find() is not None
 
     def _find(self) -> psutil.Process | None:
+        if self._child is not None and self._child.poll() is None:
+            return psutil.Process(self._child.pid)
         if not is_held(self._lock):
             return None
         found = process.find(self.pid, self.record.identity)
@@ -91,7 +93,7 @@ class Server:
         it does not come up; nothing is left running then.
         """
         self._owned = owned
-        lock = acquire(self._lock, LOCK_WAIT_SEC if not self.alive() else 0.3)
+        lock = acquire(self._lock, 0.3 if self.alive() else LOCK_WAIT_SEC)
         if lock is None:
             raise ConflictError(f"{self.name} is running already (pid {self.pid})")
         try:

@@ -119,12 +119,15 @@ class EmbeddedStack:
         record.owner_pid = 0
 
     def _build(self, record: StackRecord) -> None:
+        self.servers = self._servers_of(record)
+
+    def _servers_of(self, record: StackRecord) -> tuple[Server, ...]:
         programs = (
             Postgres(self.folder, record.host, record.postgres),
             Valkey(self.folder, record.host, record.valkey),
             Kafka(self.folder, record.host, record.kafka),
         )
-        self.servers = tuple(
+        return tuple(
             Server(
                 program,
                 self.folder,
@@ -207,8 +210,10 @@ class EmbeddedStack:
             if not self.folder.exists():
                 return
             with holding(self.folder / "stack.lock") as free:
-                if not free or self._running():
-                    raise ConflictError(f"{self._in_use()}: stop it first")
+                # By the locks alone: a damaged stack.json is a reason to reset.
+                locks = [server_lock(self.folder, name) for name in NAMES]
+                if not free or any(is_held(lock) for lock in locks):
+                    raise ConflictError(f"the stack in {self.folder} is in use: stop it first")
                 for path in self.paths():
                     if path.is_dir():
                         shutil.rmtree(path)
@@ -217,7 +222,9 @@ class EmbeddedStack:
                 self.servers = ()
 
     def _running(self) -> list[str]:
-        return [name for name in NAMES if is_held(server_lock(self.folder, name))]
+        record = load_record(self.folder)
+        servers = self._servers_of(record) if record else ()
+        return [server.name for server in servers if server.alive()]
 
     def _in_use(self) -> str:
         record = load_record(self.folder)
