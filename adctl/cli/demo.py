@@ -25,6 +25,7 @@ from adctl.stores.embedded.stack import EmbeddedStack
 
 app = typer.Typer()
 
+_CAMPAIGN_COLUMNS = ("campaign", "budget", "spent", "reserved", "available")
 _LINE_EVERY_SEC = 5.0
 _INTERRUPTED = 130
 
@@ -41,10 +42,11 @@ def demo(
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Run everything with a mock exchange and users, then audit what the stores hold.
+    """Run everything with a mock exchange and users, then audit the stores.
 
-    It has stores, ports and a folder of its own: neither your configuration nor anything that
-    runs is touched. Exits with 8 if an event was lost or counted twice, or a sum does not add up.
+    It has stores, ports and a folder of its own: neither your configuration
+    nor anything that runs is touched. Exits with 8 if an event was lost or
+    counted twice, or a sum does not add up.
 
     Example: adctl demo --for 30s --kill flusher@10 --kill valkey@15
     """
@@ -118,8 +120,9 @@ def _show(summary: Summary, output: Output) -> None:
     elif output is Output.CSV:
         render_rows(checks, output)
     else:
-        render_record(summary.traffic)
+        reasons = ", ".join(f"{reason} {number}" for reason, number in summary.no_bids.items())
+        render_record({**summary.traffic, "why_no_bid": reasons})
         render_rows(summary.events)
-        render_rows([summary.no_bids])
-        render_rows(summary.campaigns)
+        # What is left out, so that 80 columns are enough, is in the checks and in the JSON.
+        render_rows(summary.campaigns, columns=_CAMPAIGN_COLUMNS)
         render_rows(checks)

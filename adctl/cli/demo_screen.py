@@ -114,13 +114,13 @@ def _heading(snapshot: Snapshot) -> Table:
 
 def _numbers(snapshot: Snapshot, per_sec: float) -> Table:
     counts, latency = snapshot.counts, snapshot.latency
-    forged = Text(f"{counts['forged_rejected']} of {counts['forged_sent']}")
+    forged = Text(f"{counts['forged_rejected']}/{counts['forged_sent']}")
     if counts["forged_rejected"] != counts["forged_sent"]:
         forged.stylize("bold red")
-    table = Table.grid(padding=(0, 1), expand=True)
+    table = Table.grid(padding=(0, 1))
     for _ in range(4):
         table.add_column(style="dim", no_wrap=True)
-        table.add_column(justify="right", no_wrap=True, ratio=1)
+        table.add_column(justify="right", no_wrap=True)
     rows: list[tuple[str | Text, ...]] = [
         ("requests", f"{counts['requests']:,}", "bids", f"{counts['bids']:,}"),
         ("per second", f"{per_sec:.0f}", "bid rate", _share(snapshot)),
@@ -134,7 +134,7 @@ def _numbers(snapshot: Snapshot, per_sec: float) -> Table:
             "spend",
             _short(snapshot.overview.spent_nanos),
         ),
-        ("clicks", f"{_events(snapshot, 'click'):,}", "forged refused", forged),
+        ("clicks", f"{_events(snapshot, 'click'):,}", "forged", forged),
         (
             "conversions",
             f"{_events(snapshot, 'conversion'):,}",

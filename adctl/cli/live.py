@@ -22,13 +22,18 @@ _RECENT = 50
 
 @contextmanager
 def stopping_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C, SIGTERM and a closing terminal set. For the main thread."""
+    """Yield an event that Ctrl-C, SIGTERM and a closing terminal set. For the main thread.
+
+    Under nohup a closing terminal means nothing.
+    """
     stop = threading.Event()
 
     def ask_to_stop(_signum: int, _frame: object) -> None:
         stop.set()
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, ask_to_stop) for number in signals}
     try:
         yield stop
@@ -72,7 +77,7 @@ class LiveView:
     def recent_lines(self, count: int) -> Table:
         """Return the newest ``count`` happenings, a line each."""
         lines = Table.grid(padding=(0, 1))
-        lines.add_column(style="dim", no_wrap=True)
+        lines.add_column(style="dim", no_wrap=True, min_width=8)
         lines.add_column(no_wrap=True, overflow="ellipsis")
         for at, text in list(self.recent)[-count:]:
             lines.add_row(f"{at.astimezone():%H:%M:%S}", text.splitlines()[0])

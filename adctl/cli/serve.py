@@ -28,10 +28,10 @@ def serve(
     ctx: typer.Context,
     name: Annotated[Daemon, typer.Argument(help="Which daemon to run.")] = Daemon.BIDDER,
 ) -> None:
-    """Run one daemon in the foreground until SIGTERM or Ctrl-C, then let it drain.
+    """Run one daemon here until SIGTERM or Ctrl-C, then let it drain.
 
-    It needs the stores: those of the configuration, or `adctl stack start`. The process is
-    replaced, so a service manager watches the daemon itself.
+    It needs the stores: those of the configuration, or `adctl stack start`.
+    This process becomes the daemon, so a service manager watches the right one.
 
     Example: adctl serve tracker
     """

@@ -20,10 +20,10 @@ _TEND_EVERY_SEC = 0.2
 
 @app.command()
 def up(ctx: typer.Context) -> None:
-    """Run the stores and every daemon here until Ctrl-C, and bring back what dies.
+    """Run the stores and every daemon here until Ctrl-C; bring back what dies.
 
-    Stores with a URL in the configuration are used, all others are started and stopped here;
-    their data stays. Exits with 6 if it runs already.
+    Stores with a URL in the configuration are used, all others are started
+    and stopped here; their data stays. Exits with 6 if it runs already.
 
     Example: adctl up
     """

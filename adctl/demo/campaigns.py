@@ -57,7 +57,7 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...], Json], ...] = (
     ),
     (
         "Harbor Coffee",
-        "Last beans (tiny budget)",
+        "Last beans (tiny)",
         ("300x250", "320x50"),
         {"budget": "0.04", "bid": "9.00", "pacing": "asap"},
     ),
