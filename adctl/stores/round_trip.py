@@ -115,7 +115,10 @@ class RoundTrips:
         if me.parent is None:
             return self._connection.exchange([command])[0]
         self.waiting.append((me, command))
-        return me.parent.switch()
+        reply = me.parent.switch()
+        if isinstance(reply, StoreUnavailableError):
+            raise StoreUnavailableError(str(reply)) from reply
+        return reply
 
     def exchange(self) -> None:
         """Send what all greenlets wait for and resume each with its reply. Called by the loop."""

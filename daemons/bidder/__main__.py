@@ -18,7 +18,7 @@ from adctl.stores.round_trip import HotConnection, RoundTrips
 from adctl.stores.secrets import load_signing
 from adctl.streams.decision_log import DecisionLog
 from daemons.bidder.app import BidderMetrics, create_app
-from daemons.lifecycle import main_settings
+from daemons.lifecycle import run_daemon
 from daemons.prefork import run_workers, workers_registry
 from daemons.serving import make_server, serve
 from daemons.turns import Turns
@@ -85,12 +85,20 @@ def work(
             bidder, decisions, metrics, workers_registry(), checks, settings.bidder.max_body_bytes
         )
         turns = Turns(round_trips)
-        serve(make_server(app, sock, dispatcher=turns), stop, turns.run)
+        counted = None
+
+        def turn() -> bool:
+            nonlocal counted
+            if counted is not feed.current:
+                counted = feed.current
+                metrics.campaigns.set(len(counted))
+            return turns.run()
+
+        serve(make_server(app, sock, dispatcher=turns), stop, turn)
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Run the bidder until SIGTERM."""
-    settings = main_settings("bidder")
     run_workers(
         settings.bidder.host,
         settings.bidder.port,
@@ -101,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_daemon("bidder", main)

@@ -1,20 +1,24 @@
-"""What tests of the way from the event stream to the reports share."""
+"""What tests on real stores share: events on their way to reports, daemons, and servers to end."""
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from adctl.control.daemon_process import DaemonProcess, Health
 from adctl.models import Event, EventKind
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD
 from adctl.stores.embedded.kafka import Kafka
 from adctl.stores.embedded.server import Server
 from adctl.stores.embedded.state import ServerRecord
+from adctl.stores.embedded.valkey import Valkey
 from adctl.stores.postgres import open_pool
 from adctl.stores.stream import EventStream
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config import Settings
+    from adctl.stores.endpoints import Endpoints
 
 
 @pytest.fixture
@@ -87,6 +92,67 @@ def broker(tmp_path: Path) -> Iterator[Server]:
     server.start(owned=True)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Valkey of the module's own, to be stopped and started again."""
+    folder = tmp_path_factory.mktemp("valkey")
+    record = ServerRecord(port=_free_port(), password="of-no-consequence")
+    server = Server(Valkey(folder, "127.0.0.1", record), folder, record, lambda: None)
+    server.start(owned=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def own_redis_url(own_valkey: Server) -> str:
+    """Where the module's own Valkey is; the same after a restart."""
+    return f"redis://:{own_valkey.record.password}@127.0.0.1:{own_valkey.port}/0"
+
+
+@pytest.fixture(scope="module")
+def start_daemon(
+    endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., DaemonProcess]]:
+    """Start a daemon on the session's stores, or on what is asked for, and wait until it is ready.
+
+    ``start_daemon("bidder", ADCTL_REDIS_URL=…)``. It has a state folder of its own, and ends with
+    the module.
+    """
+    started: list[DaemonProcess] = []
+    lock = os.open(os.devnull, os.O_RDONLY)
+
+    def start(name: str, **environment: str) -> DaemonProcess:
+        state, port = tmp_path_factory.mktemp(name), _free_port()
+        stores = {
+            "ADCTL_STATE_DIR": str(state),
+            "ADCTL_POSTGRES_URL": endpoints.postgres_url,
+            "ADCTL_REDIS_URL": endpoints.redis_url,
+            "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
+            f"ADCTL_{name.upper()}_PORT": str(port),
+        }
+        process = DaemonProcess(
+            name, ("127.0.0.1", port), {**os.environ, **stores, **environment}, state / "log"
+        )
+        process.start(lock)
+        started.append(process)
+        _await_readiness(process)
+        return process
+
+    yield start
+    for process in started:
+        process.stop()
+    os.close(lock)
+
+
+def _await_readiness(process: DaemonProcess) -> None:
+    deadline = time.monotonic() + 20
+    while process.readiness().health is not Health.READY:
+        if not process.alive():
+            raise process.failure()
+        assert time.monotonic() < deadline, process.readiness()
+        time.sleep(0.05)
 
 
 def _free_port() -> int:
