@@ -1,0 +1,129 @@
+"""The numbers of docs/money.md, computed again by the functions that count money."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adctl.delivery.pricing import bid_cpm_micros, second_price_cpm_micros
+from adctl.delivery.tokens import BidToken
+from adctl.delivery.tracking import track
+from adctl.models import BidStrategy, Campaign, EventKind, Factors, Status
+from adctl.money import format_micros, format_nanos, parse_micros, parse_nanos
+from adctl.stores.budgets import BudgetState
+
+if TYPE_CHECKING:
+    from adctl.delivery.tracking import TrackedEvent
+
+PAGE = (Path(__file__).parents[3] / "docs" / "money.md").read_text()
+_NO_VALUE = ("any", "none")
+
+
+def table(first_heading: str) -> list[list[str]]:
+    """Return the rows of the table whose first heading this is."""
+    (found,) = re.findall(
+        rf"^\| {first_heading} \|.*\n\|[ |-]+\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE
+    )
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+
+
+def ppm(percentage: str) -> int:
+    return 0 if percentage in _NO_VALUE else int(Decimal(percentage.rstrip("%")) * 10_000)
+
+
+def example_token() -> BidToken:
+    """Return the bid of the page's first auction."""
+    price = table("own bid")[0][3]
+    return BidToken(
+        bid_id="0" * 24,
+        campaign_id=1,
+        creative_id=1,
+        exchange="default",
+        price_cpm_micros=parse_micros(price),
+        bid_at_ms=1_790_000_000_000,
+        bucket=29_833_333,
+    )
+
+
+def tracked(event: str, told: str) -> TrackedEvent:
+    token = example_token()
+    return track(token, EventKind(event), EventKind.IMPRESSION, told, "", token.bid_at_ms + 1000)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "amount", "ctr", "cvr", "pacing", "bid"), table("strategy"), ids=str
+)
+def test_bids_are_what_the_page_says(
+    strategy: str, amount: str, ctr: str, cvr: str, pacing: str, bid: str
+) -> None:
+    campaign = Campaign(
+        id=1,
+        advertiser_id=1,
+        name="example",
+        status=Status.ACTIVE,
+        bid_strategy=BidStrategy(strategy),
+        bid_amount_micros=parse_micros(amount),
+        daily_budget_nanos=2_000_000_000,
+        total_budget_nanos=10_000_000_000,
+        starts_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    factors = Factors(pacing_ppm=ppm(pacing), ctr_ppm=ppm(ctr), cvr_ppm=ppm(cvr))
+    assert format_micros(bid_cpm_micros(campaign, factors)) == bid
+
+
+@pytest.mark.parametrize(("own", "runner_up", "floor", "price"), table("own bid"), ids=str)
+def test_prices_are_what_the_page_says(own: str, runner_up: str, floor: str, price: str) -> None:
+    second = None if runner_up in _NO_VALUE else parse_micros(runner_up)
+    paid = second_price_cpm_micros(parse_micros(own), second, parse_micros(floor))
+    assert format_micros(paid) == price
+
+
+@pytest.mark.parametrize(("event", "told", "ending", "cost", "unpriced"), table("event"), ids=str)
+def test_events_do_what_the_page_says(
+    event: str, told: str, ending: str, cost: str, unpriced: str
+) -> None:
+    found = tracked(event, told)
+    assert (found.ending, format_nanos(found.event.cost_nanos)) == (ending, cost)
+    assert found.event.unpriced is (unpriced == "yes")
+
+
+def balances() -> dict[str, BudgetState]:
+    names = ("budget", "available", "reserved", "spent")
+    names += ("day_budget", "day_available", "day_spent")
+    return {
+        step: BudgetState(
+            day="2026-11-23",
+            late=0,
+            **dict(zip(names, map(parse_nanos, amounts), strict=True)),
+        )
+        for step, *amounts in table("after")
+    }
+
+
+@pytest.mark.parametrize("step", balances())
+def test_every_balance_on_the_page_adds_up(step: str) -> None:
+    assert balances()[step].adds_up
+
+
+def test_the_example_reserves_its_price() -> None:
+    start, reserved = balances()["start"], balances()["reserve"]
+    assert reserved.reserved == tracked("impression", "1.20").reserved_nanos
+    assert reserved.available == start.available - reserved.reserved
+
+
+def test_the_example_settles_at_the_told_price() -> None:
+    settled = balances()["settle"]
+    assert settled.spent == tracked("impression", "1.20").event.cost_nanos
+    assert settled.reserved == 0
+
+
+def test_an_impression_costs_as_many_nanos_as_its_price_has_micros() -> None:
+    (unit,) = re.findall(r"\| 2.00 is `(\d+)` \|", PAGE)
+    assert int(unit) == parse_micros("2.00")
+    (amount,) = re.findall(r"\| 0.002 is `(\d+)` \|", PAGE)
+    assert int(amount) == parse_nanos("0.002") == parse_micros("2.00")
