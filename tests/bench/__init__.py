@@ -1,0 +1,1 @@
+"""What a bid costs: ``python -m tests.bench``. See docs/performance.md."""
