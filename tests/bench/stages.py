@@ -13,10 +13,9 @@ from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, offered_sizes
 from adctl.delivery.markup import banner_markup
-from adctl.delivery.privacy import permitted_user_id
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.terms import Terms
-from adctl.delivery.tokens import BidToken, Signer, hash_user
+from adctl.delivery.tokens import BidToken, Signer
 from adctl.delivery.tracking_urls import tracking_urls
 from adctl.openrtb import decode_request, encode_response
 from adctl.stores.auction_ledger import RedisLedger
@@ -160,10 +159,8 @@ class Stages:
 
 def auction_of(catalog: Catalog, request: BidRequest, now_ms: int) -> ImpAuction:
     """Return what is put to the vote for a request's impression, found as the bidder does."""
-    user_id = permitted_user_id(request)
-    hash_user(USER_KEY, user_id or "")
-    attributes = attributes_of(request, identified=bool(user_id))
+    attributes = attributes_of(request, identified=True)
     search = CandidateSearch(catalog, attributes, CreativeRules(request), TERMS, now_ms)
     [imp] = request.imp
-    found, _ = search.candidates(imp, identified=bool(user_id))
+    found, _ = search.candidates(imp, identified=True)
     return ImpAuction(imp.id, bidfloor_micros(imp), tuple(found))

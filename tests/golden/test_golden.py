@@ -22,7 +22,6 @@ import pytest
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.frequency_cap import bucket_fields
-from adctl.delivery.privacy import permitted_user_id
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
 from adctl.errors import ForgedTokenError
@@ -188,7 +187,8 @@ def show(
     client: redis.Redis, request: BidRequest, campaign: Campaign, times: int, now_ms: int
 ) -> None:
     """Have the request's user seen the campaign, a moment ago."""
-    user = keys.user(0, hash_user(_USER_KEY, permitted_user_id(request) or ""))
+    assert request.user is not None
+    user = keys.user(0, hash_user(_USER_KEY, request.user.id or ""))
     for cap in campaign.caps:
         client.hincrby(user, bucket_fields(campaign.id, cap.window_sec, now_ms)[0], times)
 
