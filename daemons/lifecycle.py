@@ -128,16 +128,17 @@ def run_threaded(
     serve(make_server(app, sock, threads=threads), stop)
 
 
-def main_settings(daemon: str) -> Settings:
-    """Return the settings of a daemon's process, with its logging set up.
+def run_daemon(name: str, main: Callable[[Settings], None]) -> None:
+    """Run a daemon's ``main`` with its settings and its logging set up.
 
-    Ends the process with the error's exit code and message when the configuration is not usable.
+    What adctl can explain (a faulty configuration, a store that is not there, a port that is
+    taken) ends the process with the error's message and exit code.
     """
     try:
         settings = load_settings()
+        configure_logging(settings.log_format)
+        structlog.contextvars.bind_contextvars(daemon=name)
+        main(settings)
     except AdctlError as exc:
-        sys.stderr.write(f"{exc}\n")
+        sys.stderr.write(f"{name}: {exc}\n")
         raise SystemExit(exc.exit_code) from exc
-    configure_logging(settings.log_format)
-    structlog.contextvars.bind_contextvars(daemon=daemon)
-    return settings

@@ -16,6 +16,8 @@ from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
+from adctl.errors import ConflictError
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
@@ -51,8 +53,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening TCP socket. Raises OSError where the address is taken."""
-    return socket.create_server((host, port), backlog=1024, reuse_port=False)
+    """Return a listening TCP socket. Raises ConflictError where the address cannot be had."""
+    try:
+        return socket.create_server((host, port), backlog=1024)
+    except OSError as exc:
+        raise ConflictError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
 
 
 def make_server(

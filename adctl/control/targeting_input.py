@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adctl.control.codes import ALPHA3_OF_ALPHA2, COUNTRY_NAMES, LANGUAGES
+from adctl.delivery.codes import ALPHA3_OF_ALPHA2, COUNTRY_NAMES, LANGUAGES
 from adctl.control.fields import FieldReader, near, normal_domain
 from adctl.delivery.vocabulary import (
     BROWSERS,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from adctl.delivery.codes import ALPHA3_OF_ALPHA2
 from adctl.delivery.user_agent import browser_of, systems_of
 from adctl.delivery.vocabulary import CONNECTION_TYPES, DEVICE_TYPES
 from adctl.models import Creative, CreativeKind, Status
@@ -27,6 +28,7 @@ Size = tuple[int, int]
 # count as unknown.
 _MAX_TEXT = 256
 _UNKNOWN: frozenset[str] = frozenset()
+_ALPHA3 = {alpha2.lower(): alpha3.lower() for alpha2, alpha3 in ALPHA3_OF_ALPHA2.items()}
 
 
 class RequestAttributes(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +70,7 @@ def attributes_of(request: BidRequest, *, identified: bool) -> RequestAttributes
     geo = device.geo if device else None
     lat, lon = _position(geo) if identified and geo else (None, None)
     return RequestAttributes(
-        country=canonical(geo.country) if geo else "",
+        country=canonical_country(geo.country) if geo else "",
         region=canonical_region(geo.region) if geo else "",
         city=canonical(geo.city) if geo else "",
         metro=canonical(geo.metro) if geo else "",
@@ -111,6 +113,12 @@ def target_sizes(campaign: Campaign) -> frozenset[Size]:
 def canonical(text: str | None) -> str:
     """Return ``text`` as it is compared; '' if it is missing or too long to be a name."""
     return text.strip().lower() if text and len(text) <= _MAX_TEXT else ""
+
+
+def canonical_country(text: str | None) -> str:
+    """Return an ISO 3166-1 alpha-3 code; alpha-2, which many exchanges send, is translated."""
+    code = canonical(text)
+    return _ALPHA3.get(code, code)
 
 
 def canonical_region(text: str | None) -> str:

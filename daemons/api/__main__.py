@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry
 
 from adctl.control.plane import open_plane
 from daemons.api.app import create_app
-from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
+
+if TYPE_CHECKING:
+    from adctl.config import Settings
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Run the api until SIGTERM; requests that were accepted are answered."""
-    settings = main_settings("api")
     stop = stop_on_signals()
     section = settings.api
     with open_plane(settings) as plane:
@@ -20,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_daemon("api", main)

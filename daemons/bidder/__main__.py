@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from adctl.delivery.bidding import Bidder
+from adctl.delivery.privacy import PrivacyPolicy
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.catalog_feed import CatalogFeed
 from adctl.stores.endpoints import resolve_kafka, resolve_redis
 from adctl.stores.round_trip import HotConnection, RoundTrips
-from adctl.stores.secrets import load_signing
+from adctl.stores.secrets import Signing, load_signing
 from adctl.streams.decision_log import DecisionLog
 from daemons.bidder.app import BidderMetrics, create_app
 from daemons.lifecycle import run_daemon
@@ -47,16 +48,19 @@ def terms_of(settings: Settings) -> Terms:
         network_margin_ms=settings.bidder.network_margin_ms,
         reservation_bucket_sec=settings.money.reservation_bucket_sec,
         reservation_ttl_sec=settings.money.reservation_ttl_sec,
+        privacy=PrivacyPolicy(settings.privacy.vendor_id, settings.privacy.gdpr_policy),
     )
 
 
 def work(
     settings: Settings,
+    redis_url: str,
+    kafka_bootstrap: str,
+    signing: Signing,
     sock: socket.socket,
     stop: threading.Event,
 ) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
-    redis_url, signing = resolve_redis(settings), load_signing(settings)
     registry = CollectorRegistry()
     metrics = BidderMetrics(registry)
     with ExitStack() as closing:
@@ -64,7 +68,7 @@ def work(
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
         decisions = DecisionLog(
-            resolve_kafka(settings),
+            kafka_bootstrap,
             settings.kafka,
             settings.bidder.decision_buffer,
             metrics.dropped_decisions.inc,
@@ -99,12 +103,14 @@ def work(
 
 def main(settings: Settings) -> None:
     """Run the bidder until SIGTERM."""
+    redis_url, kafka_bootstrap = resolve_redis(settings), resolve_kafka(settings)
+    signing = load_signing(settings)
     run_workers(
         settings.bidder.host,
         settings.bidder.port,
         settings.bidder.workers,
         settings.state_dir / "metrics" / "bidder",
-        lambda _number, sock, stop: work(settings, sock, stop),
+        lambda _number, sock, stop: work(settings, redis_url, kafka_bootstrap, signing, sock, stop),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -17,14 +18,16 @@ from adctl.stores.postgres import open_pool
 from adctl.streams.admin import KafkaAdmin
 from daemons.consumer.app import ConsumerMetrics, create_app
 from daemons.consumer.reading import AnalyticsReader
-from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
 
 _THREADS = 4
 
+if TYPE_CHECKING:
+    from adctl.config import Settings
 
-def main() -> None:
+
+def main(settings: Settings) -> None:
     """Run the consumer until SIGTERM: the batch in hand is finished, then the group is left."""
-    settings = main_settings("consumer")
     stop = stop_on_signals()
     endpoints, section = resolve(settings), settings.consumer
     registry = CollectorRegistry()
@@ -50,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_daemon("consumer", main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -18,15 +19,17 @@ from adctl.streams.producer import ReliableProducer
 from daemons.flusher.app import FlusherMetrics, create_app
 from daemons.flusher.work import FlusherWork
 from daemons.jobs import Job, scheduled
-from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
 
 _THREADS = 4
 _MEASURE_SEC = 5.0
 
+if TYPE_CHECKING:
+    from adctl.config import Settings
 
-def main() -> None:
+
+def main(settings: Settings) -> None:
     """Run the flusher until SIGTERM, then flush once more and hang up in reverse order."""
-    settings = main_settings("flusher")
     stop = stop_on_signals()
     endpoints, section = resolve(settings), settings.flusher
     registry = CollectorRegistry()
@@ -57,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_daemon("flusher", main)

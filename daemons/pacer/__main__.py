@@ -18,14 +18,14 @@ from adctl.stores.steering import SteeringStore
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from daemons.jobs import Job, scheduled
-from daemons.lifecycle import main_settings, run_threaded, stop_on_signals
+from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
 from daemons.pacer.app import PacerMetrics, create_app
 from daemons.pacer.work import CatalogWork, PacerWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from adctl.config import KafkaSettings
+    from adctl.config import KafkaSettings, Settings
     from adctl.streams.producer import OutgoingMessage
 
 _THREADS = 4
@@ -37,9 +37,8 @@ _PARTITIONS_SEC = 60.0
 _SEND_TIMEOUT_SEC = 3.0
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Run the pacer until SIGTERM; jobs that have begun are finished."""
-    settings = main_settings("pacer")
     stop = stop_on_signals()
     endpoints, section = resolve(settings), settings.pacer
     registry = CollectorRegistry()
@@ -86,4 +85,4 @@ def _produce(
 
 
 if __name__ == "__main__":
-    main()
+    run_daemon("pacer", main)

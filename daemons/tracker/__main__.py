@@ -12,9 +12,9 @@ from adctl.stores.endpoints import resolve_redis
 from adctl.stores.event_intake import EventIntake
 from adctl.stores.landing_pages import LandingPages
 from adctl.stores.round_trip import HotConnection, RoundTrips
-from adctl.stores.secrets import load_signing
+from adctl.stores.secrets import Signing, load_signing
 from adctl.stores.spool import Spool
-from daemons.lifecycle import main_settings
+from daemons.lifecycle import run_daemon
 from daemons.prefork import run_workers, workers_registry
 from daemons.serving import make_server, serve
 from daemons.tracker.app import TrackerMetrics, Verifier, create_app
@@ -30,9 +30,15 @@ if TYPE_CHECKING:
 _MAX_BODY_BYTES = 64 << 10
 
 
-def work(settings: Settings, number: int, sock: socket.socket, stop: threading.Event) -> None:
+def work(
+    settings: Settings,
+    redis_url: str,
+    signing: Signing,
+    number: int,
+    sock: socket.socket,
+    stop: threading.Event,
+) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
-    redis_url, signing = resolve_redis(settings), load_signing(settings)
     with ExitStack() as closing:
         connection = HotConnection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
@@ -64,17 +70,17 @@ def work(settings: Settings, number: int, sock: socket.socket, stop: threading.E
         serve(server, stop, turn)
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Run the tracker until SIGTERM."""
-    settings = main_settings("tracker")
+    redis_url, signing = resolve_redis(settings), load_signing(settings)
     run_workers(
         settings.tracker.host,
         settings.tracker.port,
         settings.tracker.workers,
         settings.state_dir / "metrics" / "tracker",
-        lambda number, sock, stop: work(settings, number, sock, stop),
+        lambda number, sock, stop: work(settings, redis_url, signing, number, sock, stop),
     )
 
 
 if __name__ == "__main__":
-    main()
+    run_daemon("tracker", main)
