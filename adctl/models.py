@@ -119,11 +119,88 @@ class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sizes: tuple[str, ...] = ()
 
 
+class MediaFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One rendition of a video or audio ad. Pixels, kilobits a second; 0 is unknown, or adaptive.
+
+    A ``streaming`` file is a manifest (HLS, DASH); a ``progressive`` one is downloaded.
+    """
+
+    url: str
+    mime: str
+    width: int = 0
+    height: int = 0
+    bitrate_kbps: int = 0
+    delivery: Literal["progressive", "streaming"] = "progressive"
+
+
+class VideoMedia(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A linear video ad: its ``files``, or the ``tag_url`` of another server's VAST.
+
+    ``skip_after_sec`` is when it may be skipped, where that is allowed; None: never. ``breaks``,
+    ``plcmt`` and ``playbackmethod`` (the last two in AdCOM's numbers) say where it may play; empty
+    does not restrict.
+    """
+
+    duration_sec: int
+    files: tuple[MediaFile, ...] = ()
+    tag_url: str = ""
+    skip_after_sec: int | None = None
+    breaks: tuple[Literal["pre", "mid", "post"], ...] = ()
+    plcmt: tuple[int, ...] = ()
+    playbackmethod: tuple[int, ...] = ()
+
+
+class AudioMedia(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An audio ad, as VideoMedia. ``feed`` is AdCOM's: 1 music service, 2 broadcast, 3 podcast."""
+
+    duration_sec: int
+    files: tuple[MediaFile, ...] = ()
+    tag_url: str = ""
+    breaks: tuple[Literal["pre", "mid", "post"], ...] = ()
+    feed: tuple[int, ...] = ()
+
+
+class NativeImage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A picture of a native ad, in pixels."""
+
+    role: Literal["main", "icon"]
+    url: str
+    mime: str
+    width: int
+    height: int
+
+
+class NativeMedia(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A native ad's assets, each in as many lengths or sizes as there are: the best fit is shown.
+
+    ``data`` has the texts by their name in adctl.delivery.media.native.DATA_TYPES.
+    """
+
+    titles: tuple[str, ...]
+    images: tuple[NativeImage, ...] = ()
+    data: dict[str, tuple[str, ...]] = {}
+
+
+class Media(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a creative needs beyond its image or markup, under the name of its kind.
+
+    ``api`` are the frameworks it cannot do without and ``expdir`` the directions a banner expands
+    in, both in AdCOM's numbers.
+    """
+
+    video: VideoMedia | None = None
+    audio: AudioMedia | None = None
+    native: NativeMedia | None = None
+    api: tuple[int, ...] = ()
+    expdir: tuple[int, ...] = ()
+
+
 class Creative(msgspec.Struct, frozen=True):
     """One ad as it can be served. ``markup`` may hold the macros ``{click_url}`` and ``{pixel}``.
 
-    A banner is an ``image_url`` or an HTML ``markup``. ``media`` carries what the other kinds
-    need. ``attr`` and ``banner_type`` are OpenRTB's creative attributes and banner ad types.
+    A banner is an ``image_url`` or an HTML ``markup``; ``media`` has what the other kinds are
+    made of, whose ``width`` and ``height`` are their largest rendition's, or 0. ``attr`` and
+    ``banner_type`` are OpenRTB's creative attributes and banner ad types.
     """
 
     id: int
@@ -142,7 +219,7 @@ class Creative(msgspec.Struct, frozen=True):
     attr: tuple[int, ...] = ()
     banner_type: int = 2
     language: str = ""
-    media: dict[str, object] = {}
+    media: Media = Media()
 
 
 class Campaign(msgspec.Struct, frozen=True):
