@@ -7,7 +7,9 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -85,36 +87,44 @@ def _server(
 ) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments, *([str(port)] if arguments else [])],
-        env={**os.environ, **(environment or {}), "ADCTL_BIDDER_PORT": str(port)},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _await_answer(process, f"http://127.0.0.1:{port}{path}")
-        yield port
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments, *([str(port)] if arguments else [])],
+            env={**os.environ, **(environment or {}), "ADCTL_BIDDER_PORT": str(port)},
+            stderr=log,
+        )
         try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            if not _answers(process, f"http://127.0.0.1:{port}{path}"):
+                log.seek(0)
+                raise SystemExit(f"{module} did not come up:\n{log.read().decode()}")
+            yield port
+        finally:
+            _end(process)
 
 
-def _await_answer(process: subprocess.Popen[bytes], url: str) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
+    """Return True once there is an answer, False if there will be none."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=1):
-                return
+                return True
         except urllib.error.HTTPError as exc:
             if exc.code == 404:
-                return
+                return True
         except OSError:
             pass
         time.sleep(0.05)
-    raise SystemExit(f"{url} did not come up")
+    return False
 
 
 def _outcomes(port: int) -> dict[str, float]:
