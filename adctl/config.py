@@ -164,6 +164,13 @@ class FcapSettings(Section):
     hold_sec: Positive = 120
 
 
+class PrivacySettings(Section):
+    """``[privacy]``."""
+
+    vendor_id: int = Field(default=0, ge=0, le=65535)
+    gdpr_policy: Literal["contextual", "no_bid"] = "contextual"
+
+
 class CatalogSettings(Section):
     """``[catalog]``."""
 
@@ -224,6 +231,7 @@ class Settings(BaseSettings):
     pacer: PacerSettings = PacerSettings()
     money: MoneySettings = MoneySettings()
     fcap: FcapSettings = FcapSettings()
+    privacy: PrivacySettings = PrivacySettings()
     catalog: CatalogSettings = CatalogSettings()
     signing: SigningSettings = SigningSettings()
     exchanges: dict[str, ExchangeSettings] = {"default": ExchangeSettings()}

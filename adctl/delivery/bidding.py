@@ -13,7 +13,7 @@ from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outco
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, request_refusal
 from adctl.delivery.markup import banner_markup
-from adctl.delivery.privacy import permitted_user_id
+from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
 from adctl.delivery.tracking_urls import tracking_urls
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adctl.delivery.catalog import Catalog
+    from adctl.delivery.consent.permissions import Permissions
     from adctl.delivery.terms import Terms
     from adctl.openrtb import BidRequest
 
@@ -71,12 +72,13 @@ class Bidder:
     def answer(self, request: BidRequest, exchange: str) -> Answer:
         """Return the answer to ``request``; what it may cost has then been reserved."""
         now_ms = self._clock_ms()
-        refusal = self._refusal(request)
+        permissions = permissions_of(request, self._terms.privacy)
+        refusal = self._refusal(request) or ("" if permissions.bid else reasons.PRIVACY)
         if refusal:
             return Answer(_decision(request, exchange, now_ms, refusal))
-        user_id = permitted_user_id(request)
+        user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
-        auctions, refused = self._auctions(request, user_hash, now_ms)
+        auctions, refused = self._auctions(request, permissions, user_hash, now_ms)
         try:
             verdicts = (
                 self._ledger.decide(auctions, user_hash, self._bucket(now_ms), now_ms)
@@ -101,10 +103,12 @@ class Bidder:
         return now_ms // (self._terms.reservation_bucket_sec * 1000)
 
     def _auctions(
-        self, request: BidRequest, user_hash: str, now_ms: int
+        self, request: BidRequest, permissions: Permissions, user_hash: str, now_ms: int
     ) -> tuple[list[ImpAuction], list[ImpDecision]]:
         catalog = self._catalog.current
-        attributes = attributes_of(request, identified=bool(user_hash))
+        # Segments and precise location come together; with only one permitted, both are left out.
+        both = permissions.segments and permissions.precise_location
+        attributes = attributes_of(request, identified=bool(user_hash) and both)
         search = CandidateSearch(catalog, attributes, CreativeRules(request), self._terms, now_ms)
         auctions, refused = [], []
         for place, imp in enumerate(request.imp):

@@ -1,57 +1,127 @@
-"""Whether a request lets us know its user. Fails closed: what cannot be read counts as a no.
+"""What a request permits us to know of its user. Fails closed: what cannot be read is a no.
 
 Without permission a request is contextual: no user id, segment or precise location is used, stored
-or logged, and no frequency is counted.
+or logged, and no frequency is counted. docs/privacy.md has the table of signals.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from adctl.delivery.consent import permissions
+from adctl.delivery.consent.gpp import gpp_permissions
+from adctl.delivery.consent.permissions import (
+    COPPA,
+    DEVICE,
+    GDPR,
+    GPC,
+    UNRESTRICTED,
+    Permissions,
+    combined,
+    refused,
+)
+from adctl.delivery.consent.purposes import tcf_permissions
+from adctl.delivery.consent.us import us_privacy_permissions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from adctl.openrtb import BidRequest, Device, Regs
 
 
-def permitted_user_id(request: BidRequest) -> str | None:
+class PrivacyPolicy(msgspec.Struct, frozen=True):
+    """What the house goes by.
+
+    ``vendor_id`` is ours on IAB Europe's Global Vendor List; 0: we are not on it, and no user
+    under the GDPR is ever identified. ``gdpr_policy`` is what to do with requests under the GDPR
+    that do not let us identify the user.
+    """
+
+    vendor_id: int = 0
+    gdpr_policy: Literal["contextual", "no_bid"] = "contextual"
+
+
+def permissions_of(request: BidRequest, policy: PrivacyPolicy) -> Permissions:
+    """Return what every law and setting told in ``request`` permits. Total: never raises."""
+    verdicts = list(_verdicts(request, policy.vendor_id))
+    if not verdicts:
+        return UNRESTRICTED
+    whole = combined(verdicts)
+    if policy.gdpr_policy == "no_bid" and any(
+        GDPR in verdict.applies and not verdict.identify for verdict in verdicts
+    ):
+        return msgspec.structs.replace(whole, bid=False)
+    return whole
+
+
+def permitted_user_id(request: BidRequest, permissions: Permissions) -> str | None:
     """Return the user id we may count and target by, or None.
 
-    Our own id (``buyeruid``) first, then the exchange's, then the device's advertising id. Where
-    GDPR or GPP apply the answer is None: consent strings are not read yet.
+    Our own id (``buyeruid``) first, then the exchange's, then the device's advertising id.
     """
-    if not user_level_permitted(request):
+    if not permissions.identify:
         return None
     user, device = request.user, request.device
     from_user = (user.buyeruid or user.id) if user else None
     return from_user or (device.ifa if device else None) or None
 
 
-def user_level_permitted(request: BidRequest) -> bool:
-    """Return whether the user may be identified at all."""
-    return _regulations_permit(request.regs) and _device_permits(request.device)
+def _verdicts(request: BidRequest, vendor_id: int) -> Iterator[Permissions]:
+    regs = request.regs
+    if regs is not None and regs.coppa:
+        yield refused(COPPA, COPPA)
+    if request.device is not None:
+        yield from _device_verdicts(request.device)
+    of_gpp: tuple[Permissions, ...] = ()
+    if regs is not None:
+        if regs.ext is not None and _is_set(regs.ext.gpc):
+            yield refused(GPC, GPC)
+        of_gpp = _gpp_verdicts(regs, vendor_id)
+    yield from _gdpr_verdicts(request, of_gpp, vendor_id)
+    if regs is not None:
+        told = regs.us_privacy or (regs.ext.us_privacy if regs.ext else None)
+        if told:
+            yield us_privacy_permissions(told)
+    yield from of_gpp
 
 
-def _regulations_permit(regs: Regs | None) -> bool:
-    if regs is None:
-        return True
-    ext = regs.ext
-    gdpr = regs.gdpr if regs.gdpr is not None else ext.gdpr if ext else None
-    us_privacy = regs.us_privacy or (ext.us_privacy if ext else None)
-    return not (
-        regs.coppa
-        or gdpr  # any value but 0 is taken as applying
-        or regs.gpp
-        or regs.gpp_sid
-        or (ext is not None and str(ext.gpc or 0) != "0")
-        or not _us_privacy_permits(us_privacy)
-    )
+def _device_verdicts(device: Device) -> Iterator[Permissions]:
+    if device.lmt:
+        yield refused(DEVICE, permissions.LIMITED_AD_TRACKING)
+    if device.dnt:
+        yield refused(DEVICE, permissions.DO_NOT_TRACK)
+    if device.ext is not None and _is_set(device.ext.gpc):
+        yield refused(GPC, GPC)
 
 
-def _us_privacy_permits(text: str | None) -> bool:
-    """IAB's us_privacy: version 1, notice, opt-out of sale, LSPA; ``1---`` does not apply."""
-    if not text or text == "1---":
-        return True
-    return len(text) == 4 and text[0] == "1" and text[1] in "YN" and text[2] == "N"
+def _is_set(gpc: int | str | None) -> bool:
+    return str(gpc or 0) != "0"
 
 
-def _device_permits(device: Device | None) -> bool:
-    return device is None or not (device.lmt or device.dnt)
+def _gdpr_verdicts(
+    request: BidRequest, of_gpp: tuple[Permissions, ...], vendor_id: int
+) -> Iterator[Permissions]:
+    """Any value but 0 is taken as applying; so is a consent string without one."""
+    regs, user = request.regs, request.user
+    gdpr = None
+    if regs is not None:
+        gdpr = regs.gdpr if regs.gdpr is not None or regs.ext is None else regs.ext.gdpr
+    consent = (user.consent or (user.ext.consent if user.ext else None)) if user else None
+    if gdpr == 0 or (gdpr is None and not consent):
+        return
+    if consent:
+        yield tcf_permissions(consent, vendor_id)
+    elif not any(GDPR in verdict.applies for verdict in of_gpp):
+        missing = permissions.NO_CONSENT_STRING if vendor_id else permissions.NO_VENDOR_ID
+        yield refused(GDPR, missing)
+
+
+def _gpp_verdicts(regs: Regs, vendor_id: int) -> tuple[Permissions, ...]:
+    """Judge the sections of GPP. Where they are listed without a string they permit nothing."""
+    text, listed = regs.gpp, tuple(regs.gpp_sid or ())
+    if regs.ext is not None:
+        text = text or regs.ext.gpp
+        listed = listed or tuple(regs.ext.gpp_sid or ())
+    return gpp_permissions(text or "", listed, vendor_id) if text or listed else ()

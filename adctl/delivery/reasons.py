@@ -10,6 +10,7 @@ MALFORMED = "malformed"  # answered 400
 CURRENCY = "currency"  # none of the allowed currencies is the account's, or the floor's is not
 SEAT = "seat"  # our seat is not allowed, or blocked
 TEST = "test"  # a test request: nothing may be spent on it
+PRIVACY = "privacy"  # the GDPR applies without consent, and the policy is not to bid then
 TIMEOUT = "timeout"  # no time would be left to answer
 PRIVATE_AUCTION = "private_auction"  # only listed deals, and we have none
 FORMAT = "format"  # no media type or size we serve

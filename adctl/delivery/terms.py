@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from adctl.delivery.privacy import PrivacyPolicy
+
 
 class Terms(msgspec.Struct, frozen=True):
     """What the house bids under. ``secure``: the tracker may be put into https pages."""
@@ -17,3 +19,4 @@ class Terms(msgspec.Struct, frozen=True):
     network_margin_ms: int
     reservation_bucket_sec: int
     reservation_ttl_sec: int
+    privacy: PrivacyPolicy = PrivacyPolicy()

@@ -309,6 +309,8 @@ class RegsExt(Message, frozen=True):
     gdpr: int | None = None
     us_privacy: str | None = None
     gpc: int | str | None = None
+    gpp: str | None = None
+    gpp_sid: list[int] | None = None
 
 
 class Regs(Message, frozen=True):
