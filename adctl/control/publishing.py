@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from adctl.models import Campaign, CampaignChange, Creative, Status
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD
+from adctl.stores.positions import POSTGRES
 from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.streams import topics
 from adctl.streams.producer import OutgoingMessage
@@ -150,8 +153,14 @@ def _sync_budgets(
     conn: psycopg.Connection, budgets: Budgets, campaigns: Sequence[Campaign], now: datetime
 ) -> None:
     days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
-    rows = _queries.spent(conn, campaign_ids=list(days), days_began=list(days.values()))
-    spent = {campaign_id: (nanos, day_nanos) for campaign_id, nanos, day_nanos in rows}
+    rows = _queries.spent(
+        conn,
+        campaign_ids=list(days),
+        days_began=list(days.values()),
+        stream=keys.events(SHARD),
+        reader=POSTGRES,
+    )
+    spent = {campaign_id: sums for campaign_id, *sums in rows}
     for campaign in campaigns:
         budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id])
 

@@ -59,21 +59,31 @@ class Budgets:
         self._roll = Script("roll_day")
         self._expire = Script("expire_bucket")
 
-    def sync(self, campaign: Campaign, day: date, spent_nanos: int, day_spent_nanos: int) -> bool:
+    def sync(
+        self,
+        campaign: Campaign,
+        day: date,
+        spent_nanos: int,
+        day_spent_nanos: int,
+        flushed_id: str = "0-0",
+    ) -> bool:
         """Make Redis hold the campaign's budgets; True if it had no money state before.
 
-        What is spent (the ledger's sums, in all and on ``day``) counts only in that case: a state
-        that is there knows better, because it holds events that are not flushed yet.
+        Only in that case does it count what is spent: the ledger's sums (in all and on ``day``) of
+        the moment when the event stream was flushed up to ``flushed_id``, and what the stream
+        holds beyond. A state that is there knows better.
         """
         created = self._sync.run(
             self._redis,
-            [keys.budget(SHARD, campaign.id)],
+            [keys.budget(SHARD, campaign.id), keys.events(SHARD)],
             [
                 campaign.total_budget_nanos,
                 campaign.daily_budget_nanos,
                 day.isoformat(),
                 spent_nanos,
                 day_spent_nanos,
+                flushed_id,
+                campaign.id,
             ],
         )
         return bool(created)

@@ -238,6 +238,17 @@ def test_lost_money_state_is_not_made_up_by_an_event(desk: Desk) -> None:
     assert len(desk.stream) == 1
 
 
+def test_lost_money_state_is_rebuilt_from_the_ledger_and_what_is_not_flushed(desk: Desk) -> None:
+    flushed, unflushed = desk.bid(), desk.bid()
+    desk.tell(flushed, EventKind.IMPRESSION, "1.5")
+    [(flushed_id, _)] = desk.redis.xrange(keys.events(0))
+    desk.redis.delete(keys.budget(0, 1))
+    desk.tell(unflushed, EventKind.IMPRESSION, "0.5")
+    assert desk.budgets.sync(CAPPED, date(2026, 1, 1), 1_500_000, 1_500_000, flushed_id)
+    assert (desk.money.spent, desk.money.day_spent) == (2_000_000, 2_000_000)
+    assert desk.money.adds_up
+
+
 def test_old_fields_of_a_user_are_pruned(desk: Desk) -> None:
     user = keys.user(0, USER)
     desk.redis.hset(user, mapping={f"9:3600:{n}": 1 for n in range(200)})

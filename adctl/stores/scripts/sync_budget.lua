@@ -1,6 +1,8 @@
 -- Create a campaign's money, or take over a changed budget. Repeating it changes nothing.
--- KEYS[1] budget hash
--- ARGV    1 budget  2 day_budget  3 day (ISO)  4 spent  5 day_spent (4 and 5: only for a new hash)
+-- KEYS[1] budget hash  [2] event stream
+-- ARGV    1 budget  2 day_budget  3 day (ISO)
+--         only for a new hash: 4 spent and 5 day_spent, as the ledger has them once the stream was
+--         flushed up to  6 this stream id;  7 campaign id
 -- Returns 1 if the hash was created, 0 if it was there.
 -- Amounts are nanos beyond 2^53, so Redis adds them (HINCRBY); Lua only passes the texts on.
 local key = KEYS[1]
@@ -11,6 +13,25 @@ local function minus(amount)
   return amount == '0' and '0' or '-' .. amount
 end
 
+-- What the stream holds of this campaign and the ledger does not know yet.
+local function spend_unflushed()
+  local after, entries = ARGV[6], nil
+  repeat
+    entries = redis.call('XRANGE', KEYS[2], '(' .. after, '+', 'COUNT', 500)
+    for _, entry in ipairs(entries) do
+      after = entry[1]
+      local ok, event = pcall(cjson.decode, entry[2][2])
+      if ok and event.campaign_id == tonumber(ARGV[7]) and event.cost_nanos and not event.test then
+        local cost = string.format('%.0f', event.cost_nanos)
+        redis.call('HINCRBY', key, 'spent', cost)
+        redis.call('HINCRBY', key, 'day_spent', cost)
+        redis.call('HINCRBY', key, 'available', minus(cost))
+        redis.call('HINCRBY', key, 'day_available', minus(cost))
+      end
+    end
+  until #entries == 0
+end
+
 local old = redis.call('HMGET', key, 'budget', 'day_budget')
 if not old[1] then
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
@@ -18,6 +39,7 @@ if not old[1] then
     'day_spent', ARGV[5], 'late', '0')
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
+  spend_unflushed()
   return 1
 end
 redis.call('HINCRBY', key, 'available', budget)
