@@ -167,6 +167,9 @@ def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()
         told = msgspec.json.decode(response.read(64 << 10), type=_Readiness)
+    except TimeoutError:
+        # It waits for a store longer than we do for it.
+        return Finding(name, Outcome.FAIL, f"runs on {address}, but does not answer in time")
     except OSError:
         return Finding(name, Outcome.WARNING, f"not running on {address}", f"adctl serve {name}")
     except (http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError):
@@ -181,9 +184,9 @@ def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
 
 
 _HINTS = {
-    "postgresql": "check postgres.url and the server",
-    "redis": "check redis.url and the server",
-    "kafka": "check kafka.bootstrap and the server",
+    "postgresql": "check the server at postgres.url; without a URL, `adctl stack status`",
+    "redis": "check the server at redis.url; without a URL, `adctl stack status`",
+    "kafka": "check the servers at kafka.bootstrap; without any, `adctl stack status`",
 }
 
 _CHECKS: dict[str, Callable[[Settings], list[Finding]]] = {

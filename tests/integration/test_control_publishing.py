@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from adctl.control import advertisers, campaigns, creatives
+from adctl.control.flushing import Flusher
 from adctl.control.plane import ControlPlane
 from adctl.control.publishing import relay_outbox, sync_all
 from adctl.errors import StoreUnavailableError
@@ -19,6 +20,7 @@ from adctl.stores import keys
 from adctl.stores.budgets import SHARD, Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis import connect
+from adctl.stores.stream import EventStream
 from adctl.stores.tables import open_engine
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config import KafkaSettings, Settings
+    from adctl.models import Event
 
 CAMPAIGN = {
     "advertiser": "Acme",
@@ -205,6 +208,22 @@ def test_lost_redis_is_rebuilt_with_what_the_ledger_says_was_spent(
     assert state[spring].adds_up
     assert state[paused].spent == 0
     assert state[spring].day == plane_day(now)
+
+
+def test_lost_redis_is_rebuilt_with_what_is_not_flushed_yet(
+    spring: int,
+    plane: ControlPlane,
+    pool: ConnectionPool[psycopg.Connection],
+    redis_client: redis.Redis,
+    make_event: Callable[..., Event],
+    append: Callable[..., None],
+) -> None:
+    append(make_event("flushed", campaign_id=spring, cost_nanos=1_000))
+    Flusher(pool, EventStream(redis_client)).drain(100)
+    redis_client.delete(keys.budget(SHARD, spring))
+    append(make_event("unflushed", campaign_id=spring, cost_nanos=200))
+    sync_all(pool, plane.catalog, plane.budgets)
+    assert plane.budgets.read([spring])[spring].spent == 1_200
 
 
 def plane_day(now: datetime) -> str:
