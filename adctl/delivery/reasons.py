@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # --- of a whole request or one of its impressions ---
 MALFORMED = "malformed"  # answered 400
+VERSION = "version"  # of OpenRTB 3, another format
 CURRENCY = "currency"  # none of the allowed currencies is the account's, or the floor's is not
 SEAT = "seat"  # our seat is not allowed, or blocked
 TEST = "test"  # a test request: nothing may be spent on it

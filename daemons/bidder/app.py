@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from adctl.delivery import reasons
 from adctl.openrtb import MalformedRequestError, decode_request, encode_response
+from daemons.bidder import transport
 from daemons.lifecycle import add_health_routes
 
 if TYPE_CHECKING:
@@ -88,30 +89,37 @@ class BidRequests:
     def on_post(self, req: Request, resp: Response) -> None:
         """Answer 200 with a bid, 204 without one, 400 (empty) to what is not a bid request."""
         began = time.perf_counter()
-        resp.set_header("x-openrtb-version", "2.6")
+        resp.set_header("x-openrtb-version", transport.VERSION)
+        if not transport.is_json(req.env):
+            self._refuse(resp, falcon.HTTP_415, reasons.MALFORMED)
+            return
+        if not transport.is_understood(req.env):
+            self._refuse(resp, falcon.HTTP_204, reasons.VERSION)
+            return
         try:
-            request = decode_request(self._body(req))
+            request = decode_request(transport.read_body(req, self._max_body_bytes))
         except MalformedRequestError:
-            self._metrics.requests.labels(reasons.MALFORMED).inc()
-            resp.status = falcon.HTTP_400
+            self._refuse(resp, falcon.HTTP_400, reasons.MALFORMED)
             return
         answer = self._bidder.answer(request, DEFAULT_EXCHANGE)
         if answer.response is None:
             resp.status = falcon.HTTP_204
         else:
-            resp.data = encode_response(answer.response)
+            self._send(req, resp, encode_response(answer.response))
             self._metrics.bids.inc(len(answer.response.seatbid[0].bid))
         self._decisions.record(answer.decision)
         self._metrics.requests.labels(answer.decision.reason or "bid").inc()
         self._metrics.seconds.observe(time.perf_counter() - began)
 
-    def _body(self, req: Request) -> bytes:
-        if req.get_header("Content-Encoding", default="identity").lower() != "identity":
-            raise MalformedRequestError("encoded bodies are not read")
-        body: bytes = req.bounded_stream.read(self._max_body_bytes + 1)
-        if len(body) > self._max_body_bytes:
-            raise MalformedRequestError("too large for a bid request")
-        return body
+    def _refuse(self, resp: Response, status: str, reason: str) -> None:
+        self._metrics.requests.labels(reason).inc()
+        resp.status = status
+
+    def _send(self, req: Request, resp: Response, body: bytes) -> None:
+        if transport.is_worth_compressing(body) and transport.takes_gzip(req.env):
+            body = transport.compressed(body)
+            resp.set_header("Content-Encoding", "gzip")
+        resp.data = body
 
 
 def create_app(

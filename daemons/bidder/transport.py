@@ -1,0 +1,86 @@
+"""What HTTP wraps around a bid request: its type, its version and its compression."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import TYPE_CHECKING
+
+from adctl.openrtb import MalformedRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from falcon import Request
+
+VERSION = "2.6"
+
+# Less is in one packet either way, with headers, and not worth the work.
+_COMPRESSED_FROM_BYTES = 1_000
+_FAST = 1
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Return whether the body's type lets it be JSON. A missing type means JSON [2.3].
+
+    Many send JSON under any name that comes along; the other representation of a bid request,
+    protobuf, is named for certain.
+    """
+    return "protobuf" not in headers.get("CONTENT_TYPE", "").lower()
+
+
+def is_understood(headers: Mapping[str, str]) -> bool:
+    """Return whether the message is of a version that can be read: OpenRTB 3 is another format."""
+    major = headers.get("HTTP_X_OPENRTB_VERSION", VERSION).strip().partition(".")[0]
+    return not major.isdecimal() or major in ("1", "2")
+
+
+def read_body(req: Request, max_bytes: int) -> bytes:
+    """Return the body, inflated if it is gzip.
+
+    Never holds more than ``max_bytes`` of it, compressed or not. Raises MalformedRequestError for
+    more than that, for another encoding, and for gzip that is broken or cut.
+    """
+    body: bytes = req.bounded_stream.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise MalformedRequestError("too large for a bid request")
+    match req.env.get("HTTP_CONTENT_ENCODING", "").strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            return _inflated(body, max_bytes)
+    raise MalformedRequestError("encoded in a way that is not read")
+
+
+def takes_gzip(headers: Mapping[str, str]) -> bool:
+    """Return whether the client asked for gzip; without asking none is sent [2.4]."""
+    for entry in headers.get("HTTP_ACCEPT_ENCODING", "").lower().split(","):
+        coding, _, quality = entry.partition(";")
+        if coding.strip() in ("gzip", "x-gzip"):
+            return quality.replace(" ", "").removeprefix("q=").rstrip("0.") != "" or not quality
+    return False
+
+
+def is_worth_compressing(body: bytes) -> bool:
+    """Return whether ``body`` is long enough for gzip to be worth the while."""
+    return len(body) >= _COMPRESSED_FROM_BYTES
+
+
+def compressed(body: bytes) -> bytes:
+    """Return ``body`` as gzip."""
+    return gzip.compress(body, compresslevel=_FAST, mtime=0)
+
+
+def _inflated(body: bytes, max_bytes: int) -> bytes:
+    inflating = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        # One byte more than allowed tells a body that is too large; the rest stays folded up.
+        inflated = inflating.decompress(body, max_bytes + 1)
+    except zlib.error as exc:
+        raise MalformedRequestError(f"gzip: {exc}") from exc
+    if len(inflated) > max_bytes:
+        raise MalformedRequestError("too large for a bid request once inflated")
+    if not inflating.eof or inflating.unused_data:
+        raise MalformedRequestError("gzip is cut, or something follows it")
+    return inflated
