@@ -17,11 +17,14 @@ from adctl.cli.changing import (
 )
 from adctl.cli.changing import show as show_view
 from adctl.cli.context import settings_of
-from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm
+from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm, say
 from adctl.control import creatives
 from adctl.control import history as audit
+from adctl.control.catalog import creative_document
 from adctl.control.creative_input import load_markup_file
+from adctl.control.media_file import read_media_options
 from adctl.control.plane import open_plane
+from adctl.control.preview import write_preview
 from adctl.models import Status
 
 app = typer.Typer(no_args_is_help=True)
@@ -32,7 +35,7 @@ CreativeArgument = Annotated[
 
 CREATIVE_OPTIONS: dict[str, Any] = {
     "name": option("The creative's name; one of its kind per campaign."),
-    "size": option("Its size, e.g. 300x250."),
+    "size": option("Its size, e.g. 300x250; a video file tells its own."),
     "landing_url": option("Where a click leads, https://…"),
     "image_url": option("The banner's image, https://…"),
     "markup": Annotated[
@@ -42,6 +45,36 @@ CREATIVE_OPTIONS: dict[str, Any] = {
             "in it are filled in.",
             show_default=False,
         ),
+    ],
+    "video": option(
+        "A video ad: a local file, which is read for its length, size and bit rate; a URL; or a "
+        "TOML file with several renditions."
+    ),
+    "audio": option("An audio ad: a local file, a URL, or a TOML file, as for --video."),
+    "native": Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with the assets of a native ad.", show_default=False),
+    ],
+    "vast_tag": option("A video ad on another server: the https://… of its VAST tag."),
+    "media_url": option("Where a local video or audio file is served from, https://…"),
+    "mime": option("The media type of a file that does not tell, e.g. video/mp4."),
+    "duration": Annotated[
+        int | None, typer.Option(help="Seconds a video or audio ad takes.", show_default=False)
+    ],
+    "bitrate": Annotated[
+        int | None, typer.Option(help="Bit rate of a media file, in kbit/s.", show_default=False)
+    ],
+    "skip_after": Annotated[
+        int | None,
+        typer.Option(help="Seconds after which a video may be skipped.", show_default=False),
+    ],
+    "api": Annotated[
+        list[int] | None,
+        typer.Option(help="OpenRTB API framework it cannot do without. May be repeated."),
+    ],
+    "expdir": Annotated[
+        list[int] | None,
+        typer.Option(help="Direction a banner expands in, 1 to 6. May be repeated."),
     ],
     "adomain": repeated("The advertiser's domain. Without it, that of the landing page."),
     "cat": repeated("IAB category of what is advertised, e.g. IAB2."),
@@ -53,7 +86,6 @@ CREATIVE_OPTIONS: dict[str, Any] = {
         int | None, typer.Option(help="OpenRTB banner type, 1 to 4. A new one: 2 (XHTML banner).")
     ],
     "language": option("Its language, e.g. en."),
-    "kind": option("banner; others cannot be created yet."),
 }
 
 
@@ -70,7 +102,12 @@ def create(
     output: OutputOption = Output.TABLE,
     **chosen: Any,
 ) -> None:
-    """Create a creative and print its id. It needs a name, a size, a landing page and an image.
+    """Create a creative and print its id.
+
+    It needs a name, a landing page, and an image or markup with its size, a video, an audio file
+    or native assets.
+
+    Example: adctl creative create --campaign Spring --name spot --landing-url https://acme.example --video spot.mp4 --media-url https://cdn.acme.example/spot.mp4
 
     Example: adctl creative create --campaign Spring --name box --size 300x250 --landing-url https://acme.example --image-url https://cdn.acme.example/box.png
     """  # noqa: E501 - one line, to be copied
@@ -190,6 +227,25 @@ def archive(
 
 
 @app.command()
+def preview(
+    ctx: typer.Context,
+    creative: CreativeArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write. [default: creative-ID.html]", show_default=False),
+    ] = None,
+) -> None:
+    """Write a page that shows the creative in a browser, with what is sent for it below.
+
+    Example: adctl creative preview 7 --out spot.html
+    """
+    with open_plane(settings_of(ctx)) as plane:
+        document = creative_document(plane, creatives.show(plane, creative).id)
+    path = write_preview(document, out)
+    say(f"creative {document.id} ({document.name}) is shown in {path}")
+
+
+@app.command()
 def history(
     ctx: typer.Context, creative: CreativeArgument, output: OutputOption = Output.TABLE
 ) -> None:
@@ -204,4 +260,5 @@ def history(
 
 def _fields(chosen: dict[str, Any]) -> dict[str, object]:
     markup = chosen.pop("markup", None)
-    return chosen | ({"markup": load_markup_file(markup)} if markup else {})
+    fields = read_media_options(chosen, Path.cwd())
+    return fields | ({"markup": load_markup_file(markup)} if markup else {})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from adctl.control.drafts import CreativeDraft
 from adctl.control.fields import normal_domain, split_url
+from adctl.control.media_input import LARGEST_PX, read_media
 from adctl.control.targeting_input import normal_language, normal_size, read_categories
 from adctl.delivery.markup import CLICK_ID
 from adctl.errors import Fault, FaultyInputError
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from adctl.control.fields import FieldReader
+    from adctl.models import Media
 
 CREATIVE_FIELDS = CreativeDraft.__struct_fields__
 CREATIVE_DEFAULTS: dict[str, object] = {
@@ -23,7 +27,6 @@ CREATIVE_DEFAULTS: dict[str, object] = {
     "banner_type": 2,
 }
 _MARKUP_LENGTH = 65_536
-_LARGEST_PX = 10_000
 # AdCOM 1.0: Creative Attributes, Category Taxonomies, Display Ad Types (OpenRTB banner types).
 # From 500 on, numbers are an exchange's own.
 _KNOWN_ATTRIBUTES = range(1, 19)
@@ -37,16 +40,14 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
 
     The columns are usable only if there are none.
     """
-    _refuse_other_kinds(reader)
+    kind = CreativeKind(reader.choice("kind", list(CreativeKind)) or CreativeKind.BANNER)
     landing_url = reader.url("landing_url", required=True, macro=CLICK_ID)
-    image_url, markup = reader.url("image_url"), _markup(reader)
-    if (reader.values.get("image_url") is None) == (reader.values.get("markup") is None):
-        expected = "an image_url or markup, and not both"
-        reader.reject("image_url", reader.values.get("image_url"), expected)
-    width, height = _size(reader)
+    image_url, markup = _picture(reader, kind)
+    media = read_media(reader, kind)
+    width, height = _size(reader, kind, media)
     return {
         "name": reader.text("name", required=True),
-        "kind": CreativeKind.BANNER.value,
+        "kind": kind.value,
         "landing_url": landing_url,
         "adomain": _adomain(reader, landing_url),
         "width": width,
@@ -66,7 +67,7 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
             "1 (XHTML text), 2 (XHTML banner), 3 (JavaScript) or 4 (iframe)",
         ),
         "language": _language(reader),
-        "media": {},
+        "media": msgspec.to_builtins(media),
     }
 
 
@@ -91,10 +92,16 @@ def creative_notices(image_url: str, landing_url: str) -> tuple[str, ...]:
     )
 
 
-def _refuse_other_kinds(reader: FieldReader) -> None:
-    kind = reader.choice("kind", list(CreativeKind))
-    if kind not in {None, CreativeKind.BANNER}:
-        reader.reject("kind", kind, f"banner: {kind} creatives cannot be created yet")
+def _picture(reader: FieldReader, kind: CreativeKind) -> tuple[str | None, str | None]:
+    image_url, markup = reader.url("image_url"), _markup(reader)
+    given = [name for name in ("image_url", "markup") if reader.values.get(name) is not None]
+    if kind is CreativeKind.BANNER and len(given) != 1:
+        expected = "an image_url or markup, and not both"
+        reader.reject("image_url", reader.values.get("image_url"), expected)
+    elif kind is not CreativeKind.BANNER:
+        for name in given:
+            reader.reject(name, reader.values[name], f"no {name}: a {kind} creative has none")
+    return image_url, markup
 
 
 def _markup(reader: FieldReader) -> str | None:
@@ -119,12 +126,19 @@ def _adomain(reader: FieldReader, landing_url: str | None) -> list[str]:
     return [host.removeprefix("www.")] if host else []
 
 
-def _size(reader: FieldReader) -> tuple[int, int]:
-    text = reader.text("size", required=True)
+def _size(reader: FieldReader, kind: CreativeKind, media: Media) -> tuple[int, int]:
+    files = media.video.files if media.video else ()
+    may_say = kind is CreativeKind.BANNER or (media.video is not None and not files)
+    text = reader.text("size", required=kind is CreativeKind.BANNER)
+    if text is not None and not may_say:
+        reader.reject("size", text, f"no size: a {kind} creative has that of its files, or none")
+        return 0, 0
+    if files:
+        return max((file.width, file.height) for file in files)
     size = normal_size(text) if text else None
     width, height = (int(side) for side in size.split("x")) if size else (0, 0)
-    if text is not None and not (0 < width <= _LARGEST_PX and 0 < height <= _LARGEST_PX):
-        expected = f"WIDTHxHEIGHT in pixels, such as 300x250, each at most {_LARGEST_PX}"
+    if text is not None and not (0 < width <= LARGEST_PX and 0 < height <= LARGEST_PX):
+        expected = f"WIDTHxHEIGHT in pixels, such as 300x250, each at most {LARGEST_PX}"
         reader.reject("size", text, expected)
     return width, height
 

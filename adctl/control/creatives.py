@@ -88,6 +88,8 @@ def update(
         before = creative_fields(row)
         reader = FieldReader(merge(CREATIVE_DEFAULTS, merge(before, patch)))
         reader.only(before, _FIXED)
+        if reader.values.get("kind") != row.kind:
+            reader.reject("kind", reader.values.get("kind"), f"{row.kind}: a creative stays one")
         columns = read_creative(reader)
         reader.raise_faults(f"the change to creative {row.id}")
         for name, value in columns.items():

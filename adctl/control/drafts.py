@@ -13,7 +13,18 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from adctl.models import BidStrategy, CreativeKind, GeoRadius, Pacing, Segments, Status, TimeWindow
+from adctl.models import (
+    AudioMedia,
+    BidStrategy,
+    CreativeKind,
+    GeoRadius,
+    NativeMedia,
+    Pacing,
+    Segments,
+    Status,
+    TimeWindow,
+    VideoMedia,
+)
 
 Money = Annotated[
     str,
@@ -37,6 +48,7 @@ Cap = Annotated[
     Meta(description="Impressions per user and window.", pattern=r"^[0-9]+/[0-9]+[mhd]$"),
 ]
 Texts = list[str]
+Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[xX][1-9][0-9]{0,4}$")]
 
 
 class AdvertiserDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -108,17 +120,23 @@ class CampaignPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class CreativeDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A creative, as sent. A banner has an ``image_url`` or ``markup``.
+    """A creative, as sent. A banner has a ``size``, and an ``image_url`` or ``markup``.
 
-    ``adomain`` is the landing page's domain where it is missing.
+    Other kinds have the table of their name. ``adomain`` is the landing page's domain where it is
+    missing.
     """
 
     name: Name
     landing_url: str
-    size: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[xX][1-9][0-9]{0,4}$")]
+    size: Size | None = None
     kind: CreativeKind = CreativeKind.BANNER
     image_url: str | None = None
     markup: str | None = None
+    video: VideoMedia | None = None
+    audio: AudioMedia | None = None
+    native: NativeMedia | None = None
+    api: list[int] | None = None
+    expdir: list[int] | None = None
     adomain: Texts | None = None
     cat: Texts | None = None
     cattax: int = 1
@@ -136,6 +154,11 @@ class CreativePatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     size: str | None = None
     image_url: str | None = None
     markup: str | None = None
+    video: dict[str, object] | None = None
+    audio: dict[str, object] | None = None
+    native: dict[str, object] | None = None
+    api: list[int] | None = None
+    expdir: list[int] | None = None
     adomain: Texts | None = None
     cat: Texts | None = None
     cattax: int | None = None
@@ -155,7 +178,10 @@ class AdvertiserView(Struct, frozen=True):
 
 
 class CreativeView(Struct, frozen=True):
-    """A creative, as shown."""
+    """A creative, as shown. ``size`` is a video's largest; empty where there is none.
+
+    Of ``video``, ``audio`` and ``native``, only its kind's table is there.
+    """
 
     id: int
     campaign_id: int
@@ -166,6 +192,11 @@ class CreativeView(Struct, frozen=True):
     landing_url: str
     image_url: str
     markup: str
+    video: dict[str, object] | None
+    audio: dict[str, object] | None
+    native: dict[str, object] | None
+    api: list[int]
+    expdir: list[int]
     adomain: Texts
     cat: Texts
     cattax: int

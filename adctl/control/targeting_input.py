@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from adctl.delivery.codes import ALPHA3_OF_ALPHA2, COUNTRY_NAMES, LANGUAGES
 from adctl.control.fields import FieldReader, near, normal_domain
+from adctl.control.table_file import load_table_file
+from adctl.delivery.codes import ALPHA3_OF_ALPHA2, COUNTRY_NAMES, LANGUAGES
 from adctl.delivery.vocabulary import (
     BROWSERS,
     CONNECTIONS,
@@ -18,14 +18,12 @@ from adctl.delivery.vocabulary import (
     OPERATING_SYSTEMS,
     WEEKDAYS,
 )
-from adctl.errors import Fault, FaultyInputError
 from adctl.models import GeoRadius, Segments, Targeting, TimeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-_MAX_FILE_BYTES = 1 << 20
 _MAX_RADIUS_KM = 20_040.0  # half the earth's circumference
 _MAX_SHAPES = 200
 _REGION = re.compile(r"[A-Z0-9]{1,3}")
@@ -74,25 +72,7 @@ def load_targeting_file(path: Path) -> dict[str, object]:
 
     Raises FaultyInputError if it cannot be read as such. The fields are not validated yet.
     """
-    subject = f"targeting file {path}"
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-        if len(content) > _MAX_FILE_BYTES:
-            raise FaultyInputError(subject, [Fault("--targeting", str(path), "at most 1 MiB")])
-        if path.suffix.lower() == ".json":
-            fields = msgspec.json.decode(content)
-        else:
-            fields = tomllib.loads(content.decode())
-    except OSError as exc:
-        fault = Fault("--targeting", str(path), f"a readable file ({exc.strerror})")
-        raise FaultyInputError(subject, [fault]) from exc
-    except (ValueError, RecursionError) as exc:
-        fault = Fault("--targeting", str(path), f"TOML, or JSON in a .json file ({exc})")
-        raise FaultyInputError(subject, [fault]) from exc
-    if not isinstance(fields, dict):
-        raise FaultyInputError(subject, [Fault("--targeting", str(path), "a table of fields")])
-    return fields
+    return load_table_file(path, "--targeting", f"targeting file {path}")
 
 
 def targeting_fields(targeting: Targeting) -> dict[str, object]:

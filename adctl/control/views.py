@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlmodel import col, select
 
 from adctl.control.drafts import AdvertiserView, CampaignView, CreativeView
+from adctl.control.media_input import MEDIA_KINDS
 from adctl.control.targeting_input import targeting_fields
 from adctl.control.validation import format_cap, format_instant
 from adctl.models import BidStrategy, CreativeKind, FrequencyCap, Pacing, Status, Targeting
@@ -50,13 +51,16 @@ def campaign_fields(row: CampaignRow) -> dict[str, object]:
 
 def creative_fields(row: CreativeRow) -> dict[str, object]:
     """Return the fields that, sent again, would make the same creative; as the audit keeps them."""
+    # What a file says of its own size is not said again.
+    own_size = not row.media.get("video", {}).get("files")
     return {
         "name": row.name,
         "kind": row.kind,
-        "size": f"{row.width}x{row.height}",
+        "size": (_size(row) if own_size else "") or None,
         "landing_url": row.landing_url,
         "image_url": row.image_url or None,
         "markup": row.markup or None,
+        **_media(row),
         "adomain": row.adomain,
         "cat": row.cat,
         "cattax": row.cattax,
@@ -74,10 +78,11 @@ def creative_view(row: CreativeRow) -> CreativeView:
         name=row.name,
         status=Status(row.status),
         kind=CreativeKind(row.kind),
-        size=f"{row.width}x{row.height}",
+        size=_size(row),
         landing_url=row.landing_url,
         image_url=row.image_url,
         markup=row.markup,
+        **_media(row),
         adomain=row.adomain,
         cat=row.cat,
         cattax=row.cattax,
@@ -87,6 +92,15 @@ def creative_view(row: CreativeRow) -> CreativeView:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _size(row: CreativeRow) -> str:
+    return f"{row.width}x{row.height}" if row.width and row.height else ""
+
+
+def _media(row: CreativeRow) -> dict[str, Any]:
+    tables = {kind.value: row.media.get(kind) for kind in MEDIA_KINDS}
+    return {**tables, "api": row.media.get("api", []), "expdir": row.media.get("expdir", [])}
 
 
 def campaign_views(
