@@ -39,12 +39,15 @@ def tcf_permissions(text: str, vendor_id: int) -> Permissions:
     return _remembered(text, vendor_id)
 
 
-@lru_cache(maxsize=4096)
-def _remembered(text: str, vendor_id: int) -> Permissions:
+def read_permissions(text: str, vendor_id: int) -> Permissions:
+    """Return what ``text`` permits, reading it anew: what tcf_permissions does the first time."""
     try:
         return permissions_in(decode_tc_string(text), vendor_id)
     except UndecodableError:
         return refused(GDPR, permissions.TCF_UNDECODABLE)
+
+
+_remembered = lru_cache(maxsize=4096)(read_permissions)
 
 
 def permissions_in(string: TcString, vendor_id: int) -> Permissions:

@@ -51,6 +51,19 @@ def consenting(**changes: object) -> TcString:
     return msgspec.structs.replace(ALL_CONSENT, **changes)
 
 
+def typical_tc_string() -> str:
+    """Return what a platform that shows every vendor writes: 800 characters, restrictions."""
+    every = range(1, 1201)
+    five = Ranges(tuple((vendor, vendor) for vendor in (25, 91, 410, 600, 1100)))
+    string = consenting(
+        vendor_consents=some(1200, (vendor for vendor in every if vendor % 3)),
+        vendor_legitimate_interests=some(1200, (vendor for vendor in every if vendor % 4)),
+        publisher_restrictions=tuple(Restriction(purpose, 1, five) for purpose in (2, 7, 8)),
+        disclosed_vendors=some(1200, every),
+    )
+    return encode_tc_string(string, publisher_tc=True)
+
+
 def number(value: int, width: int) -> str:
     return f"{value:0{width}b}" if width else ""
 

@@ -13,6 +13,7 @@ from tests.unit.delivery.consent.encoding import (
     consenting,
     encode_tc_string,
     some,
+    typical_tc_string,
 )
 
 DISCLOSURE_DS = 17_723_232_000
@@ -128,6 +129,11 @@ def test_precise_location_needs_the_opt_in() -> None:
     assert permitted.segments
     assert not permitted.precise_location
     assert permitted.reason == permissions.NO_LOCATION_OPT_IN
+
+
+def test_typical_string_permits_everything() -> None:
+    permitted = tcf_permissions(typical_tc_string(), VENDOR)
+    assert (permitted.identify, permitted.reason) == (True, "")
 
 
 def test_without_a_vendor_id_nothing_is_permitted() -> None:
