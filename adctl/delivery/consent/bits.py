@@ -110,11 +110,11 @@ class BitReader:
         raise UndecodableError("a number without an end")
 
     def take_letters(self) -> str:
-        """Return a two-letter code, six bits a letter."""
-        letters = self.take(6), self.take(6)
-        if max(letters) > 25:
+        """Return a two-letter code, six bits a letter. Some platforms write small letters."""
+        letters = chr(ord("A") + self.take(6)) + chr(ord("A") + self.take(6))
+        if not letters.isalpha():
             raise UndecodableError("no letter")
-        return "".join(chr(ord("A") + letter) for letter in letters)
+        return letters
 
     def end(self) -> None:
         """Check that nothing but zero padding is left: more would have a meaning we do not know."""
