@@ -9,6 +9,7 @@ import msgspec
 from adctl import __version__
 from adctl.control.drafts import HistoryEntry, TargetingDraft
 from adctl.models import Campaign, Creative, Status
+from daemons.api.performance import BY
 from daemons.api.problems import Problem
 from daemons.api.resources import ACTOR_HEADER, MAX_PAGE, NOUNS, Noun
 
@@ -46,6 +47,7 @@ def openapi_document() -> dict[str, Any]:
     for noun in NOUNS:
         paths.update(_noun_paths(noun))
     paths["/campaigns/{id}/creatives"] = _collection(NOUNS[2], "Creatives of a campaign", [_ID])
+    paths["/campaigns/{id}/performance"] = _performance_path()
     paths.update(_catalog_paths())
     paths.update(_daemon_paths())
     return {
@@ -143,6 +145,30 @@ def _collection(noun: Noun, title: str, path_parameters: list[Any]) -> dict[str,
             "requestBody": _body(noun.draft),
             "responses": created,
         },
+    }
+
+
+def _performance_path() -> dict[str, Any]:
+    moment = {"type": "string", "examples": ["24h", "7d", "2026-11-01"]}
+    rows = {"type": "array", "items": {"type": "object"}}
+    time = {"type": "string", "format": "date-time"}
+    report = {
+        "type": "object",
+        "required": ["since", "until", "rows"],
+        "properties": {"since": time, "until": time, "rows": rows},
+    }
+    return {
+        "get": {
+            "summary": "What a campaign delivered and spent",
+            "parameters": [
+                _ID,
+                _query("since", moment),
+                _query("until", moment),
+                _query("timezone", {"type": "string", "examples": ["Europe/Berlin"]}),
+                _query("by", {"enum": [by.value for by in BY]}),
+            ],
+            "responses": _responses("200", "Whole hours of the period.", report, "404", "422"),
+        }
     }
 
 

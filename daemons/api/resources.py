@@ -22,6 +22,7 @@ from adctl.control.drafts import (
 from adctl.control.fields import FieldReader
 from adctl.control.history import history
 from adctl.models import Status
+from daemons.api.performance import Performance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,6 +155,7 @@ def add_control_routes(app: falcon.App[Request, Response], plane: ControlPlane) 
         for verb in ("pause", "resume"):
             app.add_route(f"{item}/{verb}", StatusChange(plane, noun, verb))
     app.add_route(f"/campaigns/{_ID}/creatives", CampaignCreatives(plane))
+    app.add_route(f"/campaigns/{_ID}/performance", Performance(plane))
 
 
 def read_fields(req: Request) -> dict[str, object]:

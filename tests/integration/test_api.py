@@ -177,6 +177,28 @@ def test_history_names_the_actor(client: falcon.testing.TestClient, spring: int)
     assert entries[1]["changes"] == [{"field": "status", "before": "active", "after": "paused"}]
 
 
+def test_performance_is_what_the_rollups_say(
+    client: falcon.testing.TestClient, postgres: psycopg.Connection, spring: int
+) -> None:
+    postgres.execute(
+        "INSERT INTO rollup_delivery "
+        "(hour, campaign_id, creative_id, exchange, bids, impressions, spend_nanos) "
+        "VALUES (date_trunc('hour', now()), %s, 1, 'default', 4, 2, 3000000)",
+        [spring],
+    )
+    postgres.commit()
+    [row] = client.simulate_get(f"/campaigns/{spring}/performance").json["rows"]
+    assert (row["bids"], row["impressions"], row["spend"], row["ecpm"]) == (4, 2, "0.003", "1.50")
+
+
+def test_faulty_performance_period_is_422(client: falcon.testing.TestClient, spring: int) -> None:
+    answer = client.simulate_get(
+        f"/campaigns/{spring}/performance", params={"since": "soon", "by": "moon"}
+    )
+    assert answer.status_code == 422
+    assert client.simulate_get("/campaigns/999/performance").status_code == 404
+
+
 def test_listing_pages(client: falcon.testing.TestClient, spring: int) -> None:
     second = client.simulate_post("/campaigns", json={**CAMPAIGN, "name": "Summer"}).json["id"]
     first_page = client.simulate_get("/campaigns", params={"limit": 1, "advertiser": "Acme"}).json
