@@ -102,12 +102,9 @@ def create(
     output: OutputOption = Output.TABLE,
     **chosen: Any,
 ) -> None:
-    """Create a creative and print its id.
+    """Create a creative and print its id: a banner, a video, an audio or a native ad.
 
-    It needs a name, a landing page, and an image or markup with its size, a video, an audio file
-    or native assets.
-
-    Example: adctl creative create --campaign Spring --name spot --landing-url https://acme.example --video spot.mp4 --media-url https://cdn.acme.example/spot.mp4
+    It needs a name and a landing page; a banner an image or markup and its size.
 
     Example: adctl creative create --campaign Spring --name box --size 300x250 --landing-url https://acme.example --image-url https://cdn.acme.example/box.png
     """  # noqa: E501 - one line, to be copied

@@ -67,7 +67,8 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
             "1 (XHTML text), 2 (XHTML banner), 3 (JavaScript) or 4 (iframe)",
         ),
         "language": _language(reader),
-        "media": msgspec.to_builtins(media),
+        # As it comes back from the store: lists, not tuples, so that the same is the same.
+        "media": msgspec.json.decode(msgspec.json.encode(media)),
     }
 
 

@@ -101,7 +101,8 @@ def preview_page(creative: Creative) -> str:
 
 def _banner(creative: Creative) -> str:
     urls = TrackingUrls("", "", "", impression=_NO_PIXEL, click=_landing(creative))
-    page = f"<!doctype html><style>body{{margin:0}}</style>{banner_markup(creative, urls)}"
+    style = "<style>body{margin:0;overflow:hidden}</style>"
+    page = f"<!doctype html>{style}{banner_markup(creative, urls)}"
     frame = (
         f'<iframe width="{creative.width}" height="{creative.height}" '
         f'sandbox="allow-scripts allow-popups" srcdoc="{escape(page)}"></iframe>'
@@ -113,7 +114,7 @@ def _banner(creative: Creative) -> str:
 
 def _video(creative: Creative, media: VideoMedia) -> str:
     slot = Video(mimes=[file.mime for file in media.files] or ["video/mp4"])
-    player = f"<video controls preload=metadata>{_sources(media.files)}</video>"
+    player = f"<video controls preload=auto>{_sources(media.files)}</video>"
     return _linear(f"Video, {media.duration_sec} s", player, media) + _source(
         "Its VAST", _indented(video_markup(creative, slot, _SAMPLE, "BID"))
     )
@@ -121,7 +122,7 @@ def _video(creative: Creative, media: VideoMedia) -> str:
 
 def _audio(creative: Creative, media: AudioMedia) -> str:
     slot = Audio(mimes=[file.mime for file in media.files] or ["audio/mpeg"])
-    player = f"<audio controls preload=metadata>{_sources(media.files)}</audio>"
+    player = f"<audio controls preload=auto>{_sources(media.files)}</audio>"
     return _linear(f"Audio, {media.duration_sec} s", player, media) + _source(
         "Its VAST", _indented(audio_markup(creative, slot, _SAMPLE, "BID"))
     )

@@ -252,9 +252,47 @@ def test_banner_needs_image_or_markup_not_both(plane: ControlPlane, spring: int)
             creatives.create(plane, "ann", spring, fields)
 
 
-def test_video_creative_is_refused_for_now(plane: ControlPlane, spring: int) -> None:
-    with pytest.raises(FaultyInputError, match="video creatives cannot be created yet"):
-        creatives.create(plane, "ann", spring, {**BANNER, "kind": "video"})
+VIDEO = {
+    "name": "spot",
+    "kind": "video",
+    "landing_url": "https://www.acme.example/spring",
+    "video": {
+        "duration_sec": 15,
+        "files": [
+            {
+                "url": "https://cdn.acme.example/spot.mp4",
+                "mime": "video/mp4",
+                "width": 640,
+                "height": 360,
+                "bitrate_kbps": 800,
+            }
+        ],
+    },
+}
+
+
+def test_video_reaches_the_bidders_whole(
+    plane: ControlPlane, redis_client: redis.Redis, spring: int
+) -> None:
+    view = creatives.create(plane, "ann", spring, VIDEO).view
+    assert (view.kind, view.size, view.image_url) == ("video", "640x360", "")
+    document = published(redis_client, spring)
+    assert document is not None
+    video = document.creatives[0].media.video
+    assert video is not None
+    assert (video.duration_sec, video.files[0].bitrate_kbps) == (15, 800)
+
+
+def test_video_becomes_a_tag_and_stays_a_video(plane: ControlPlane, spring: int) -> None:
+    creative = creatives.create(plane, "ann", spring, VIDEO).view.id
+    assert not creatives.update(plane, "ann", creative, {"video": VIDEO["video"]}).changed
+    tag = {"files": None, "tag_url": "https://ads.acme.example/vast"}
+    view = creatives.update(plane, "ann", creative, {"video": tag, "size": "640x480"}).view
+    assert view.video == {"duration_sec": 15, "tag_url": "https://ads.acme.example/vast"}
+    assert view.size == "640x480"
+    for patch in ({"kind": "audio"}, {"kind": None}, {"image_url": "https://a.example/x.png"}):
+        with pytest.raises(FaultyInputError):
+            creatives.update(plane, "ann", creative, patch)
 
 
 def test_http_image_is_allowed_but_noticed(plane: ControlPlane, spring: int) -> None:

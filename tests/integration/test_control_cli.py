@@ -15,6 +15,7 @@ from adctl.resources import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import psycopg
     import redis
@@ -156,3 +157,36 @@ def test_the_pages_examples_run(adctl: Callable[..., Result]) -> None:
             done = adctl(command.removeprefix("adctl "))
             assert done.exit_code == (3 if shown else 0), (command, done.output)
             assert done.stderr.splitlines()[: len(shown)] == shown or not shown
+
+
+def test_creatives_of_every_kind_are_made_and_previewed(
+    adctl: Callable[..., Result], spring: str, tmp_path: Path
+) -> None:
+    common = "creative create --campaign Spring --landing-url https://acme.example"
+    made = [
+        adctl(f"{common} --name spot --video docs/examples/video.toml"),
+        adctl(f"{common} --name tag --vast-tag https://ads.acme.example/v --duration 30"),
+        adctl(f"{common} --name cards --native docs/examples/native.toml"),
+        adctl(
+            f"{common} --name radio --audio https://cdn.acme.example/a.mp3 --duration 30 "
+            "--bitrate 128"
+        ),
+    ]
+    for result in made:
+        assert result.exit_code == 0, result.output
+        page = tmp_path / "page.html"
+        shown = adctl(f"creative preview {result.stdout.strip()} --out {page}")
+        assert shown.exit_code == 0, shown.output
+        assert "<!doctype html>" in page.read_text()
+
+
+def test_video_file_without_an_address_is_told_all_that_is_missing(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    bad = adctl(
+        "creative create --campaign Spring --name spot --landing-url https://acme.example "
+        "--video https://cdn.acme.example/spot.mp4"
+    )
+    assert bad.exit_code == 3
+    for field in ("duration_sec", "files[0].width", "files[0].bitrate_kbps"):
+        assert f"video.{field}" in bad.stderr

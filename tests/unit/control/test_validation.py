@@ -132,7 +132,6 @@ def test_advertisers_domain_comes_from_the_landing_page() -> None:
         ("banner_type", 5),
         ("language", "xx"),
         ("cat", ["IAB-9"]),
-        ("kind", "video"),
         ("kind", "poster"),
         ("name", None),
     ],
