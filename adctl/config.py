@@ -156,6 +156,7 @@ class MoneySettings(Section):
 
     reservation_ttl_sec: Positive = 3600
     reservation_bucket_sec: Positive = 60
+    rates_file: Path = Path()
 
 
 class FcapSettings(Section):
@@ -247,6 +248,12 @@ class Settings(BaseSettings):
         cls, exchanges: dict[str, ExchangeSettings]
     ) -> dict[str, ExchangeSettings]:
         return {"default": ExchangeSettings(), **exchanges}
+
+
+def rates_path(settings: Settings) -> Path | None:
+    """Return where the exchange rates are, None if no file is named."""
+    named = settings.money.rates_file
+    return None if named == Path() else settings.state_dir / named.expanduser()
 
 
 def default_state_dir() -> Path:

@@ -4,8 +4,9 @@ import typer
 
 from adctl.cli.context import invocation_of, settings_of
 from adctl.cli.render import Output, OutputOption, render_rows, say, warn
-from adctl.config import chosen_file
+from adctl.config import chosen_file, rates_path
 from adctl.config_sources import settings_in_force, unknown_variables
+from adctl.stores.rates_file import read_rates
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,12 +25,15 @@ def show(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
 
 @app.command()
 def check(ctx: typer.Context) -> None:
-    """Check the file and the environment; report everything wrong with them at once.
+    """Check the file, the environment and the exchange rates; report everything wrong at once.
 
     Example: adctl --config adctl.toml config check
     """
-    settings_of(ctx)
+    settings = settings_of(ctx)
     for variable in unknown_variables():
         warn(f"{variable} is set, but no setting has that name")
+    if (rates := rates_path(settings)) is not None:
+        known = len(read_rates(rates, settings.currency)) - 1
+        say(f"Exchange rates to {settings.currency} for {known} currencies ({rates}).")
     file = chosen_file(invocation_of(ctx).config_path)
     say(f"The configuration is valid ({file or 'defaults and environment'}).")

@@ -11,6 +11,7 @@ import msgspec
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
 from adctl.delivery.candidates import CandidateSearch
+from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, request_refusal
 from adctl.delivery.markup import banner_markup
 from adctl.delivery.privacy import permissions_of, permitted_user_id
@@ -41,6 +42,14 @@ class CatalogSource(Protocol):
         """Return the catalog to decide on."""
 
 
+class RatesSource(Protocol):
+    """Where the exchange rates of the moment are; they may be others at every call."""
+
+    @property
+    def current(self) -> Rates:
+        """Return the rates to convert by."""
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What to send (None: no bid), and the record of why."""
 
@@ -60,12 +69,14 @@ class Bidder:
         terms: Terms,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         make_bid_id: Callable[[], str] = lambda: os.urandom(12).hex(),
+        rates: RatesSource | None = None,
     ) -> None:
         self._catalog = catalog
         self._ledger = ledger
         self._signer = signer
         self._user_key = user_key
         self._terms = terms
+        self._rates = rates or Rates(terms.currency)
         self._clock_ms = clock_ms
         self._make_bid_id = make_bid_id
 
@@ -109,14 +120,17 @@ class Bidder:
         # Segments and precise location come together; with only one permitted, both are left out.
         both = permissions.segments and permissions.precise_location
         attributes = attributes_of(request, identified=bool(user_hash) and both)
-        search = CandidateSearch(catalog, attributes, CreativeRules(request), self._terms, now_ms)
+        rates = self._rates.current
+        search = CandidateSearch(
+            catalog, attributes, CreativeRules(request), self._terms, rates, now_ms
+        )
         auctions, refused = [], []
         for place, imp in enumerate(request.imp):
             found: list[Candidate] = []
             reason = reasons.TOO_MANY_IMPS
             if place < self._terms.max_imps:
                 found, reason = search.candidates(imp, identified=bool(user_hash))
-            floor = bidfloor_micros(imp)
+            floor = bidfloor_micros(imp, rates) or 0
             if found:
                 auctions.append(ImpAuction(imp.id, floor, tuple(found)))
             else:

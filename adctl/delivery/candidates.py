@@ -16,6 +16,7 @@ from adctl.delivery.eligibility import (
 
 if TYPE_CHECKING:
     from adctl.delivery.catalog import Catalog
+    from adctl.delivery.currency import Rates
     from adctl.delivery.targeting import RequestAttributes
     from adctl.delivery.terms import Terms
     from adctl.models import Campaign, Creative
@@ -31,20 +32,22 @@ class CandidateSearch:
         attributes: RequestAttributes,
         rules: CreativeRules,
         terms: Terms,
+        rates: Rates,
         now_ms: int,
     ) -> None:
         self._catalog = catalog
         self._attributes = attributes
         self._rules = rules
         self._terms = terms
+        self._rates = rates
         self._now_ms = now_ms
 
     def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
         """Return up to ``max_candidates`` for ``imp``, dearest first, or none and the reason."""
-        reason = imp_refusal(imp, self._terms.currency, secure=self._terms.secure)
+        reason = imp_refusal(imp, self._rates, secure=self._terms.secure)
         if reason or imp.banner is None:
             return [], reason or reasons.FORMAT
-        sizes, floor = offered_sizes(imp.banner), bidfloor_micros(imp)
+        sizes, floor = offered_sizes(imp.banner), bidfloor_micros(imp, self._rates) or 0
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
         for campaign, bid in self._catalog.dearest_first(self._attributes, sizes, self._now_ms):

@@ -12,6 +12,7 @@ from adctl.delivery import reasons
 from adctl.money import floor_to_micros
 
 if TYPE_CHECKING:
+    from adctl.delivery.currency import Rates
     from adctl.models import Creative
     from adctl.openrtb import Banner, BidRequest, Imp
 
@@ -22,18 +23,18 @@ def request_refusal(request: BidRequest, currency: str, seat: str) -> str:
     """Return the reason why no impression of ``request`` can be bid on, or ''."""
     if request.test:
         return reasons.TEST
-    if request.cur and currency not in request.cur:
+    if request.cur and currency not in map(str.upper, request.cur):
         return reasons.CURRENCY
     if (request.wseat and seat not in request.wseat) or (request.bseat and seat in request.bseat):
         return reasons.SEAT
     return ""
 
 
-def imp_refusal(imp: Imp, currency: str, *, secure: bool) -> str:
+def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:
     """Return the reason why ``imp`` cannot be bid on, or ''. ``secure``: our URLs may be shown."""
     if imp.pmp is not None and imp.pmp.private_auction:
         return reasons.PRIVATE_AUCTION
-    if imp.bidfloor and (imp.bidfloorcur or "USD") != currency:
+    if bidfloor_micros(imp, rates) is None:
         return reasons.CURRENCY
     if imp.secure and not secure:
         return reasons.INSECURE
@@ -42,9 +43,12 @@ def imp_refusal(imp: Imp, currency: str, *, secure: bool) -> str:
     return ""
 
 
-def bidfloor_micros(imp: Imp) -> int:
-    """Return the floor as a CPM; inclusive, and never below 0 [3.2.4]."""
-    return max(0, floor_to_micros(imp.bidfloor or _NO_FLOOR))
+def bidfloor_micros(imp: Imp, rates: Rates) -> int | None:
+    """Return the floor as a CPM in our currency; inclusive, and never below 0 [3.2.4].
+
+    None where its currency has no rate, so that nothing can be said to reach it.
+    """
+    return rates.to_account_micros(floor_to_micros(imp.bidfloor or _NO_FLOOR), imp.bidfloorcur)
 
 
 def offered_sizes(banner: Banner) -> frozenset[tuple[int, int]]:

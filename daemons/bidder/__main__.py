@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
+from adctl.config import rates_path
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.privacy import PrivacyPolicy
 from adctl.delivery.terms import Terms
@@ -15,6 +16,7 @@ from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.catalog_feed import CatalogFeed
 from adctl.stores.endpoints import resolve_kafka, resolve_redis
+from adctl.stores.rates_file import RatesFile
 from adctl.stores.round_trip import HotConnection, RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.streams.decision_log import DecisionLog
@@ -83,6 +85,7 @@ def work(
             Signer(signing.keys),
             signing.user_key,
             terms_of(settings),
+            rates=RatesFile(rates_path(settings), settings.currency),
         )
         checks = {"redis": round_trips.ping, "catalog": feed.require_ready}
         app = create_app(

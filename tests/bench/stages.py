@@ -11,6 +11,7 @@ from adctl.delivery.auction import ImpAuction
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.catalog import Catalog
+from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, offered_sizes
 from adctl.delivery.markup import banner_markup
 from adctl.delivery.targeting import attributes_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from adctl.openrtb import BidRequest
     from adctl.stores.redis import Script
 
+RATES = Rates("USD")
 TERMS = Terms("USD", "seat1", "https://t.example", True, 20, 12, 20, 60, 3600)
 SIGNER = Signer({1: bytes(32)})
 USER_KEY = bytes(32)
@@ -160,7 +162,7 @@ class Stages:
 def auction_of(catalog: Catalog, request: BidRequest, now_ms: int) -> ImpAuction:
     """Return what is put to the vote for a request's impression, found as the bidder does."""
     attributes = attributes_of(request, identified=True)
-    search = CandidateSearch(catalog, attributes, CreativeRules(request), TERMS, now_ms)
+    search = CandidateSearch(catalog, attributes, CreativeRules(request), TERMS, RATES, now_ms)
     [imp] = request.imp
     found, _ = search.candidates(imp, identified=True)
-    return ImpAuction(imp.id, bidfloor_micros(imp), tuple(found))
+    return ImpAuction(imp.id, bidfloor_micros(imp, RATES) or 0, tuple(found))

@@ -21,6 +21,7 @@ import pytest
 
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.catalog import Catalog
+from adctl.delivery.currency import Rates
 from adctl.delivery.frequency_cap import bucket_fields
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
@@ -130,6 +131,7 @@ def furnish(case: dict[str, Any], request: BidRequest, client: redis.Redis) -> H
         msgspec.convert({**msgspec.to_builtins(_TERMS), **case.get("terms", {})}, Terms),
         clock_ms=lambda: now_ms,
         make_bid_id=lambda: f"{next(numbers):024x}",
+        rates=Rates("USD", {code: Decimal(text) for code, text in case.get("rates", {}).items()}),
     )
     return House(bidder, budgets, campaigns, now_ms)
 

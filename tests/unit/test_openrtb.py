@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import bidfloor_micros
 from adctl.money import MAX_CPM_MICROS, format_micros
 from adctl.openrtb import (
@@ -167,7 +168,7 @@ def _decodes_or_is_malformed(body: bytes) -> None:
         return
     assert request.id
     assert len({imp.id for imp in request.imp}) == len(request.imp) > 0
-    assert all(bidfloor_micros(imp) >= 0 for imp in request.imp)
+    assert all((bidfloor_micros(imp, Rates("USD")) or 0) >= 0 for imp in request.imp)
 
 
 def response(price: str, request_id: str = "r") -> BidResponse:

@@ -8,6 +8,7 @@ import pytest
 from adctl.delivery import reasons
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.catalog import Catalog
+from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import CreativeRules
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.terms import Terms
@@ -32,7 +33,9 @@ def search(
     request = BidRequest(id="r", imp=[imp], badv=["blocked.example"])
     attributes = attributes_of(request, identified=identified)
     catalog = Catalog.build(campaigns)
-    finder = CandidateSearch(catalog, attributes, CreativeRules(request), TERMS, now_ms)
+    finder = CandidateSearch(
+        catalog, attributes, CreativeRules(request), TERMS, Rates("USD"), now_ms
+    )
     return finder.candidates(imp, identified=identified)
 
 

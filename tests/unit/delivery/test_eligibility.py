@@ -1,7 +1,10 @@
+from decimal import Decimal
+
 import msgspec
 import pytest
 
 from adctl.delivery import reasons
+from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import (
     CreativeRules,
     bidfloor_micros,
@@ -14,6 +17,7 @@ from adctl.models import Creative, CreativeKind, Status
 from adctl.money import MAX_CPM_MICROS
 from adctl.openrtb import Banner, BidRequest, Imp
 
+RATES = Rates("USD", {"EUR": Decimal("1.1")})
 CREATIVE = Creative(
     id=1,
     campaign_id=1,
@@ -46,6 +50,7 @@ def imp(**parts: object) -> Imp:
         ({}, ""),
         ({"cur": ["EUR", "USD"]}, ""),
         ({"cur": []}, ""),
+        ({"cur": ["usd"]}, ""),
         ({"cur": ["EUR"]}, reasons.CURRENCY),
         ({"wseat": ["other"]}, reasons.SEAT),
         ({"bseat": ["seat1"]}, reasons.SEAT),
@@ -62,15 +67,16 @@ def test_request_is_refused_for(parts: dict[str, object], reason: str) -> None:
         ({}, ""),
         ({"pmp": {"private_auction": 0}}, ""),
         ({"pmp": {"private_auction": 1}}, reasons.PRIVATE_AUCTION),
-        ({"bidfloor": 1, "bidfloorcur": "EUR"}, reasons.CURRENCY),
-        ({"bidfloorcur": "EUR"}, ""),
+        ({"bidfloor": 1, "bidfloorcur": "GBP"}, reasons.CURRENCY),
+        ({"bidfloor": 1, "bidfloorcur": "EUR"}, ""),
+        ({"bidfloorcur": "GBP"}, ""),
         ({"secure": 1}, reasons.INSECURE),
         ({"banner": None}, reasons.FORMAT),
         ({"banner": {"w": 0, "h": 250}}, reasons.FORMAT),
     ],
 )
 def test_impression_is_refused_for(parts: dict[str, object], reason: str) -> None:
-    assert imp_refusal(imp(**parts), "USD", secure=False) == reason
+    assert imp_refusal(imp(**parts), RATES, secure=False) == reason
 
 
 def test_formats_come_before_width_and_height() -> None:
@@ -79,8 +85,8 @@ def test_formats_come_before_width_and_height() -> None:
 
 
 def test_negative_floor_is_no_floor_and_an_absurd_one_above_any_bid() -> None:
-    assert bidfloor_micros(imp(bidfloor=-3)) == 0
-    assert bidfloor_micros(imp(bidfloor=1e308)) == MAX_CPM_MICROS + 1
+    assert bidfloor_micros(imp(bidfloor=-3), RATES) == 0
+    assert bidfloor_micros(imp(bidfloor=1e308), RATES) == MAX_CPM_MICROS + 1
 
 
 @pytest.mark.parametrize(
