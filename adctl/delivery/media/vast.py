@@ -18,7 +18,6 @@ from adctl.models import Creative, MediaFile
 # AdCOM list "Creative Subtypes - Audio/Video", newest version first.
 INLINE_PROTOCOLS = {13: (4, 2), 11: (4, 1), 7: (4, 0), 3: (3, 0), 2: (2, 0)}
 WRAPPER_PROTOCOLS = {14: (4, 2), 12: (4, 1), 8: (4, 0), 6: (3, 0), 5: (2, 0)}
-_NAMESPACE = "http://www.iab.com/VAST"
 _SYSTEM = "adctl"
 
 
@@ -44,14 +43,13 @@ class Spot(msgspec.Struct, frozen=True):
 def vast_document(spot: Spot) -> str:
     """Return the document of one ad: inline if it has files, else a wrapper around its tag.
 
-    Well-formed whatever the addresses hold; ``${AUCTION_PRICE}`` is left for the exchange.
+    Well-formed whatever the addresses hold; ``${AUCTION_PRICE}`` is left for the exchange. It names
+    no namespace, which players do not look at: that of VAST 4 begins with "http://", and exchanges
+    that look for insecure addresses take it for one.
     """
     versions = WRAPPER_PROTOCOLS if spot.tag_url else INLINE_PROTOCOLS
     version = versions[spot.protocol]
     root = etree.Element("VAST", {"version": f"{version[0]}.{version[1]}"})
-    if version >= (4, 0):
-        # As an attribute: a namespace proper would have to be named on each element.
-        root.set("xmlns", _NAMESPACE)
     ad = etree.SubElement(root, "Ad", {"id": str(spot.creative.id)})
     if spot.kind == "audio" and version >= (4, 1):
         ad.set("adType", "audio")

@@ -66,7 +66,7 @@ def test_podcast_ad_runs_in_podcasts_only(make_audio: Make) -> None:
 
 def test_markup_says_that_it_is_audio(make_audio: Make, urls: TrackingUrls) -> None:
     markup = audio_markup(make_audio(), offer(mimes=["audio/mp3"]), urls, "bid-1")
-    root = etree.fromstring(markup.replace(' xmlns="http://www.iab.com/VAST"', ""))
+    root = etree.fromstring(markup)
     assert root.find("Ad").get("adType") == "audio"
     file = root.find(".//MediaFile")
     assert (file.get("type"), file.get("width"), file.get("height")) == ("audio/mp3", "0", "0")

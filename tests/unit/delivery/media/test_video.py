@@ -40,11 +40,6 @@ def offer(**fields: Any) -> Video:
     return Video(**({"mimes": ["video/mp4"], "w": 640, "h": 360, "protocols": [7]} | fields))
 
 
-def read(markup: str) -> etree._Element:
-    """Read a document as a player does, whose namespace it need not know."""
-    return etree.fromstring(markup.replace(' xmlns="http://www.iab.com/VAST"', ""))
-
-
 def test_video_fits_what_asks_for_nothing_more(make_video: Make) -> None:
     assert fits_video(make_video(), offer(), secure=True)
 
@@ -145,7 +140,9 @@ def test_inline_keeps_the_order_of_its_version(
     make_video: Make, urls: TrackingUrls, protocol: int, version: tuple[int, int]
 ) -> None:
     slot = offer(protocols=[protocol])
-    root = read(video_markup(make_video(), slot, urls, "bid-1", "https://t.example/error"))
+    root = etree.fromstring(
+        video_markup(make_video(), slot, urls, "bid-1", "https://t.example/error")
+    )
     assert root.get("version") == f"{version[0]}.{version[1]}"
     names = ORDER[version[0]]["InLine"].split()
     if version == (4, 0):
@@ -161,7 +158,7 @@ def test_wrapper_keeps_the_order_of_its_version(
 ) -> None:
     tag = make_video(files=(), tag_url="https://other.example/vast?x=1&y=2")
     slot = offer(protocols=[2, 3, 7, protocol])
-    root = read(video_markup(tag, slot, urls, "bid-1", "https://t.example/error"))
+    root = etree.fromstring(video_markup(tag, slot, urls, "bid-1", "https://t.example/error"))
     assert [child.tag for child in root.find("Ad/Wrapper")] == ORDER[version[0]]["Wrapper"].split()
     assert root.findtext(".//VASTAdTagURI") == "https://other.example/vast?x=1&y=2"
     assert root.findtext(".//ClickTracking") == urls.click
@@ -175,12 +172,19 @@ def test_newest_version_asked_for_is_spoken(make_video: Make) -> None:
 
 
 def test_markup_tells_whom_to_tell(make_video: Make, urls: TrackingUrls) -> None:
-    root = read(video_markup(make_video(), offer(), urls, "bid-1"))
+    root = etree.fromstring(video_markup(make_video(), offer(), urls, "bid-1"))
     assert root.findtext(".//Impression") == urls.impression
     assert root.findtext(".//ClickThrough") == urls.click
     assert root.findtext(".//Duration") == "00:00:15"
     assert root.findtext(".//AdTitle") == "Shoes & <more>"
     assert root.find(".//Error") is None
+
+
+@pytest.mark.parametrize("protocol", INLINE_PROTOCOLS)
+def test_markup_of_a_secure_ad_has_no_insecure_address(
+    make_video: Make, urls: TrackingUrls, protocol: int
+) -> None:
+    assert "http:" not in video_markup(make_video(), offer(protocols=[protocol]), urls, "bid-1")
 
 
 def test_macro_stays_as_it_is_for_the_exchange(make_video: Make, urls: TrackingUrls) -> None:
@@ -190,7 +194,7 @@ def test_macro_stays_as_it_is_for_the_exchange(make_video: Make, urls: TrackingU
 
 def test_only_files_that_are_asked_for_are_offered(make_video: Make, urls: TrackingUrls) -> None:
     slot = offer(maxbitrate=1000)
-    root = read(video_markup(make_video(), slot, urls, "bid-1"))
+    root = etree.fromstring(video_markup(make_video(), slot, urls, "bid-1"))
     (file,) = root.findall(".//MediaFile")
     assert dict(file.attrib) == {
         "delivery": "progressive",
@@ -211,7 +215,7 @@ def test_adaptive_stream_has_no_bit_rate_to_refuse(make_video: Make, urls: Track
     slot = offer(mimes=["application/x-mpegURL"], delivery=[1], maxbitrate=300)
     video = make_video(files=(stream,))
     assert fits_video(video, slot, secure=True)
-    (file,) = read(video_markup(video, slot, urls, "bid-1")).findall(".//MediaFile")
+    (file,) = etree.fromstring(video_markup(video, slot, urls, "bid-1")).findall(".//MediaFile")
     assert (file.get("type"), file.get("delivery")) == ("application/x-mpegURL", "streaming")
 
 
@@ -237,7 +241,10 @@ def test_skippable_where_that_is_allowed(
 ) -> None:
     video, slot = make_video(skip_after_sec=5), offer(**asked)
     assert fits_video(video, slot, secure=True)
-    assert read(video_markup(video, slot, urls, "b")).find(".//Linear").get("skipoffset") == offset
+    assert (
+        etree.fromstring(video_markup(video, slot, urls, "b")).find(".//Linear").get("skipoffset")
+        == offset
+    )
     assert (16 in video_fields(video, slot).attr) == (offset is not None)
 
 
@@ -249,7 +256,9 @@ def test_markup_is_well_formed_whatever_an_address_holds(
     make_video: Make, urls: TrackingUrls, text: str, protocol: int
 ) -> None:
     file = MediaFile(f"https://cdn.example/]]>&{text}", "video/mp4", 640, 360, 800)
-    root = read(video_markup(make_video(files=(file,)), offer(protocols=[protocol]), urls, "b"))
+    root = etree.fromstring(
+        video_markup(make_video(files=(file,)), offer(protocols=[protocol]), urls, "b")
+    )
     assert len(root.findall(".//MediaFile")) == 1
     assert root.findtext(".//Impression") == urls.impression
 
