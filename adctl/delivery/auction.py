@@ -18,16 +18,21 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A campaign that could serve an impression, with the creative it would show and its bid.
 
     ``caps`` are those to be applied for this user: none where the campaign says to skip them.
+    ``floor_micros`` is the least it may pay: long ads may have to pay more than short ones.
     """
 
     campaign: Campaign
     creative: Creative
     bid_cpm_micros: int
     caps: tuple[FrequencyCap, ...] = ()
+    floor_micros: int = 0
 
 
 class ImpAuction(msgspec.Struct, frozen=True, gc=False):
-    """The candidates for one impression, dearest first, none under the floor."""
+    """The candidates for one impression, dearest first, none under its own floor.
+
+    ``bidfloor_micros`` is the impression's, for the record.
+    """
 
     imp_id: str
     bidfloor_micros: int

@@ -13,7 +13,7 @@ from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outco
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, request_refusal
-from adctl.delivery.markup import banner_markup
+from adctl.delivery.markup import ad_of, ratio_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.consent.permissions import Permissions
     from adctl.delivery.terms import Terms
-    from adctl.openrtb import BidRequest
-
-_BANNER = 1  # AdCOM creative markup types, as bid.mtype
+    from adctl.openrtb import BidRequest, Imp
 
 
 class CatalogSource(Protocol):
@@ -98,7 +96,7 @@ class Bidder:
             )
         except StoreUnavailableError:
             return Answer(_decision(request, exchange, now_ms, reasons.UNAVAILABLE))
-        bids, decided = self._bids(auctions, verdicts, exchange, user_hash, now_ms)
+        bids, decided = self._bids(request, auctions, verdicts, exchange, user_hash, now_ms)
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
         decision = _decision(request, exchange, now_ms, reason, imps, user_hash)
@@ -139,6 +137,7 @@ class Bidder:
 
     def _bids(
         self,
+        request: BidRequest,
         auctions: list[ImpAuction],
         verdicts: list[Verdict],
         exchange: str,
@@ -146,6 +145,7 @@ class Bidder:
         now_ms: int,
     ) -> tuple[list[Bid], list[ImpDecision]]:
         bids, decided = [], []
+        imps = {imp.id: imp for imp in request.imp}
         for auction, verdict in zip(auctions, verdicts, strict=True):
             decision = ImpDecision(
                 imp_id=auction.imp_id,
@@ -167,7 +167,7 @@ class Bidder:
                     user_hash=user_hash,
                     cap_windows=tuple(cap.window_sec for cap in winner.caps),
                 )
-                bids.append(self._bid(auction.imp_id, winner, token))
+                bids.append(self._bid(imps[auction.imp_id], winner, token))
                 decision = msgspec.structs.replace(
                     decision,
                     winner=winner.campaign.id,
@@ -179,27 +179,34 @@ class Bidder:
             decided.append(decision)
         return bids, decided
 
-    def _bid(self, imp_id: str, winner: Candidate, token: BidToken) -> Bid:
+    def _bid(self, imp: Imp, winner: Candidate, token: BidToken) -> Bid:
         urls = tracking_urls(self._terms.tracker_url, self._signer, token)
         creative = winner.creative
+        markup, fields = ad_of(creative, imp, urls, token.bid_id)
+        ratio = ratio_of(creative, imp.banner) or (None, None)
         return Bid(
             id=token.bid_id,
-            impid=imp_id,
+            impid=imp.id,
             price=msgspec.Raw(format_micros(token.price_cpm_micros).encode()),
-            adm=banner_markup(creative, urls),
+            adm=markup,
             nurl=urls.nurl,
             burl=urls.burl,
             lurl=urls.lurl,
             adomain=creative.adomain,
             cid=str(winner.campaign.id),
             crid=str(creative.id),
-            w=creative.width,
-            h=creative.height,
-            mtype=_BANNER,
+            w=fields.w,
+            h=fields.h,
+            wratio=ratio[0],
+            hratio=ratio[1],
+            mtype=fields.mtype,
+            dur=fields.dur,
+            protocol=fields.protocol,
+            apis=fields.apis,
             exp=self._terms.reservation_ttl_sec,
             cat=creative.cat,
             cattax=creative.cattax if creative.cat else None,
-            attr=creative.attr,
+            attr=fields.attr,
             language=creative.language or None,
         )
 

@@ -16,6 +16,7 @@ from adctl.delivery.targeting import (
     canonical_language,
     canonical_postal_code,
     canonical_region,
+    format_of,
     servable_creatives,
 )
 from adctl.models import Campaign, GeoRadius, Status
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from adctl.delivery.targeting import RequestAttributes, Size
+    from adctl.delivery.targeting import Format, RequestAttributes
 
 _EARTH_RADIUS_KM = 6371.0088  # the mean radius of the IUGG
 
@@ -76,7 +77,7 @@ def _refused_segments(campaign: Campaign) -> tuple[str, ...]:
 
 # What a campaign names of each attribute. Naming nothing is taking everything.
 _NAMED: dict[str, Callable[[Campaign], Iterable[Hashable]]] = {
-    "sizes": lambda c: ((creative.width, creative.height) for creative in c.creatives),
+    "formats": lambda c: map(format_of, c.creatives),
     "hours": zoned_hours,
     "country": lambda c: map(canonical, c.targeting.countries),
     "region": lambda c: map(canonical_region, c.targeting.regions),
@@ -144,6 +145,11 @@ class CampaignIndex:
         """The campaigns by position; None where one has left."""
         return self._campaigns
 
+    @property
+    def formats(self) -> Collection[Format]:
+        """Every format that some campaign can serve."""
+        return self._choices["formats"].values
+
     def position_of(self, campaign_id: int) -> int | None:
         """Return the campaign's position, None if it is not there."""
         return self._position_of.get(campaign_id)
@@ -165,19 +171,19 @@ class CampaignIndex:
         return self if position is None else self._replaced(position, None)
 
     def match(
-        self, attributes: RequestAttributes, sizes: Collection[Size], now_ms: int
+        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
     ) -> Iterator[Campaign]:
-        """Yield the campaigns for a request with a banner of one of ``sizes``, best rank first."""
-        for position in self.match_positions(attributes, sizes, now_ms):
+        """Yield the campaigns for a request that takes one of ``formats``, best rank first."""
+        for position in self.match_positions(attributes, formats, now_ms):
             campaign = self._campaigns[position]
             if campaign is not None:
                 yield campaign
 
     def match_positions(
-        self, attributes: RequestAttributes, sizes: Collection[Size], now_ms: int
+        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
     ) -> Iterator[int]:
         """Yield the places of the campaigns that match yields."""
-        bits = self._clock.open_at(now_ms) & self._choices["sizes"].naming(sizes)
+        bits = self._clock.open_at(now_ms) & self._choices["formats"].naming(formats)
         for known, choices in self._one:
             value = known(attributes)
             bits &= choices.taking(value) if value else choices.open_to_all

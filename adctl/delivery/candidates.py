@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate
-from adctl.delivery.eligibility import (
-    CreativeRules,
-    bidfloor_micros,
-    fits_banner,
-    imp_refusal,
-    offered_sizes,
-)
+from adctl.delivery.eligibility import CreativeRules, imp_refusal
+from adctl.delivery.offer import Offer
 
 if TYPE_CHECKING:
     from adctl.delivery.catalog import Catalog
@@ -45,39 +40,42 @@ class CandidateSearch:
     def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
         """Return up to ``max_candidates`` for ``imp``, dearest first, or none and the reason."""
         reason = imp_refusal(imp, self._rates, secure=self._terms.secure)
-        if reason or imp.banner is None:
-            return [], reason or reasons.FORMAT
-        sizes, floor = offered_sizes(imp.banner), bidfloor_micros(imp, self._rates) or 0
+        if reason:
+            return [], reason
+        offer = Offer(imp, self._catalog.index.formats, self._rules, self._rates)
+        if not offer.formats:
+            return [], reasons.FORMAT
+        return self._dearest(offer, identified=identified)
+
+    def _dearest(self, offer: Offer, *, identified: bool) -> tuple[list[Candidate], str]:
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
-        for campaign, bid in self._catalog.dearest_first(self._attributes, sizes, self._now_ms):
-            if bid < floor:
+        for campaign, bid in self._catalog.dearest_first(
+            self._attributes, offer.formats, self._now_ms
+        ):
+            if bid < offer.least_floor_micros:
                 # And so is every later one.
                 reason = reasons.FLOOR
                 break
             if campaign.caps and not identified and campaign.unidentified == "no_bid":
                 reason = reasons.UNIDENTIFIED
                 continue
-            creative = self._creative(campaign, imp, sizes)
+            creative, why_not = self._creative(campaign, offer, bid)
             if creative is None:
-                reason = reasons.NO_CREATIVE
+                reason = why_not
                 continue
             caps = campaign.caps if identified else ()
-            found.append(Candidate(campaign, creative, bid, caps))
+            found.append(Candidate(campaign, creative, bid, caps, offer.floor_of(creative)))
             if len(found) == self._terms.max_candidates:
                 break
         return found, reason
 
-    def _creative(
-        self, campaign: Campaign, imp: Imp, sizes: frozenset[tuple[int, int]]
-    ) -> Creative | None:
-        banner = imp.banner
-        fitting = [
-            creative
-            for creative in campaign.creatives
-            if banner is not None
-            and fits_banner(creative, banner, sizes, secure=bool(imp.secure))
-            and self._rules.allow(creative)
-        ]
+    def _creative(self, campaign: Campaign, offer: Offer, bid: int) -> tuple[Creative | None, str]:
+        fitting = [creative for creative in campaign.creatives if offer.fits(creative)]
+        if not fitting:
+            return None, reasons.NO_CREATIVE
+        affordable = [creative for creative in fitting if offer.floor_of(creative) <= bid]
+        if not affordable:
+            return None, reasons.FLOOR
         # A campaign's creatives take turns by the millisecond.
-        return fitting[self._now_ms % len(fitting)] if fitting else None
+        return affordable[self._now_ms % len(affordable)], ""

@@ -13,7 +13,7 @@ from adctl.models import Factors
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from adctl.delivery.targeting import RequestAttributes, Size
+    from adctl.delivery.targeting import Format, RequestAttributes
     from adctl.models import Campaign
 
 _NEUTRAL = Factors()
@@ -69,7 +69,7 @@ class Catalog:
         return self._factors.get(campaign_id, _NEUTRAL)
 
     def dearest_first(
-        self, attributes: RequestAttributes, sizes: Collection[Size], now_ms: int
+        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
     ) -> Iterator[tuple[Campaign, int]]:
         """Yield each campaign that matches and bids, with its bid in CPM micros, dearest first.
 
@@ -77,7 +77,7 @@ class Catalog:
         right. The order is exact even where factors have overtaken the ranks.
         """
         waiting: list[tuple[int, int]] = []
-        for position in self.index.match_positions(attributes, sizes, now_ms):
+        for position in self.index.match_positions(attributes, formats, now_ms):
             ceiling = self._ceilings[position]
             while waiting and -waiting[0][0] >= ceiling:
                 yield self._priced(heappop(waiting))

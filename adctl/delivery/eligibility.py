@@ -6,17 +6,24 @@ Sections are those of OpenRTB 2.6. Lists are compared whole, never as substrings
 from __future__ import annotations
 
 from decimal import Decimal
+from mimetypes import guess_type
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from adctl.delivery import reasons
+from adctl.delivery.media.mimes import asked_as, registered
+from adctl.delivery.targeting import canonical_language
 from adctl.money import floor_to_micros
 
 if TYPE_CHECKING:
     from adctl.delivery.currency import Rates
+    from adctl.delivery.targeting import Size
     from adctl.models import Creative
     from adctl.openrtb import Banner, BidRequest, Imp
+    from adctl.openrtb.request import Number
 
 _NO_FLOOR = Decimal(0)
+_MARKUP_TYPES = ("text/html", "application/javascript", "text/javascript")
 
 
 def request_refusal(request: BidRequest, currency: str, seat: str) -> str:
@@ -38,8 +45,6 @@ def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:
         return reasons.CURRENCY
     if imp.secure and not secure:
         return reasons.INSECURE
-    if imp.banner is None or not offered_sizes(imp.banner):
-        return reasons.FORMAT
     return ""
 
 
@@ -51,13 +56,23 @@ def bidfloor_micros(imp: Imp, rates: Rates) -> int | None:
     return rates.to_account_micros(floor_to_micros(imp.bidfloor or _NO_FLOOR), imp.bidfloorcur)
 
 
-def offered_sizes(banner: Banner) -> frozenset[tuple[int, int]]:
+def offered_sizes(banner: Banner) -> frozenset[Size]:
     """Return the exact sizes a banner may have: its formats, else its w and h [3.2.6]."""
     offered = [(f.w, f.h) for f in banner.format] if banner.format else [(banner.w, banner.h)]
     # Half a pixel is a size of no creative.
     return frozenset(
         (int(w), int(h)) for w, h in offered if w and h and w == int(w) and h == int(h)
     )
+
+
+def flexible_ratio(banner: Banner, width: int, height: int) -> tuple[Number, Number] | None:
+    """Return the ratio among the banner's flexible formats that this size has, or None [3.2.10]."""
+    for offered in banner.format or ():
+        across, down = offered.wratio, offered.hratio
+        fits = across and down and width * down == height * across
+        if across and down and fits and width >= (offered.wmin or 0):
+            return across, down
+    return None
 
 
 class CreativeRules:
@@ -68,11 +83,18 @@ class CreativeRules:
         self._badv = frozenset(domain.lower().strip() for domain in request.badv or ())
         self._bcat = frozenset(request.bcat or ())
         self._acat = frozenset(request.acat or ())
-        self._wlang = frozenset(language.lower() for language in request.wlang or ())
+        # wlang has languages, wlangb tags such as en-GB [3.2.1]: of both, the language counts.
+        self._wlang = frozenset(
+            canonical_language(told) for told in (*(request.wlang or ()), *(request.wlangb or ()))
+        )
 
     def allow(self, creative: Creative) -> bool:
         """Return whether the request's block and allow lists leave ``creative`` in."""
-        if self._wlang and creative.language and creative.language.lower() not in self._wlang:
+        if (
+            self._wlang
+            and creative.language
+            and canonical_language(creative.language) not in self._wlang
+        ):
             return False
         if self._badv and any(self._blocked_domain(domain) for domain in creative.adomain):
             return False
@@ -90,16 +112,33 @@ class CreativeRules:
 
 
 def fits_banner(
-    creative: Creative, banner: Banner, sizes: frozenset[tuple[int, int]], *, secure: bool
+    creative: Creative, banner: Banner, sizes: frozenset[Size], *, secure: bool
 ) -> bool:
-    """Return whether ``creative`` may be shown in ``banner``, whose offered sizes are ``sizes``."""
+    """Return whether ``creative`` may be shown in ``banner``, whose sizes are ``sizes``.
+
+    What a request does not list is not there: frameworks (api), directions to expand in (expdir).
+    """
     if (creative.width, creative.height) not in sizes:
         return False
     if banner.btype and creative.banner_type in banner.btype:
         return False
     if banner.battr and not frozenset(banner.battr).isdisjoint(creative.attr):
         return False
-    return not (secure and _insecure(creative))
+    media = creative.media
+    return (
+        all(api in (banner.api or ()) for api in media.api)
+        and all(direction in (banner.expdir or ()) for direction in media.expdir)
+        and (not banner.mimes or _is_of_type(creative, banner.mimes))
+        and not (secure and _insecure(creative))
+    )
+
+
+def _is_of_type(creative: Creative, mimes: list[str]) -> bool:
+    if creative.markup:
+        return any(registered(mime) in _MARKUP_TYPES for mime in mimes)
+    kind, _ = guess_type(urlsplit(creative.image_url).path)
+    # An address that does not tell is taken at its word.
+    return kind is None or asked_as(kind, mimes) is not None
 
 
 def _insecure(creative: Creative) -> bool:

@@ -1,18 +1,59 @@
-"""The HTML of a banner: the creative, wrapped in its click and followed by its pixel."""
+"""What a bid sends to be shown: a banner's HTML, or what the creative's kind has in its place."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
 
+from adctl.delivery.eligibility import flexible_ratio, offered_sizes
+from adctl.delivery.media.audio import audio_fields, audio_markup
+from adctl.delivery.media.linear import BidFields
+from adctl.delivery.media.native import native_fields, native_markup
+from adctl.delivery.media.video import video_fields, video_markup
+from adctl.models import CreativeKind
+
 if TYPE_CHECKING:
     from adctl.delivery.tracking_urls import TrackingUrls
     from adctl.models import Creative
+    from adctl.openrtb import Banner, Imp
+
+_BANNER = 1  # AdCOM creative markup types, as bid.mtype
 
 CLICK_URL = "{click_url}"
 PIXEL = "{pixel}"
 CLICK_ID = "{click_id}"
 """In a landing page's address: what the page reports a conversion with."""
+
+
+def ad_of(creative: Creative, imp: Imp, urls: TrackingUrls, bid_id: str) -> tuple[str, BidFields]:
+    """Return the ``adm`` of a bid, and what the bid says of it.
+
+    ``creative`` fits what ``imp`` offers of its kind (Offer.fits).
+    """
+    kind = creative.kind
+    if kind is CreativeKind.VIDEO and imp.video is not None:
+        markup = video_markup(creative, imp.video, urls, bid_id)
+        return markup, video_fields(creative, imp.video)
+    if kind is CreativeKind.AUDIO and imp.audio is not None:
+        markup = audio_markup(creative, imp.audio, urls, bid_id)
+        return markup, audio_fields(creative, imp.audio)
+    if kind is CreativeKind.NATIVE and imp.native is not None:
+        return native_markup(creative, imp.native, urls), native_fields(creative)
+    return banner_markup(creative, urls), BidFields(
+        mtype=_BANNER,
+        w=creative.width,
+        h=creative.height,
+        apis=creative.media.api,
+        attr=creative.attr,
+    )
+
+
+def ratio_of(creative: Creative, banner: Banner | None) -> tuple[int | float, int | float] | None:
+    """Return the ratio a banner was fitted by, if no exact size that is asked for is its own."""
+    size = (creative.width, creative.height)
+    if banner is None or creative.kind is not CreativeKind.BANNER or size in offered_sizes(banner):
+        return None
+    return flexible_ratio(banner, *size)
 
 
 def banner_markup(creative: Creative, urls: TrackingUrls) -> str:

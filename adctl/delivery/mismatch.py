@@ -16,6 +16,7 @@ from adctl.delivery.targeting import (
     canonical_language,
     canonical_postal_code,
     canonical_region,
+    format_of,
     servable_creatives,
 )
 from adctl.models import Status
@@ -24,26 +25,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
-    from adctl.delivery.targeting import RequestAttributes, Size
+    from adctl.delivery.targeting import Format, RequestAttributes
     from adctl.models import Campaign, Targeting
 
 _UNKNOWN = "unknown"
 
 
 def matches(
-    campaign: Campaign, attributes: RequestAttributes, sizes: Collection[Size], now: datetime
+    campaign: Campaign, attributes: RequestAttributes, formats: Collection[Format], now: datetime
 ) -> bool:
-    """Return whether the campaign may serve a banner of one of ``sizes`` on this request."""
-    return not explain_mismatch(campaign, attributes, sizes, now)
+    """Return whether the campaign may serve one of ``formats`` on this request."""
+    return not explain_mismatch(campaign, attributes, formats, now)
 
 
 def explain_mismatch(
-    campaign: Campaign, attributes: RequestAttributes, sizes: Collection[Size], now: datetime
+    campaign: Campaign, attributes: RequestAttributes, formats: Collection[Format], now: datetime
 ) -> tuple[str, ...]:
     """Return every reason why the campaign is not for this request at ``now``; none: it is."""
     return (
         *_of_campaign(campaign, now),
-        *_of_sizes(campaign, sizes),
+        *_of_formats(campaign, formats),
         *_of_place(campaign.targeting, attributes),
         *_of_device(campaign.targeting, attributes),
         *_of_inventory(campaign.targeting, attributes),
@@ -62,12 +63,12 @@ def _of_campaign(campaign: Campaign, now: datetime) -> Iterator[str]:
         yield f"outside its time windows in {campaign.timezone}"
 
 
-def _of_sizes(campaign: Campaign, sizes: Collection[Size]) -> Iterator[str]:
-    servable = {(creative.width, creative.height) for creative in servable_creatives(campaign)}
+def _of_formats(campaign: Campaign, formats: Collection[Format]) -> Iterator[str]:
+    servable = {format_of(creative) for creative in servable_creatives(campaign)}
     if not servable:
-        yield "no active banner creative in the sizes it is targeted at"
-    elif servable.isdisjoint(sizes):
-        yield f"size {_sizes(sizes)} not in {_sizes(servable)}"
+        yield "no active creative, or no banner in the sizes it is targeted at"
+    elif servable.isdisjoint(formats):
+        yield f"format {_named_formats(formats)} not in {_named_formats(servable)}"
 
 
 def _of_place(targeting: Targeting, attributes: RequestAttributes) -> Iterator[str]:
@@ -155,5 +156,5 @@ def _named_place(attributes: RequestAttributes) -> str:
     return f"app {attributes.bundle or _UNKNOWN}" if attributes.in_app else "a screen"
 
 
-def _sizes(sizes: Collection[Size]) -> str:
-    return "(" + ", ".join(f"{width}x{height}" for width, height in sorted(sizes)) + ")"
+def _named_formats(formats: Collection[Format]) -> str:
+    return "(" + ", ".join(sorted("x".join(map(str, key)) for key in formats)) + ")"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from adctl.openrtb import App, BidRequest, Device, Geo, Site, User
 
 Size = tuple[int, int]
+Format = Size | tuple[CreativeKind]
+"""What a campaign is indexed by: a banner's size, or a kind that is fitted by more than a key."""
 
 # Longer texts name no place, language, category, app or domain (253 characters at most); they
 # count as unknown.
@@ -94,15 +96,28 @@ def attributes_of(request: BidRequest, *, identified: bool) -> RequestAttributes
 
 
 def servable_creatives(campaign: Campaign) -> tuple[Creative, ...]:
-    """Return the creatives a campaign may show: active banners in the sizes it is targeted at."""
+    """Return the creatives a campaign may show: the active ones.
+
+    Sizes it is targeted at are for banners; other kinds are fitted to what a player or page takes.
+    """
     allowed = target_sizes(campaign)
     return tuple(
         creative
         for creative in campaign.creatives
         if creative.status is Status.ACTIVE
-        and creative.kind is CreativeKind.BANNER
-        and (not allowed or (creative.width, creative.height) in allowed)
+        and (
+            creative.kind is not CreativeKind.BANNER
+            or not allowed
+            or (creative.width, creative.height) in allowed
+        )
     )
+
+
+def format_of(creative: Creative) -> Format:
+    """Return what the creative is found by."""
+    if creative.kind is CreativeKind.BANNER:
+        return creative.width, creative.height
+    return (creative.kind,)
 
 
 def target_sizes(campaign: Campaign) -> frozenset[Size]:

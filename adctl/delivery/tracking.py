@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from adctl.delivery.loss_reasons import NOT_TOLD, WON
 from adctl.delivery.tokens import BidToken, Purpose
 from adctl.models import Event, EventKind
 from adctl.money import parse_clearing_price
@@ -61,11 +62,14 @@ def track(
     the told price, clamped to what was bid; unpriced, at what was bid. A test bid costs nothing.
     """
     told = parse_clearing_price(price)
+    loss_reason = _loss_reason(loss) if kind is EventKind.LOSS else 0
     priced_kind = kind in (billing_kind, EventKind.WIN, EventKind.BILL, EventKind.IMPRESSION)
     cleared = token.price_cpm_micros if told is None else min(told, token.price_cpm_micros)
     bills = kind is billing_kind and not token.test
     seen = kind is EventKind.IMPRESSION
-    ends_hold = bool(token.cap_windows) and (seen or kind is EventKind.LOSS)
+    # "Lost because it was won" is an exchange that tells every outcome to one address.
+    lost = kind is EventKind.LOSS and loss_reason != WON
+    ends_hold = bool(token.cap_windows) and (seen or lost)
     return TrackedEvent(
         event=Event(
             event_id=f"{token.bid_id}:{kind}",
@@ -80,23 +84,23 @@ def track(
             cost_nanos=cleared if bills else 0,
             unpriced=bills and told is None,
             test=token.test,
-            loss_reason=_loss_reason(loss) if kind is EventKind.LOSS else 0,
+            loss_reason=loss_reason,
             user_hash=token.user_hash,
         ),
         bucket=token.bucket,
-        ending=_ending(kind, bills=bills),
+        ending=_ending(bills=bills, lost=lost),
         reserved_nanos=token.price_cpm_micros,
         counted_windows=token.cap_windows if seen else (),
         held_at_ms=token.bid_at_ms if ends_hold else 0,
     )
 
 
-def _ending(kind: EventKind, *, bills: bool) -> Ending:
+def _ending(*, bills: bool, lost: bool) -> Ending:
     if bills:
         return Ending.SETTLE
-    return Ending.RELEASE if kind is EventKind.LOSS else Ending.KEEP
+    return Ending.RELEASE if lost else Ending.KEEP
 
 
 def _loss_reason(text: str) -> int:
-    """Read ``${AUCTION_LOSS}``; 0 when it is not one of OpenRTB's small numbers."""
-    return int(text) if text.isdecimal() and len(text) <= 4 else 0
+    """Read ``${AUCTION_LOSS}``; NOT_TOLD when it is not one of OpenRTB's small numbers."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else NOT_TOLD

@@ -7,8 +7,8 @@ import msgspec
 from adctl.openrtb.request import Message
 
 
-class Bid(Message, frozen=True):
-    """4.2.3. ``price`` is the CPM as JSON text, exact to the micro."""
+class Bid(Message, frozen=True, kw_only=True):
+    """4.2.3. ``price`` is the CPM as JSON text, exact to the micro; ``dur`` is in seconds."""
 
     id: str
     impid: str
@@ -20,14 +20,19 @@ class Bid(Message, frozen=True):
     adomain: tuple[str, ...]
     cid: str
     crid: str
-    w: int
-    h: int
+    w: int | None = None
+    h: int | None = None
     mtype: int
     exp: int
     cat: tuple[str, ...] = ()
     cattax: int | None = None
     attr: tuple[int, ...] = ()
     language: str | None = None
+    wratio: int | float | None = None
+    hratio: int | float | None = None
+    dur: int | None = None
+    protocol: int | None = None
+    apis: tuple[int, ...] = ()
 
 
 class SeatBid(Message, frozen=True):

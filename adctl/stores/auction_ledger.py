@@ -37,7 +37,7 @@ class RedisLedger:
         campaigns: list[str | int] = []
         imps: list[str | int] = []
         for auction in auctions:
-            imps += (auction.bidfloor_micros, len(auction.candidates))
+            imps.append(len(auction.candidates))
             for candidate in auction.candidates:
                 campaign_id = candidate.campaign.id
                 if campaign_id not in places:
@@ -45,7 +45,7 @@ class RedisLedger:
                     campaigns += (campaign_id, len(candidate.caps))
                     for cap in candidate.caps:
                         campaigns += (cap.limit, cap.window_sec)
-                imps += (places[campaign_id], candidate.bid_cpm_micros)
+                imps += (places[campaign_id], candidate.bid_cpm_micros, candidate.floor_micros)
         reply = self._scripts.run(
             self._decide,
             [

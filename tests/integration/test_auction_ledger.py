@@ -75,7 +75,7 @@ def auction(*bids: tuple[Campaign, int], floor: int = 0, imp_id: str = "1") -> I
         adomain=("a.example",),
     )
     return ImpAuction(
-        imp_id, floor, tuple(Candidate(c, creative, price, c.caps) for c, price in bids)
+        imp_id, floor, tuple(Candidate(c, creative, price, c.caps, floor) for c, price in bids)
     )
 
 

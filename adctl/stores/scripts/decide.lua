@@ -5,8 +5,8 @@
 -- ARGV 1 now_ms  2 bucket  3 hold_sec  4 identified (0/1)  5 campaigns  6 imps
 --      per campaign, in the order of its key: campaign id, number of caps, then limit and
 --        window_sec of each (a campaign whose caps do not apply is sent without any)
---      per imp: bidfloor_micros, number of candidates, then of each, dearest first: the campaign's
---        place (1..) and its bid in cpm micros
+--      per imp: number of candidates, then of each, dearest first: the campaign's place (1..), its
+--        bid and the least it may pay, both in cpm micros
 -- Returns, flat, per imp: the winning candidate's place (1..) or 0, the price in cpm micros, the
 --      runner-up's place or 0, and one reason per candidate:
 --      0 not looked at  1 won  2 could have won  3 frequency cap  4 total budget  5 day's budget
@@ -84,12 +84,12 @@ end
 
 local reply = {}
 for _ = 1, n_imps do
-  local floor, n = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local n = tonumber(ARGV[at])
   local winner, runner_up, reasons = 0, 0, {}
   for c = 1, n do
     local reason = 0
     if runner_up == 0 then
-      local place, price = tonumber(ARGV[at + 2 * c]), tonumber(ARGV[at + 2 * c + 1])
+      local place, price = tonumber(ARGV[at + 3 * c - 2]), tonumber(ARGV[at + 3 * c - 1])
       reason = verdict(campaigns[place], price)
       if reason == 2 then
         if winner == 0 then winner, reason = c, 1 else runner_up = c end
@@ -99,16 +99,17 @@ for _ = 1, n_imps do
   end
   local price = 0
   if winner > 0 then
-    price = tonumber(ARGV[at + 2 * winner + 1])
+    price = tonumber(ARGV[at + 3 * winner - 1])
     if runner_up > 0 then
       -- Second price plus 0.01 CPM, never under the floor, never over the winner's own bid.
-      local second = tonumber(ARGV[at + 2 * runner_up + 1])
+      local second = tonumber(ARGV[at + 3 * runner_up - 1])
+      local floor = tonumber(ARGV[at + 3 * winner])
       price = math.min(price, math.max(floor, second + 10000))
     end
-    reserve(campaigns[tonumber(ARGV[at + 2 * winner])], price)
+    reserve(campaigns[tonumber(ARGV[at + 3 * winner - 2])], price)
   end
   reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = winner, price, runner_up
   for c = 1, n do reply[#reply + 1] = reasons[c] end
-  at = at + 2 + 2 * n
+  at = at + 1 + 3 * n
 end
 return reply

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from random import Random
 
+    from adctl.delivery.targeting import Format
+
 NOW = datetime(2026, 5, 6, 12, tzinfo=UTC)
 SIZES = frozenset({(300, 250)})
 BERLIN = GeoRadius(lat=52.52, lon=13.405, radius_km=30)
@@ -40,10 +42,10 @@ def milliseconds(at: datetime) -> int:
 def found(
     index: CampaignIndex,
     attributes: RequestAttributes,
-    sizes: Iterable[tuple[int, int]] = SIZES,
+    formats: Iterable[Format] = SIZES,
     now: datetime = NOW,
 ) -> list[int]:
-    return [c.id for c in index.match(attributes, frozenset(sizes), milliseconds(now))]
+    return [c.id for c in index.match(attributes, frozenset(formats), milliseconds(now))]
 
 
 def test_an_empty_index_matches_nothing() -> None:
@@ -68,7 +70,6 @@ def test_paused_and_empty_campaigns_are_not_in_it(
         make_campaign(2, status=Status.ARCHIVED),
         make_campaign(3, creatives=()),
         make_campaign(4, creatives=(make_creative(status=Status.PAUSED),)),
-        make_campaign(5, creatives=(make_creative(kind=CreativeKind.NATIVE),)),
     )
     assert not any(index.campaigns)
 
@@ -293,6 +294,29 @@ def test_a_paused_campaign_leaves_and_its_place_is_taken_again(
     assert found(index.without_campaign(99), RequestAttributes()) == [3, 2]
 
 
+def test_kinds_are_found_by_their_kind(
+    make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative]
+) -> None:
+    index = build(
+        make_campaign(1),
+        make_campaign(2, creatives=(make_creative(kind=CreativeKind.VIDEO),)),
+        make_campaign(3, creatives=(make_creative(), make_creative(kind=CreativeKind.NATIVE))),
+    )
+    assert found(index, RequestAttributes(), [(CreativeKind.VIDEO,)]) == [2]
+    assert found(index, RequestAttributes(), [(CreativeKind.NATIVE,)]) == [3]
+    assert found(index, RequestAttributes(), [(CreativeKind.AUDIO,)]) == []
+    assert found(index, RequestAttributes(), [(300, 250)]) == [1, 3]
+    assert set(index.formats) == {(300, 250), (CreativeKind.VIDEO,), (CreativeKind.NATIVE,)}
+
+
+FORMATS: list[Format] = [
+    (300, 250),
+    (728, 90),
+    (1, 1),
+    (CreativeKind.VIDEO,),
+    (CreativeKind.NATIVE,),
+]
+
 # A world with few values of each kind, so that campaigns and requests often meet.
 PLACES = (
     {"on_site": True, "domains": ("a.com", "com")},
@@ -388,8 +412,14 @@ def test_the_index_finds_what_the_plain_rules_let_through(
     make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative], random: Random
 ) -> None:
     def make(number: int) -> Campaign:
-        both = (make_creative(id=1), make_creative(id=2, width=728, height=90))
-        return make_campaign(number, creatives=both[: 1 + number % 2], **a_draft(random))
+        creatives = (
+            make_creative(id=1),
+            make_creative(id=2, width=728, height=90),
+            make_creative(id=3, kind=CreativeKind.VIDEO, width=728, height=90),
+            make_creative(id=4, kind=CreativeKind.NATIVE),
+        )
+        chosen = tuple(random.sample(creatives, random.randint(0, 3)))
+        return make_campaign(number, creatives=chosen, **a_draft(random))
 
     campaigns = {number: make(number) for number in range(random.randint(0, 80))}
     index = build(*campaigns.values())
@@ -403,6 +433,6 @@ def test_the_index_finds_what_the_plain_rules_let_through(
             index = index.with_campaign(campaigns[number])
     for _ in range(20):
         attributes, now = a_request(random), a_moment(random)
-        sizes = frozenset(random.sample([(300, 250), (728, 90), (1, 1)], random.randint(0, 3)))
-        expected = [c.id for c in campaigns.values() if matches(c, attributes, sizes, now)]
-        assert sorted(found(index, attributes, sizes, now)) == sorted(expected)
+        formats = frozenset(random.sample(FORMATS, random.randint(0, 3)))
+        expected = [c.id for c in campaigns.values() if matches(c, attributes, formats, now)]
+        assert sorted(found(index, attributes, formats, now)) == sorted(expected)

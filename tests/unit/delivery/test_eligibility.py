@@ -9,11 +9,12 @@ from adctl.delivery.eligibility import (
     CreativeRules,
     bidfloor_micros,
     fits_banner,
+    flexible_ratio,
     imp_refusal,
     offered_sizes,
     request_refusal,
 )
-from adctl.models import Creative, CreativeKind, Status
+from adctl.models import Creative, CreativeKind, Media, Status
 from adctl.money import MAX_CPM_MICROS
 from adctl.openrtb import Banner, BidRequest, Imp
 
@@ -71,8 +72,6 @@ def test_request_is_refused_for(parts: dict[str, object], reason: str) -> None:
         ({"bidfloor": 1, "bidfloorcur": "EUR"}, ""),
         ({"bidfloorcur": "GBP"}, ""),
         ({"secure": 1}, reasons.INSECURE),
-        ({"banner": None}, reasons.FORMAT),
-        ({"banner": {"w": 0, "h": 250}}, reasons.FORMAT),
     ],
 )
 def test_impression_is_refused_for(parts: dict[str, object], reason: str) -> None:
@@ -98,6 +97,7 @@ def test_negative_floor_is_no_floor_and_an_absurd_one_above_any_bid() -> None:
         {"bcat": ["IAB3"]},
         {"acat": ["IAB1"]},
         {"wlang": ["de"]},
+        {"wlangb": ["de-AT", "fr"]},
     ],
 )
 def test_creative_is_blocked_by(blocked: dict[str, object]) -> None:
@@ -112,6 +112,7 @@ def test_creative_is_blocked_by(blocked: dict[str, object]) -> None:
         {"bcat": ["IAB3-1"], "cattax": 2},
         {"acat": ["IAB3-1"]},
         {"wlang": ["EN"]},
+        {"wlangb": ["en-GB"]},
     ],
 )
 def test_creative_is_not_blocked_by(harmless: dict[str, object]) -> None:
@@ -125,11 +126,51 @@ def test_creative_is_not_blocked_by(harmless: dict[str, object]) -> None:
         ({"btype": [2]}, False),
         ({"battr": [1]}, False),
         ({"battr": [2], "btype": [1]}, True),
+        ({"mimes": ["image/png"]}, True),
+        ({"mimes": ["image/jpg", "image/gif"]}, False),
+        ({"mimes": []}, True),
     ],
 )
 def test_banner_rules(banner: dict[str, object], fits: bool) -> None:
     offered = msgspec.convert({"w": 300, "h": 250, **banner}, Banner)
     assert fits_banner(CREATIVE, offered, offered_sizes(offered), secure=True) is fits
+
+
+def test_size_of_a_flexible_format_has_its_ratio_and_its_least_width() -> None:
+    formats = [{"w": 300, "h": 250}, {"wratio": 4, "hratio": 1, "wmin": 320}]
+    banner = msgspec.convert({"format": formats}, Banner)
+    assert flexible_ratio(banner, 728, 182) == (4, 1)
+    assert flexible_ratio(banner, 320, 80) == (4, 1)
+    assert flexible_ratio(banner, 316, 79) is None
+    assert flexible_ratio(banner, 300, 250) is None
+
+
+@pytest.mark.parametrize(
+    ("media", "banner", "fits"),
+    [
+        (Media(api=(5,)), {}, False),
+        (Media(api=(5,)), {"api": [3, 5]}, True),
+        (Media(expdir=(4,)), {}, False),
+        (Media(expdir=(4,)), {"expdir": [2, 4]}, True),
+        (Media(expdir=(3, 4)), {"expdir": [2, 4]}, False),
+    ],
+)
+def test_what_a_banner_needs_has_to_be_offered(
+    media: Media, banner: dict[str, object], fits: bool
+) -> None:
+    offered = msgspec.convert({"w": 300, "h": 250, **banner}, Banner)
+    creative = msgspec.structs.replace(CREATIVE, media=media)
+    assert fits_banner(creative, offered, offered_sizes(offered), secure=True) is fits
+
+
+@pytest.mark.parametrize(
+    ("mimes", "fits"),
+    [(["text/html"], True), (["Application/JavaScript"], True), (["image/png"], False)],
+)
+def test_markup_is_html(mimes: list[str], fits: bool) -> None:
+    creative = msgspec.structs.replace(CREATIVE, markup="<b>", image_url="")
+    offered = Banner(w=300, h=250, mimes=mimes)
+    assert fits_banner(creative, offered, offered_sizes(offered), secure=True) is fits
 
 
 def test_insecure_markup_does_not_go_into_a_secure_page() -> None:

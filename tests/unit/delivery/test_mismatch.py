@@ -43,7 +43,7 @@ def test_every_reason_is_told_at_once(make_campaign: Callable[..., Campaign]) ->
         "campaign is paused",
         "flight starts only at 2026-06-01T00:00:00+00:00",
         "outside its time windows in Europe/Berlin",
-        "size (1x1, 728x90) not in (300x250)",
+        "format (1x1, 728x90) not in (300x250)",
         "country USA not in (DEU, FRA)",
         "postal code unknown not in (10115)",
         "location unknown not within 30 km of 52.52,13.405",
@@ -63,6 +63,6 @@ def test_an_ended_flight_and_an_unidentified_user_are_told(
     )
     assert explain_mismatch(campaign, RequestAttributes(), SIZES, NOW) == (
         "flight ended at 2026-05-01T00:00:00+00:00",
-        "no active banner creative in the sizes it is targeted at",
+        "no active creative, or no banner in the sizes it is targeted at",
         "segments unknown: the user may not be identified",
     )

@@ -128,17 +128,17 @@ def test_texts_too_long_to_be_names_are_unknown() -> None:
     assert (known.city, known.country) == ("", "")
 
 
-def test_only_active_banners_in_the_targeted_sizes_can_be_shown(
+def test_active_creatives_can_be_shown_but_banners_in_the_targeted_sizes_alone(
     make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative]
 ) -> None:
-    fitting = make_creative(id=1)
+    fitting, video = make_creative(id=1), make_creative(id=3, kind=CreativeKind.VIDEO)
     campaign = make_campaign(
         sizes=("300x250",),
         creatives=(
             fitting,
             make_creative(id=2, status=Status.PAUSED),
-            make_creative(id=3, kind=CreativeKind.VIDEO),
+            video,
             make_creative(id=4, width=728, height=90),
         ),
     )
-    assert servable_creatives(campaign) == (fitting,)
+    assert servable_creatives(campaign) == (fitting, video)

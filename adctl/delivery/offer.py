@@ -1,0 +1,102 @@
+"""What an impression offers: which creatives may be shown in it, and for how much at least."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from adctl.delivery.eligibility import (
+    bidfloor_micros,
+    fits_banner,
+    flexible_ratio,
+    offered_sizes,
+)
+from adctl.delivery.media.audio import fits_audio
+from adctl.delivery.media.linear import floor_micros_of
+from adctl.delivery.media.native import fits_native
+from adctl.delivery.media.video import fits_video
+from adctl.models import CreativeKind
+from adctl.money import MAX_CPM_MICROS, floor_to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from adctl.delivery.currency import Rates
+    from adctl.delivery.eligibility import CreativeRules
+    from adctl.delivery.targeting import Format
+    from adctl.models import Creative
+    from adctl.openrtb import Imp
+
+
+_NONE = Decimal(0)
+
+
+class Offer:
+    """One impression, prepared to be compared with many creatives.
+
+    ``formats`` are those of ``known`` that it takes, and every exact banner size. No creative can
+    be shown for less than ``least_floor_micros``.
+    """
+
+    def __init__(
+        self, imp: Imp, known: Collection[Format], rules: CreativeRules, rates: Rates
+    ) -> None:
+        self._imp = imp
+        self._rules = rules
+        self._rates = rates
+        self._sizes = frozenset(_sizes(imp, known))
+        self.floor_micros = bidfloor_micros(imp, rates) or 0
+        # A range of durations may have a floor under the impression's.
+        ranged = any(slot is not None and slot.durfloors for slot in (imp.video, imp.audio))
+        self.least_floor_micros = 0 if ranged else self.floor_micros
+        self.formats: frozenset[Format] = self._sizes | frozenset(_kinds(imp))
+
+    def fits(self, creative: Creative) -> bool:
+        """Return whether the creative may be shown here, price aside."""
+        return self._is_taken(creative) and self._rules.allow(creative)
+
+    def floor_of(self, creative: Creative) -> int:
+        """Return what a creative that fits has to pay at least, in the account's CPM micros."""
+        imp, media = self._imp, creative.media
+        slot = {CreativeKind.VIDEO: imp.video, CreativeKind.AUDIO: imp.audio}.get(creative.kind)
+        told = media.video or media.audio
+        if slot is None or told is None:
+            return self.floor_micros
+        own = floor_micros_of(slot, told.duration_sec, floor_to_micros(imp.bidfloor or _NONE))
+        converted = self._rates.to_account_micros(own, imp.bidfloorcur)
+        return MAX_CPM_MICROS + 1 if converted is None else converted
+
+    def _is_taken(self, creative: Creative) -> bool:
+        imp, secure = self._imp, bool(self._imp.secure)
+        match creative.kind:
+            case CreativeKind.BANNER:
+                banner = imp.banner
+                return banner is not None and fits_banner(
+                    creative, banner, self._sizes, secure=secure
+                )
+            case CreativeKind.VIDEO:
+                return imp.video is not None and fits_video(creative, imp.video, secure=secure)
+            case CreativeKind.AUDIO:
+                return imp.audio is not None and fits_audio(creative, imp.audio, secure=secure)
+            case CreativeKind.NATIVE:
+                return imp.native is not None and fits_native(creative, imp.native, secure=secure)
+
+
+def _sizes(imp: Imp, known: Collection[Format]) -> Iterator[tuple[int, int]]:
+    banner = imp.banner
+    if banner is None:
+        return
+    yield from offered_sizes(banner)
+    if any(offered.wratio for offered in banner.format or ()):
+        for key in known:
+            if len(key) == 2 and flexible_ratio(banner, *key):
+                yield key
+
+
+def _kinds(imp: Imp) -> Iterator[tuple[CreativeKind]]:
+    if imp.video is not None:
+        yield (CreativeKind.VIDEO,)
+    if imp.audio is not None:
+        yield (CreativeKind.AUDIO,)
+    if imp.native is not None:
+        yield (CreativeKind.NATIVE,)
