@@ -82,6 +82,28 @@ def requests(
     )
 
 
+@app.command()
+def losses(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="Only this campaign: its id or its name.")
+    ] = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show why auctions were lost: what exchanges told, by campaign, exchange and reason.
+
+    Example: adctl report losses --since 7d --campaign Spring
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    with postgres_session(ctx) as session:
+        campaign_id = None if campaign is None else find_campaign(session, campaign).id
+        rows = reporting.losses(psycopg_of(session), period, campaign_id)
+    _render([row._asdict() for row in rows], period, output)
+
+
 def _render(rows: list[dict[str, object]], period: reporting.Period, output: Output) -> None:
     if not rows:
         say(f"nothing from {period}")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from adctl.delivery.loss_reasons import describe_loss
 from adctl.errors import Fault, FaultyInputError
 from adctl.money import format_micros, format_nanos
 from adctl.stores.postgres import load_queries, postgres_errors
@@ -113,6 +114,17 @@ class RequestsRow(NamedTuple):
     share: float | None
 
 
+class LossRow(NamedTuple):
+    """How often an exchange told one reason for a campaign's losses."""
+
+    campaign_id: int
+    campaign: str | None
+    exchange: str
+    loss_reason: int
+    meaning: str
+    losses: int
+
+
 def parse_period(since: str, until: str | None, timezone: str, now: datetime) -> Period:
     """Return the whole hours from ``since`` to ``until`` (now, if None).
 
@@ -170,6 +182,22 @@ def requests(conn: psycopg.Connection, period: Period) -> list[RequestsRow]:
     return [
         RequestsRow("no-bid" if reason else "bid", reason, count, _rate(count, total))
         for reason, count in rows
+    ]
+
+
+def losses(
+    conn: psycopg.Connection, period: Period, campaign_id: int | None = None
+) -> list[LossRow]:
+    """Return why auctions were lost, by campaign, exchange and reason, the commonest first."""
+    with postgres_errors("report losses"):
+        rows = list(
+            load_queries("reports/losses.sql").losses(
+                conn, since=period.since, until=period.until, campaign_id=campaign_id
+            )
+        )
+    return [
+        LossRow(number, name, exchange, reason, describe_loss(reason), count)
+        for number, name, exchange, reason, count in rows
     ]
 
 

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from adctl.cli.root import app
-from adctl.models import Campaign, Factors
+from adctl.control.flushing import Flusher
+from adctl.models import Campaign, EventKind, Factors
 from adctl.stores.budgets import Budgets
 from adctl.stores.rollups import Delivery, DeliveryKey, RequestsKey, Rollups
 from adctl.stores.steering import SteeringStore
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     import psycopg
     import redis
     from click.testing import Result
+    from psycopg_pool import ConnectionPool
 
     from adctl.config import Settings
     from adctl.models import Event
+    from adctl.stores.stream import EventStream
 
     Run = Callable[..., Result]
 
@@ -87,6 +90,25 @@ def delivered(campaigns: psycopg.Connection) -> psycopg.Connection:
 
 
 @pytest.mark.usefixtures("delivered")
+def test_losses_are_counted_by_campaign_exchange_and_reason(
+    run: Run,
+    campaigns: psycopg.Connection,
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+    make_event: Callable[..., Event],
+    append: Callable[..., None],
+) -> None:
+    lost = {"kind": EventKind.LOSS, "cost_nanos": 0}
+    append(*(make_event(f"{n}", **lost, loss_reason=102) for n in range(3)))
+    append(make_event("x", **lost, loss_reason=-1), make_event("y"))
+    Flusher(pool, stream).drain(100)
+    rows = rows_of(run("report", "losses", "--since", "1h", "-o", "json"))
+    assert [(row["campaign"], row["meaning"], row["losses"]) for row in rows] == [
+        ("Spring", "lost to a higher bid", 3),
+        ("Spring", "not told", 1),
+    ]
+
+
 def test_a_campaigns_row_has_counts_rates_and_exact_money(run: Run) -> None:
     spring, summer = rows_of(run("report", "performance", *PERIOD, "--output", "json"))
     assert spring == {

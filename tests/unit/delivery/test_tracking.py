@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from adctl.delivery.loss_reasons import NOT_TOLD
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import Ending, TrackedEvent, track
 from adctl.models import EventKind
@@ -63,9 +64,15 @@ def test_loss_releases_the_reservation_and_the_hold() -> None:
     assert result.counted_windows == ()
 
 
-@pytest.mark.parametrize("loss", ["", "${AUCTION_LOSS}", "-3", "99999", "x"])
-def test_unreadable_loss_reason_is_none(loss: str) -> None:
-    assert tracked(EventKind.LOSS, loss=loss).event.loss_reason == 0
+@pytest.mark.parametrize("loss", ["", "${AUCTION_LOSS}", "-3", "999999", "x", "²"])
+def test_unreadable_loss_reason_counts_as_not_told_and_still_releases(loss: str) -> None:
+    result = tracked(EventKind.LOSS, loss=loss)
+    assert (result.event.loss_reason, result.ending) == (NOT_TOLD, Ending.RELEASE)
+
+
+def test_loss_that_says_won_leaves_the_reservation_alone() -> None:
+    result = tracked(EventKind.LOSS, loss="0")
+    assert (result.ending, result.held_at_ms) == (Ending.KEEP, 0)
 
 
 def test_impression_is_counted_in_every_window_of_its_bid() -> None:
