@@ -40,7 +40,7 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
         ports = {
             OURS: running.enter_context(_server("tests.bench.bare", "single-threaded")),
             STOCK: running.enter_context(_server("tests.bench.bare", "stock")),
-            BIDDER: running.enter_context(_bidder(endpoints, state)),
+            BIDDER: running.enter_context(running_bidder(endpoints, state)),
         }
         for port in ports.values():
             load.run(port, bodies, 1)
@@ -69,7 +69,8 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
 
 
 @contextmanager
-def _bidder(endpoints: Endpoints, state: Path) -> Iterator[int]:
+def running_bidder(endpoints: Endpoints, state: Path) -> Iterator[int]:
+    """Run the bidder with one worker on these stores; its port."""
     environment = {
         "ADCTL_STATE_DIR": str(state),
         "ADCTL_POSTGRES_URL": endpoints.postgres_url,
