@@ -222,6 +222,16 @@ class Creative(msgspec.Struct, frozen=True):
     media: Media = Media()
 
 
+class Deal(msgspec.Struct, frozen=True):
+    """A private deal a campaign buys, by the exchange's id.
+
+    ``bid_amount_micros`` is what it bids for 1,000 impressions of it; None: as in the open auction.
+    """
+
+    id: str
+    bid_amount_micros: int | None = None
+
+
 class Campaign(msgspec.Struct, frozen=True):
     """A campaign with its creatives: the document the catalog holds and bidders decide on.
 
@@ -246,6 +256,7 @@ class Campaign(msgspec.Struct, frozen=True):
     caps: tuple[FrequencyCap, ...] = ()
     # What to do with a capped campaign when the user may not be identified.
     unidentified: Literal["no_bid", "skip_cap"] = "no_bid"
+    deals: tuple[Deal, ...] = ()
     version: int = 1
     creatives: tuple[Creative, ...] = ()
 
@@ -315,10 +326,15 @@ class CandidateOutcome(msgspec.Struct, frozen=True):
 
 
 class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was decided for one impression offered in a request. ``winner`` 0 means no bid."""
+    """What was decided for one impression offered in a request. ``winner`` 0 means no bid.
+
+    An impression has two of these where both a deal and the open auction could be bid on;
+    ``deal_id`` is the winner's.
+    """
 
     imp_id: str
     bidfloor_micros: int
+    deal_id: str = ""
     winner: int = 0
     creative_id: int = 0
     bid_id: str = ""

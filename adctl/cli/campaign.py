@@ -101,7 +101,8 @@ def update(
     clear: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take a field back: end, caps, targeting or targeting.countries. May be repeated."
+            help="Take a field back: end, caps, deals, targeting or targeting.countries. "
+            "May be repeated."
         ),
     ] = None,
     dry_run: DryRunOption = False,

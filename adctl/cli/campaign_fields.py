@@ -24,6 +24,7 @@ _FLIGHT = {
     "pacing": "pacing",
     "unidentified": "unidentified",
     "cap": "caps",
+    "deal": "deals",
 }
 
 # The option's parameter → the targeting's field.
@@ -64,6 +65,7 @@ CAMPAIGN_OPTIONS: dict[str, Any] = {
         "Capped, and the user unknown: no_bid, or skip_cap to bid all the same."
     ),
     "cap": repeated("Impressions per user and window, e.g. 3/24h, 10/7d or 1/30m."),
+    "deal": repeated("Private deal to buy: its id, or ID=PRICE, e.g. deal-1=3.50."),
     "country": repeated("Country, e.g. USA or US."),
     "region": repeated("Region, ISO 3166-2 without the country, e.g. CA."),
     "city": repeated("City."),
@@ -119,7 +121,7 @@ def cleared(fields: dict[str, object], names: Iterable[str]) -> dict[str, object
 
     Raises FaultyInputError for a name that cannot be cleared.
     """
-    clearable = ["end", "caps", "targeting"]
+    clearable = ["end", "caps", "deals", "targeting"]
     clearable += [f"targeting.{field}" for field in Targeting.__struct_fields__]
     faults = []
     for name in names:

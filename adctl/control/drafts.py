@@ -51,6 +51,15 @@ Texts = list[str]
 Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,4}[xX][1-9][0-9]{0,4}$")]
 
 
+DealText = Annotated[
+    str,
+    Meta(
+        description="A private deal it buys: its id, or ID=PRICE with what it bids for it.",
+        examples=["deal-1", "deal-1=3.50"],
+    ),
+]
+
+
 class AdvertiserDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """An advertiser, as sent."""
 
@@ -99,6 +108,7 @@ class CampaignDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     targeting: TargetingDraft | None = None
     caps: list[Cap] | None = None
     unidentified: Literal["no_bid", "skip_cap"] = "no_bid"
+    deals: list[DealText] | None = None
     status: Literal["active", "paused"] = "active"
 
 
@@ -117,6 +127,7 @@ class CampaignPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     targeting: dict[str, object] | None = None
     caps: list[Cap] | None = None
     unidentified: Literal["no_bid", "skip_cap"] | None = None
+    deals: list[DealText] | None = None
 
 
 class CreativeDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -227,6 +238,7 @@ class CampaignView(Struct, frozen=True):
     pacing: Pacing
     caps: list[str]
     unidentified: str
+    deals: list[str]
     targeting: dict[str, object]
     version: int
     created_at: datetime

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
+from adctl.control.deals_input import read_deals
 from adctl.control.drafts import CampaignDraft
 from adctl.control.fields import FieldReader, near
 from adctl.control.targeting_input import read_targeting
@@ -81,6 +82,7 @@ def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
         "pacing": reader.choice("pacing", list(Pacing)),
         "unidentified": reader.choice("unidentified", ["no_bid", "skip_cap"]),
         "caps": msgspec.to_builtins(_caps(reader)),
+        "deals": msgspec.to_builtins(read_deals(reader)),
         "targeting": stored_targeting(read_targeting(targeting) if targeting else Targeting()),
     }
 

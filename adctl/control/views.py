@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlmodel import col, select
 
+from adctl.control.deals_input import format_deal
 from adctl.control.drafts import AdvertiserView, CampaignView, CreativeView
 from adctl.control.media_input import MEDIA_KINDS
 from adctl.control.targeting_input import targeting_fields
 from adctl.control.validation import format_cap, format_instant
-from adctl.models import BidStrategy, CreativeKind, FrequencyCap, Pacing, Status, Targeting
+from adctl.models import BidStrategy, CreativeKind, Deal, FrequencyCap, Pacing, Status, Targeting
 from adctl.money import format_micros, format_nanos
 from adctl.stores.tables import AdvertiserRow, CreativeRow
 
@@ -46,6 +47,7 @@ def campaign_fields(row: CampaignRow) -> dict[str, object]:
         "targeting": targeting,
         "caps": [format_cap(cap) for cap in caps],
         "unidentified": row.unidentified,
+        "deals": [format_deal(deal) for deal in msgspec.convert(row.deals, list[Deal])],
     }
 
 
@@ -153,6 +155,7 @@ def _campaign_view(
         pacing=Pacing(row.pacing),
         caps=fields["caps"],  # type: ignore[arg-type]
         unidentified=row.unidentified,
+        deals=fields["deals"],  # type: ignore[arg-type]
         targeting=fields["targeting"],  # type: ignore[arg-type]
         version=row.version,
         created_at=row.created_at,

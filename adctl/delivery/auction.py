@@ -19,6 +19,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
     ``caps`` are those to be applied for this user: none where the campaign says to skip them.
     ``floor_micros`` is the least it may pay: long ads may have to pay more than short ones.
+    For a deal (``deal_id``) it is the whole bid: what was agreed is not lowered by a runner-up.
+    ``guaranteed`` deals must be bid on, so they come first.
     """
 
     campaign: Campaign
@@ -26,6 +28,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     bid_cpm_micros: int
     caps: tuple[FrequencyCap, ...] = ()
     floor_micros: int = 0
+    deal_id: str = ""
+    guaranteed: bool = False
 
 
 class ImpAuction(msgspec.Struct, frozen=True, gc=False):

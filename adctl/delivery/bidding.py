@@ -12,7 +12,7 @@ from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.currency import Rates
-from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, request_refusal
+from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, is_private, request_refusal
 from adctl.delivery.markup import ad_of, ratio_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.targeting import attributes_of
@@ -122,17 +122,23 @@ class Bidder:
         search = CandidateSearch(
             catalog, attributes, CreativeRules(request), self._terms, rates, now_ms
         )
-        auctions, refused = [], []
+        auctions: list[ImpAuction] = []
+        refused: list[ImpDecision] = []
+        identified = bool(user_hash)
         for place, imp in enumerate(request.imp):
-            found: list[Candidate] = []
-            reason = reasons.TOO_MANY_IMPS
-            if place < self._terms.max_imps:
-                found, reason = search.candidates(imp, identified=bool(user_hash))
             floor = bidfloor_micros(imp, rates) or 0
-            if found:
-                auctions.append(ImpAuction(imp.id, floor, tuple(found)))
-            else:
-                refused.append(ImpDecision(imp_id=imp.id, bidfloor_micros=floor, reason=reason))
+            if place >= self._terms.max_imps:
+                refused.append(ImpDecision(imp.id, floor, reason=reasons.TOO_MANY_IMPS))
+                continue
+            for_deals, reason = search.deal_candidates(imp, identified=identified)
+            in_open: list[Candidate] = []
+            if not is_private(imp):
+                in_open, reason = search.candidates(imp, identified=identified)
+            found = [candidates for candidates in (for_deals, in_open) if candidates]
+            auctions += (ImpAuction(imp.id, floor, tuple(candidates)) for candidates in found)
+            if not found:
+                refused.append(ImpDecision(imp.id, floor, reason=reason))
+        auctions.sort(key=_urgency)
         return auctions, refused
 
     def _bids(
@@ -171,6 +177,7 @@ class Bidder:
                 decision = msgspec.structs.replace(
                     decision,
                     winner=winner.campaign.id,
+                    deal_id=winner.deal_id,
                     creative_id=winner.creative.id,
                     bid_id=bid_id,
                     price_cpm_micros=verdict.price_cpm_micros,
@@ -200,6 +207,7 @@ class Bidder:
             wratio=ratio[0],
             hratio=ratio[1],
             mtype=fields.mtype,
+            dealid=winner.deal_id or None,
             dur=fields.dur,
             protocol=fields.protocol,
             apis=fields.apis,
@@ -217,6 +225,12 @@ class Bidder:
             bidid=bids[0].id,
             cur=self._terms.currency,
         )
+
+
+def _urgency(auction: ImpAuction) -> int:
+    """Order auctions: a campaign wins one impression only, and it should be the best use of it."""
+    dearest = auction.candidates[0]
+    return 0 if dearest.guaranteed else 1 if dearest.deal_id else 2
 
 
 def _campaign_id(auction: ImpAuction, place: int | None) -> int:

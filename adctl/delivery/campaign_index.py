@@ -78,6 +78,7 @@ def _refused_segments(campaign: Campaign) -> tuple[str, ...]:
 # What a campaign names of each attribute. Naming nothing is taking everything.
 _NAMED: dict[str, Callable[[Campaign], Iterable[Hashable]]] = {
     "formats": lambda c: map(format_of, c.creatives),
+    "deals": lambda c: (deal.id for deal in c.deals),
     "hours": zoned_hours,
     "country": lambda c: map(canonical, c.targeting.countries),
     "region": lambda c: map(canonical_region, c.targeting.regions),
@@ -170,20 +171,38 @@ class CampaignIndex:
         position = self._position_of.get(campaign_id)
         return self if position is None else self._replaced(position, None)
 
+    @property
+    def deals(self) -> Collection[str]:
+        """Every deal that some campaign buys."""
+        return self._choices["deals"].values
+
     def match(
-        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
+        self,
+        attributes: RequestAttributes,
+        formats: Collection[Format],
+        now_ms: int,
+        deal_id: str | None = None,
     ) -> Iterator[Campaign]:
-        """Yield the campaigns for a request that takes one of ``formats``, best rank first."""
-        for position in self.match_positions(attributes, formats, now_ms):
+        """Yield the campaigns for a request that takes one of ``formats``, best rank first.
+
+        With ``deal_id``, only those that buy the deal.
+        """
+        for position in self.match_positions(attributes, formats, now_ms, deal_id):
             campaign = self._campaigns[position]
             if campaign is not None:
                 yield campaign
 
     def match_positions(
-        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
+        self,
+        attributes: RequestAttributes,
+        formats: Collection[Format],
+        now_ms: int,
+        deal_id: str | None = None,
     ) -> Iterator[int]:
         """Yield the places of the campaigns that match yields."""
         bits = self._clock.open_at(now_ms) & self._choices["formats"].naming(formats)
+        if deal_id is not None:
+            bits &= self._choices["deals"].naming((deal_id,))
         for known, choices in self._one:
             value = known(attributes)
             bits &= choices.taking(value) if value else choices.open_to_all

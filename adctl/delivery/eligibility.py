@@ -39,13 +39,18 @@ def request_refusal(request: BidRequest, currency: str, seat: str) -> str:
 
 def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:
     """Return the reason why ``imp`` cannot be bid on, or ''. ``secure``: our URLs may be shown."""
-    if imp.pmp is not None and imp.pmp.private_auction:
+    if is_private(imp):
         return reasons.PRIVATE_AUCTION
     if bidfloor_micros(imp, rates) is None:
         return reasons.CURRENCY
     if imp.secure and not secure:
         return reasons.INSECURE
     return ""
+
+
+def is_private(imp: Imp) -> bool:
+    """Return whether only the deals listed may be bid on [3.2.11]."""
+    return imp.pmp is not None and bool(imp.pmp.private_auction)
 
 
 def bidfloor_micros(imp: Imp, rates: Rates) -> int | None:

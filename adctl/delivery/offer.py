@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _NONE = Decimal(0)
+_ABOVE_ANY_BID = MAX_CPM_MICROS + 1
 
 
 class Offer:
@@ -45,7 +46,9 @@ class Offer:
         self._rules = rules
         self._rates = rates
         self._sizes = frozenset(_sizes(imp, known))
-        self.floor_micros = bidfloor_micros(imp, rates) or 0
+        floor = bidfloor_micros(imp, rates)
+        # What cannot be converted cannot be said to be met.
+        self.floor_micros = _ABOVE_ANY_BID if floor is None else floor
         # A range of durations may have a floor under the impression's.
         ranged = any(slot is not None and slot.durfloors for slot in (imp.video, imp.audio))
         self.least_floor_micros = 0 if ranged else self.floor_micros
@@ -64,7 +67,7 @@ class Offer:
             return self.floor_micros
         own = floor_micros_of(slot, told.duration_sec, floor_to_micros(imp.bidfloor or _NONE))
         converted = self._rates.to_account_micros(own, imp.bidfloorcur)
-        return MAX_CPM_MICROS + 1 if converted is None else converted
+        return _ABOVE_ANY_BID if converted is None else converted
 
     def _is_taken(self, creative: Creative) -> bool:
         imp, secure = self._imp, bool(self._imp.secure)

@@ -6,6 +6,8 @@ micros; rates and factors are parts per million; all of it is integer arithmetic
 
 from __future__ import annotations
 
+import msgspec
+
 from adctl.models import BidStrategy, Campaign, Factors
 from adctl.money import MAX_CPM_MICROS
 
@@ -37,6 +39,21 @@ def bid_cpm_micros(campaign: Campaign, factors: Factors) -> int:
         * competition_factor_ppm(factors)
     )
     return min(exact // PPM**3, MAX_CPM_MICROS)
+
+
+def deal_bid_micros(
+    campaign: Campaign, price_micros: int | None, factors: Factors, *, guaranteed: bool
+) -> int:
+    """Return what the campaign bids for a deal, as a CPM; 0 means that it does not bid.
+
+    ``price_micros`` is what it offers for the deal, or None: as in the open auction. A guaranteed
+    deal must be bid on, whatever the pace.
+    """
+    unpaced = msgspec.structs.replace(factors, pacing_ppm=PPM, competition_ppm=PPM)
+    whole = bid_cpm_micros(campaign, unpaced) if price_micros is None else price_micros
+    if guaranteed:
+        return whole
+    return whole * pacing_factor_ppm(factors) * competition_factor_ppm(factors) // PPM**2
 
 
 def base_bid_micros(campaign: Campaign) -> int:

@@ -133,6 +133,7 @@ class Deal(Message, frozen=True):
     wseat: list[str] | None = None
     wadomain: list[str] | None = None
     at: int | None = None
+    guar: int | None = None
 
 
 class Pmp(Message, frozen=True):

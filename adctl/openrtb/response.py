@@ -23,6 +23,7 @@ class Bid(Message, frozen=True, kw_only=True):
     w: int | None = None
     h: int | None = None
     mtype: int
+    dealid: str | None = None
     exp: int
     cat: tuple[str, ...] = ()
     cattax: int | None = None

@@ -37,7 +37,7 @@ class AdvertiserRow(SQLModel, table=True):
 
 
 class CampaignRow(SQLModel, table=True):
-    """``campaign``. ``targeting`` and ``caps`` hold the JSON of the structs in adctl.models."""
+    """``campaign``. Its JSON columns hold that of the structs in adctl.models."""
 
     __tablename__ = "campaign"
 
@@ -56,6 +56,7 @@ class CampaignRow(SQLModel, table=True):
     targeting: dict[str, Any] = _json()
     caps: list[dict[str, Any]] = _json()
     unidentified: str
+    deals: list[dict[str, Any]] = _json()
     version: int = 1
     created_at: datetime = _instant()
     updated_at: datetime = _instant()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pytest
 
+from adctl.control.deals_input import parse_deal
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import Rates
@@ -104,7 +105,7 @@ def test_auction_comes_out_as_written(path: Path, redis_client: redis.Redis) -> 
 
 
 def test_there_are_auctions_to_compare() -> None:
-    assert len(_CASES) >= 20
+    assert len(_CASES) >= 100
 
 
 def furnish(case: dict[str, Any], request: BidRequest, client: redis.Redis) -> House:
@@ -153,6 +154,7 @@ def campaign_of(draft: dict[str, Any]) -> Campaign:
         "targeting": draft.get("targeting", {}),
         "caps": [msgspec.to_builtins(cap_of(text)) for text in draft.get("caps", [])],
         "unidentified": draft.get("unidentified", "no_bid"),
+        "deals": [msgspec.to_builtins(parse_deal(text)) for text in draft.get("deals", [])],
         "creatives": [creative_of(number, place, one) for place, one in enumerate(creatives, 1)],
     }
     return msgspec.convert(fields, Campaign)
@@ -221,6 +223,7 @@ def decision_of(decision: Decision) -> dict[str, Any]:
                 "floor": format_micros(imp.bidfloor_micros),
                 "winner": imp.winner or None,
                 "price": format_micros(imp.price_cpm_micros) if imp.winner else None,
+                **({"deal": imp.deal_id} if imp.deal_id else {}),
                 "runner_up": imp.runner_up or None,
                 "reason": imp.reason,
                 "candidates": [
