@@ -203,6 +203,12 @@ class ExchangeSettings(Section):
     """``[exchanges.NAME]``."""
 
     billing_event: Literal["impression", "burl", "nurl"] = "impression"
+    seat: str = ""
+    currency: str = Field(
+        default="", pattern=r"^([A-Z]{3})?$", description="three capital letters such as USD"
+    )
+    qps_limit: int = Field(default=0, ge=0)
+    no_bid: Literal["empty", "nbr"] = "empty"
 
 
 class Settings(BaseSettings):

@@ -24,7 +24,7 @@ from adctl.money import format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.consent.permissions import Permissions
@@ -56,7 +56,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Bidder:
-    """Answers bid requests. Stateless but for what it is given; one per worker."""
+    """Answers bid requests. Stateless but for what it is given; one per worker.
+
+    ``exchanges`` has the terms of those that are treated otherwise than ``terms`` say.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,9 @@ class Bidder:
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         make_bid_id: Callable[[], str] = lambda: os.urandom(12).hex(),
         rates: RatesSource | None = None,
+        exchanges: Mapping[str, Terms] | None = None,
     ) -> None:
+        self._exchanges = exchanges or {}
         self._catalog = catalog
         self._ledger = ledger
         self._signer = signer
@@ -81,13 +86,17 @@ class Bidder:
     def answer(self, request: BidRequest, exchange: str) -> Answer:
         """Return the answer to ``request``; what it may cost has then been reserved."""
         now_ms = self._clock_ms()
-        permissions = permissions_of(request, self._terms.privacy)
-        refusal = self._refusal(request) or ("" if permissions.bid else reasons.PRIVACY)
+        terms = self._exchanges.get(exchange, self._terms)
+        permissions = permissions_of(request, terms.privacy)
+        refusal = _refusal(request, terms) or ("" if permissions.bid else reasons.PRIVACY)
         if refusal:
             return Answer(_decision(request, exchange, now_ms, refusal))
         user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
-        auctions, refused = self._auctions(request, permissions, user_hash, now_ms)
+        auctions, refused = self._auctions(request, terms, permissions, user_hash, now_ms)
+        # Nothing is reserved for an answer that would come too late.
+        if _is_late(request, terms, self._clock_ms() - now_ms):
+            return Answer(_decision(request, exchange, now_ms, reasons.TIMEOUT))
         try:
             verdicts = (
                 self._ledger.decide(auctions, user_hash, self._bucket(now_ms), now_ms)
@@ -100,34 +109,31 @@ class Bidder:
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
         decision = _decision(request, exchange, now_ms, reason, imps, user_hash)
-        return Answer(decision, self._response(request, bids) if bids else None)
-
-    def _refusal(self, request: BidRequest) -> str:
-        # A tmax of 0 or less tells nothing and is read as none.
-        if request.tmax is not None and 0 < request.tmax <= self._terms.network_margin_ms:
-            return reasons.TIMEOUT
-        return request_refusal(request, self._terms.currency, self._terms.seat)
+        return Answer(decision, _response(request, bids, terms) if bids else None)
 
     def _bucket(self, now_ms: int) -> int:
         return now_ms // (self._terms.reservation_bucket_sec * 1000)
 
     def _auctions(
-        self, request: BidRequest, permissions: Permissions, user_hash: str, now_ms: int
+        self,
+        request: BidRequest,
+        terms: Terms,
+        permissions: Permissions,
+        user_hash: str,
+        now_ms: int,
     ) -> tuple[list[ImpAuction], list[ImpDecision]]:
         catalog = self._catalog.current
         # Segments and precise location come together; with only one permitted, both are left out.
         both = permissions.segments and permissions.precise_location
         attributes = attributes_of(request, identified=bool(user_hash) and both)
         rates = self._rates.current
-        search = CandidateSearch(
-            catalog, attributes, CreativeRules(request), self._terms, rates, now_ms
-        )
+        search = CandidateSearch(catalog, attributes, CreativeRules(request), terms, rates, now_ms)
         auctions: list[ImpAuction] = []
         refused: list[ImpDecision] = []
         identified = bool(user_hash)
         for place, imp in enumerate(request.imp):
             floor = bidfloor_micros(imp, rates) or 0
-            if place >= self._terms.max_imps:
+            if place >= terms.max_imps:
                 refused.append(ImpDecision(imp.id, floor, reason=reasons.TOO_MANY_IMPS))
                 continue
             for_deals, reason = search.deal_candidates(imp, identified=identified)
@@ -218,13 +224,27 @@ class Bidder:
             language=creative.language or None,
         )
 
-    def _response(self, request: BidRequest, bids: list[Bid]) -> BidResponse:
-        return BidResponse(
-            id=request.id,
-            seatbid=[SeatBid(bid=bids, seat=self._terms.seat)],
-            bidid=bids[0].id,
-            cur=self._terms.currency,
-        )
+
+def _refusal(request: BidRequest, terms: Terms) -> str:
+    if _is_late(request, terms, 0):
+        return reasons.TIMEOUT
+    return request_refusal(request, terms.currency, terms.seat, terms.usual_currency)
+
+
+def _is_late(request: BidRequest, terms: Terms, took_ms: int) -> bool:
+    """Return whether the exchange would not hear an answer that is sent now."""
+    # A tmax of 0 or less tells nothing and is read as none.
+    tmax = request.tmax
+    return tmax is not None and 0 < tmax <= terms.network_margin_ms + took_ms
+
+
+def _response(request: BidRequest, bids: list[Bid], terms: Terms) -> BidResponse:
+    return BidResponse(
+        id=request.id,
+        seatbid=[SeatBid(bid=bids, seat=terms.seat)],
+        bidid=bids[0].id,
+        cur=terms.currency,
+    )
 
 
 def _urgency(auction: ImpAuction) -> int:

@@ -26,11 +26,15 @@ _NO_FLOOR = Decimal(0)
 _MARKUP_TYPES = ("text/html", "application/javascript", "text/javascript")
 
 
-def request_refusal(request: BidRequest, currency: str, seat: str) -> str:
-    """Return the reason why no impression of ``request`` can be bid on, or ''."""
+def request_refusal(request: BidRequest, currency: str, seat: str, usual_currency: str = "") -> str:
+    """Return the reason why no impression of ``request`` can be bid on, or ''.
+
+    ``usual_currency`` is what is taken where the request does not say; '' is any.
+    """
     if request.test:
         return reasons.TEST
-    if request.cur and currency not in map(str.upper, request.cur):
+    allowed = request.cur or ([usual_currency] if usual_currency else ())
+    if allowed and currency not in map(str.upper, allowed):
         return reasons.CURRENCY
     if (request.wseat and seat not in request.wseat) or (request.bseat and seat in request.bseat):
         return reasons.SEAT

@@ -19,6 +19,7 @@ INSECURE = "insecure"  # https markup is asked for, our tracker's public URL is 
 NO_CAMPAIGN = "no_campaign"  # no active campaign targets this request
 NO_CREATIVE = "no_creative"  # those that do have no creative that may be shown
 FLOOR = "floor"  # every bid is under the floor
+RATE_LIMIT = "rate_limit"  # more requests a second than the exchange is allowed
 UNAVAILABLE = "unavailable"  # Redis did not answer: what cannot be reserved is not bid
 TOO_MANY_IMPS = "too_many_imps"  # beyond the impressions looked at
 
@@ -32,6 +33,34 @@ DAY_BUDGET = "day_budget"
 NO_MONEY_STATE = "no_money_state"  # Redis knows nothing of its budget (yet)
 SAME_REQUEST = "same_request"  # won another impression of this request
 UNIDENTIFIED = "unidentified"  # capped, and the user may not be identified
+
+NBR = {
+    UNAVAILABLE: 1,
+    NO_MONEY_STATE: 1,
+    MALFORMED: 2,
+    VERSION: 2,
+    UNIDENTIFIED: 8,
+    FREQUENCY_CAP: 9,
+    TIMEOUT: 15,
+    CURRENCY: 500,
+    SEAT: 501,
+    TEST: 502,
+    PRIVACY: 503,
+    PRIVATE_AUCTION: 504,
+    FORMAT: 505,
+    INSECURE: 506,
+    NO_CAMPAIGN: 507,
+    NO_CREATIVE: 508,
+    FLOOR: 509,
+    TOO_MANY_IMPS: 510,
+    TOTAL_BUDGET: 511,
+    DAY_BUDGET: 511,
+    SAME_REQUEST: 512,
+    OUTBID: 512,
+    NOT_NEEDED: 512,
+    RATE_LIMIT: 513,
+}
+"""OpenRTB's no-bid reason codes (its list 5.24), and ours from 500 on."""
 
 OF_SCRIPT = (
     NOT_NEEDED,

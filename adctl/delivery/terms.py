@@ -19,4 +19,6 @@ class Terms(msgspec.Struct, frozen=True):
     network_margin_ms: int
     reservation_bucket_sec: int
     reservation_ttl_sec: int
+    # What an exchange takes whose request does not say; empty: our own currency.
+    usual_currency: str = ""
     privacy: PrivacyPolicy = PrivacyPolicy()

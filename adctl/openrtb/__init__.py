@@ -35,7 +35,7 @@ from adctl.openrtb.request import (
     UserExt,
     Video,
 )
-from adctl.openrtb.response import Bid, BidResponse, SeatBid, encode_response
+from adctl.openrtb.response import Bid, BidResponse, NoBidResponse, SeatBid, encode_response
 
 __all__ = [
     "App",
@@ -58,6 +58,7 @@ __all__ = [
     "MalformedRequestError",
     "Message",
     "Native",
+    "NoBidResponse",
     "Pmp",
     "Publisher",
     "Quantity",

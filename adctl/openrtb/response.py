@@ -52,9 +52,17 @@ class BidResponse(Message, frozen=True):
     cur: str
 
 
+class NoBidResponse(Message, frozen=True):
+    """4.2.1 without a bid: ``nbr`` says why."""
+
+    id: str
+    seatbid: list[SeatBid]
+    nbr: int
+
+
 _encoder = msgspec.json.Encoder()
 
 
-def encode_response(response: BidResponse) -> bytes:
+def encode_response(response: BidResponse | NoBidResponse) -> bytes:
     """Return the JSON of a bid response. Strings of the request are echoed exactly."""
     return _encoder.encode(response)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from adctl.config import rates_path
@@ -21,6 +22,7 @@ from adctl.stores.round_trip import HotConnection, RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.streams.decision_log import DecisionLog
 from daemons.bidder.app import BidderMetrics, create_app
+from daemons.bidder.doors import Door, RateLimit
 from daemons.lifecycle import run_daemon
 from daemons.prefork import run_workers, workers_registry
 from daemons.serving import make_server, serve
@@ -35,8 +37,32 @@ if TYPE_CHECKING:
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+def terms_by_exchange(settings: Settings) -> dict[str, Terms]:
+    """Return what the house bids under at each exchange."""
+    return {
+        name: msgspec.structs.replace(
+            terms_of(settings),
+            seat=exchange.seat or settings.bidder.seat,
+            usual_currency=exchange.currency,
+        )
+        for name, exchange in settings.exchanges.items()
+    }
+
+
+def doors_of(settings: Settings) -> dict[str, Door]:
+    """Return how one worker lets each exchange in."""
+    workers = settings.bidder.workers
+    return {
+        name: Door(
+            limit=RateLimit(exchange.qps_limit / workers) if exchange.qps_limit else None,
+            tells_reason=exchange.no_bid == "nbr",
+        )
+        for name, exchange in settings.exchanges.items()
+    }
+
+
 def terms_of(settings: Settings) -> Terms:
-    """Return what the house bids under, from the settings."""
+    """Return what the house bids under wherever an exchange is not treated otherwise."""
     tracker_url = settings.tracker.base_url
     parts = urlsplit(tracker_url)
     return Terms(
@@ -85,11 +111,18 @@ def work(
             Signer(signing.keys),
             signing.user_key,
             terms_of(settings),
+            exchanges=terms_by_exchange(settings),
             rates=RatesFile(rates_path(settings), settings.currency),
         )
         checks = {"redis": round_trips.ping, "catalog": feed.require_ready}
         app = create_app(
-            bidder, decisions, metrics, workers_registry(), checks, settings.bidder.max_body_bytes
+            bidder,
+            decisions,
+            metrics,
+            workers_registry(),
+            checks,
+            settings.bidder.max_body_bytes,
+            doors_of(settings),
         )
         turns = Turns(round_trips)
         counted = None

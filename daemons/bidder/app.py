@@ -10,8 +10,9 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from adctl.delivery import reasons
-from adctl.openrtb import MalformedRequestError, decode_request, encode_response
+from adctl.openrtb import MalformedRequestError, NoBidResponse, decode_request, encode_response
 from daemons.bidder import transport
+from daemons.bidder.doors import DEFAULT_EXCHANGE, OPEN_DOORS, Door
 from daemons.lifecycle import add_health_routes
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# The exchange behind plain /bid-request.
-DEFAULT_EXCHANGE = "default"
 _SECONDS_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 
 
@@ -72,7 +71,7 @@ class DecisionRecorder(Protocol):
 
 
 class BidRequests:
-    """``POST /bid-request``: OpenRTB 2.6 JSON."""
+    """``POST /bid-request`` and ``/bid-request/EXCHANGE``: OpenRTB 2.6 JSON."""
 
     def __init__(
         self,
@@ -80,15 +79,23 @@ class BidRequests:
         decisions: DecisionRecorder,
         metrics: BidderMetrics,
         max_body_bytes: int,
+        doors: Mapping[str, Door],
     ) -> None:
+        self._doors = doors
         self._bidder = bidder
         self._decisions = decisions
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
 
-    def on_post(self, req: Request, resp: Response) -> None:
-        """Answer 200 with a bid, 204 without one, 400 (empty) to what is not a bid request."""
+    def on_post(self, req: Request, resp: Response, exchange: str = DEFAULT_EXCHANGE) -> None:
+        """Answer 200 with a bid, 204 without one, 400 (empty) to what is not a bid request.
+
+        An exchange that is not configured gets 404.
+        """
         began = time.perf_counter()
+        door = self._doors.get(exchange)
+        if door is None:
+            raise falcon.HTTPNotFound
         resp.set_header("x-openrtb-version", transport.VERSION)
         if not transport.is_json(req.env):
             self._refuse(resp, falcon.HTTP_415, reasons.MALFORMED)
@@ -96,17 +103,23 @@ class BidRequests:
         if not transport.is_understood(req.env):
             self._refuse(resp, falcon.HTTP_204, reasons.VERSION)
             return
+        if door.limit is not None and not door.limit.admits():
+            self._refuse(resp, falcon.HTTP_204, reasons.RATE_LIMIT)
+            return
         try:
             request = decode_request(transport.read_body(req, self._max_body_bytes))
         except MalformedRequestError:
             self._refuse(resp, falcon.HTTP_400, reasons.MALFORMED)
             return
-        answer = self._bidder.answer(request, DEFAULT_EXCHANGE)
-        if answer.response is None:
-            resp.status = falcon.HTTP_204
-        else:
+        answer = self._bidder.answer(request, exchange)
+        if answer.response is not None:
             self._send(req, resp, encode_response(answer.response))
             self._metrics.bids.inc(len(answer.response.seatbid[0].bid))
+        elif door.tells_reason:
+            nbr = reasons.NBR.get(answer.decision.reason, 0)
+            self._send(req, resp, encode_response(NoBidResponse(request.id, [], nbr)))
+        else:
+            resp.status = falcon.HTTP_204
         self._decisions.record(answer.decision)
         self._metrics.requests.labels(answer.decision.reason or "bid").inc()
         self._metrics.seconds.observe(time.perf_counter() - began)
@@ -129,6 +142,7 @@ def create_app(
     registry: CollectorRegistry,
     checks: Mapping[str, Callable[[], None]],
     max_body_bytes: int,
+    doors: Mapping[str, Door] = OPEN_DOORS,
 ) -> falcon.App[Request, Response]:
     """Return the bidder's WSGI application."""
 
@@ -142,6 +156,8 @@ def create_app(
     # The exchange reads no error documents, and 400 must be empty (OpenRTB 2.6, 2.1).
     app.set_error_serializer(lambda _req, _resp, _exc: None)
     app.add_error_handler(Exception, no_bid_on_fault)
-    app.add_route("/bid-request", BidRequests(bidder, decisions, metrics, max_body_bytes))
+    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, doors)
+    app.add_route("/bid-request", requests)
+    app.add_route("/bid-request/{exchange}", requests)
     add_health_routes(app, checks, registry)
     return app

@@ -70,6 +70,12 @@ BODY = json.dumps(REQUEST).encode()
 NOTHING_FOR_IT = json.dumps({**REQUEST, "cur": ["EUR"]}).encode()
 JSON = {"Content-Type": "application/json"}
 MAX_BODY_BYTES = 65_536
+EXCHANGES = {
+    "other-seat": {"seat": "seat9"},
+    "telling": {"no_bid": "nbr"},
+    "slow": {"qps_limit": 3},
+    "euros": {"currency": "EUR"},
+}
 
 
 class Reply(NamedTuple):
@@ -116,6 +122,7 @@ def bidder(own_redis_url: str, start_daemon: Callable[..., DaemonProcess]) -> Da
         ADCTL_KAFKA_TOPIC_PREFIX="bidder-http-",
         ADCTL_TRACKER_PUBLIC_URL="https://t.example",
         ADCTL_BIDDER_MAX_BODY_BYTES=str(MAX_BODY_BYTES),
+        ADCTL_EXCHANGES=json.dumps(EXCHANGES),
     )
 
 
@@ -194,6 +201,49 @@ def test_malformed_request_is_refused_without_a_body(caller: Caller, body: bytes
 def test_other_methods_are_not_allowed_and_have_no_body(caller: Caller, method: str) -> None:
     reply = caller.call(None, {}, method)
     assert (reply.status, reply.body) == (405, b"")
+
+
+def test_exchange_has_a_path_and_a_seat_of_its_own(caller: Caller) -> None:
+    answer = json.loads(caller.call(path="/bid-request/other-seat").body)
+    assert answer["seatbid"][0]["seat"] == "seat9"
+    assert json.loads(caller.call().body)["seatbid"][0]["seat"] == "seat1"
+    only_seat1 = json.dumps({**REQUEST, "wseat": ["seat1"]})
+    assert caller.call(only_seat1, path="/bid-request/other-seat").status == 204
+    assert caller.call(only_seat1).status == 200
+
+
+@pytest.mark.parametrize("name", ["nobody", "default2", "..", "OTHER-SEAT"])
+def test_exchange_that_nobody_configured_does_not_exist(caller: Caller, name: str) -> None:
+    reply = caller.call(path=f"/bid-request/{name}")
+    assert (reply.status, reply.body) == (404, b"")
+
+
+def test_plain_path_is_the_default_exchange(caller: Caller) -> None:
+    assert caller.call(path="/bid-request/default").status == 200
+
+
+def test_exchange_may_be_told_why_there_is_no_bid(caller: Caller) -> None:
+    reply = caller.call(NOTHING_FOR_IT, path="/bid-request/telling")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(reply.body) == {"id": "r-1", "seatbid": [], "nbr": 500}
+    assert caller.call(path="/bid-request/telling").status == 200
+    assert caller.call(b"{", path="/bid-request/telling").status == 400
+
+
+def test_exchange_with_another_currency_is_bid_to_only_in_ours(caller: Caller) -> None:
+    unsaid = json.dumps({name: part for name, part in REQUEST.items() if name != "cur"})
+    assert caller.call(unsaid, path="/bid-request/euros").status == 204
+    assert caller.call(path="/bid-request/euros").status == 200
+    assert caller.call(unsaid).status == 200
+
+
+def test_requests_beyond_an_exchanges_limit_get_no_bid(caller: Caller) -> None:
+    before = caller.count("rate_limit")
+    statuses = [caller.call(path="/bid-request/slow").status for _ in range(30)]
+    assert statuses[:3] == [200] * 3
+    assert statuses.count(204) >= 20
+    assert caller.count("rate_limit") - before == statuses.count(204)
+    assert caller.call().status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/bid", "/bid-request/x/y", "/%00", "/bid-request%20"])

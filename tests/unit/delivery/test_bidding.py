@@ -97,6 +97,23 @@ def test_time_that_is_left_is_used(make_campaign: Callable[..., Campaign], tmax:
     assert bidder(Scripted(), make_campaign(1)).answer(changed(tmax=tmax), "x").decision.bid
 
 
+def test_nothing_is_reserved_for_an_answer_that_would_be_late(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    ledger, moments = Scripted(), iter([NOW_MS, NOW_MS + 81])
+    slow = Bidder(
+        Shelf(Catalog.build([make_campaign(1)])),
+        ledger,
+        SIGNER,
+        USER_KEY,
+        TERMS,
+        clock_ms=lambda: next(moments),
+    )
+    answer = slow.answer(changed(tmax=100), "default")
+    assert (answer.response, answer.decision.reason) == (None, reasons.TIMEOUT)
+    assert not ledger.calls
+
+
 def test_ledger_is_not_asked_about_nothing() -> None:
     ledger = Scripted()
     answer = bidder(ledger).answer(REQUEST, "default")
