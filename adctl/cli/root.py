@@ -27,6 +27,7 @@ NOUNS = {
     "campaign": "Create and change campaigns.",
     "creative": "Create and change creatives.",
     "budget": "Show campaigns' money, live and in the ledger.",
+    "exchange": "Show exchanges, and try what they would get.",
     "fcap": "Look into frequency caps.",
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from adctl.config import rates_path
 from adctl.delivery.bidding import Bidder
-from adctl.delivery.privacy import PrivacyPolicy
-from adctl.delivery.terms import Terms
+from adctl.delivery.terms import terms_by_exchange, terms_of
 from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.catalog_feed import CatalogFeed
@@ -34,20 +31,6 @@ if TYPE_CHECKING:
 
     from adctl.config import Settings
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-def terms_by_exchange(settings: Settings) -> dict[str, Terms]:
-    """Return what the house bids under at each exchange."""
-    return {
-        name: msgspec.structs.replace(
-            terms_of(settings),
-            seat=exchange.seat or settings.bidder.seat,
-            usual_currency=exchange.currency,
-        )
-        for name, exchange in settings.exchanges.items()
-    }
-
 
 def doors_of(settings: Settings) -> dict[str, Door]:
     """Return how one worker lets each exchange in."""
@@ -59,25 +42,6 @@ def doors_of(settings: Settings) -> dict[str, Door]:
         )
         for name, exchange in settings.exchanges.items()
     }
-
-
-def terms_of(settings: Settings) -> Terms:
-    """Return what the house bids under wherever an exchange is not treated otherwise."""
-    tracker_url = settings.tracker.base_url
-    parts = urlsplit(tracker_url)
-    return Terms(
-        currency=settings.currency,
-        seat=settings.bidder.seat,
-        tracker_url=tracker_url,
-        # Browsers treat loopback as a secure context, so https pages may use it.
-        secure=parts.scheme == "https" or parts.hostname in _LOOPBACK,
-        max_imps=settings.bidder.max_imps,
-        max_candidates=settings.bidder.max_candidates,
-        network_margin_ms=settings.bidder.network_margin_ms,
-        reservation_bucket_sec=settings.money.reservation_bucket_sec,
-        reservation_ttl_sec=settings.money.reservation_ttl_sec,
-        privacy=PrivacyPolicy(settings.privacy.vendor_id, settings.privacy.gdpr_policy),
-    )
 
 
 def work(

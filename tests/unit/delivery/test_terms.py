@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adctl.config import Settings, TrackerSettings
-from daemons.bidder.__main__ import terms_of
+from adctl.delivery.terms import terms_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""``adctl exchange``: the exchanges that may send requests, and what they would get."""
+
+from typing import Annotated, Any
+
+import typer
+
+from adctl.cli.context import settings_of
+from adctl.cli.render import Output, OutputOption, render_record, render_rows
+from adctl.cli.stores import redis_client
+from adctl.config import Settings, rates_path
+from adctl.control.exchange_trial import Trial, try_exchange
+from adctl.delivery.currency import Rates
+from adctl.delivery.terms import terms_by_exchange
+from adctl.delivery.tokens import Signer
+from adctl.errors import NotFoundError
+from adctl.stores.rates_file import read_rates
+from adctl.stores.secrets import load_signing
+
+app = typer.Typer(no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(help="Its name in the configuration.")]
+
+
+@app.command("list")
+def list_exchanges(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show every exchange that is configured, and where it posts its requests.
+
+    Example: adctl exchange list
+    """
+    settings = settings_of(ctx)
+    render_rows([_fields(settings, name) for name in settings.exchanges], output)
+
+
+@app.command()
+def show(ctx: typer.Context, name: NameArgument, output: OutputOption = Output.TABLE) -> None:
+    """Show one exchange's settings. Exits with 5 if there is no such exchange.
+
+    Example: adctl exchange show default --output json
+    """
+    render_record(_fields(settings_of(ctx), name), output)
+
+
+@app.command("test")
+def try_out(ctx: typer.Context, name: NameArgument, output: OutputOption = Output.TABLE) -> None:
+    """Answer a request of each kind as the bidder would, and say why there is no bid.
+
+    On the campaigns and budgets of this moment. Nothing is reserved, recorded or sent; frequency
+    caps are not looked at. Exits with 5 if there is no such exchange.
+
+    Example: adctl exchange test default
+    """
+    settings = settings_of(ctx)
+    _fields(settings, name)
+    file = rates_path(settings)
+    rates = read_rates(file, settings.currency) if file else Rates(settings.currency)
+    terms, signer = terms_by_exchange(settings)[name], Signer(load_signing(settings).keys)
+    with redis_client(ctx) as client:
+        trials = try_exchange(terms, name, client, signer, rates)
+    render_rows([trial._asdict() for trial in trials], output, Trial._fields)
+
+
+def _fields(settings: Settings, name: str) -> dict[str, Any]:
+    exchange = settings.exchanges.get(name)
+    if exchange is None:
+        known = ", ".join(settings.exchanges)
+        raise NotFoundError(f"no exchange is called {name}; there are {known}")
+    return {
+        "name": name,
+        "path": "/bid-request" if name == "default" else f"/bid-request/{name}",
+        "seat": exchange.seat or settings.bidder.seat,
+        "currency": exchange.currency or settings.currency,
+        "billing_event": exchange.billing_event,
+        "qps_limit": exchange.qps_limit or None,
+        "no_bid": exchange.no_bid,
+    }

@@ -1,0 +1,169 @@
+"""Trying an exchange: sample requests through the real bidder, without spending anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from adctl.control.exchange_samples import sample_requests
+from adctl.delivery import reasons
+from adctl.delivery.auction import Verdict
+from adctl.delivery.bidding import Bidder
+from adctl.delivery.catalog import Catalog
+from adctl.delivery.eligibility import offered_sizes
+from adctl.delivery.mismatch import explain_mismatch
+from adctl.delivery.pricing import second_price_cpm_micros
+from adctl.delivery.targeting import attributes_of
+from adctl.errors import NotFoundError
+from adctl.models import CreativeKind
+from adctl.money import format_micros
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+from adctl.stores.steering import SteeringStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import redis
+
+    from adctl.delivery.auction import ImpAuction
+    from adctl.delivery.bidding import Answer
+    from adctl.delivery.currency import Rates
+    from adctl.delivery.targeting import Format
+    from adctl.delivery.terms import Terms
+    from adctl.delivery.tokens import Signer
+    from adctl.openrtb import BidRequest, Imp
+    from adctl.stores.budgets import BudgetState
+
+_MOST_EXPLAINED = 5
+
+
+class Trial(NamedTuple):
+    """What came of one sample request. ``why`` explains a missing bid, or who was outbid."""
+
+    request: str
+    answer: str
+    campaign: int | None
+    creative: int | None
+    price: str | None
+    deal: str | None
+    why: str
+
+
+class Shelf(NamedTuple):
+    """A catalog that does not change."""
+
+    current: Catalog
+
+
+class LookingLedger:
+    """Decides as decide.lua does for a user who is not identified, and reserves nothing."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._budgets = budgets
+
+    def decide(
+        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+    ) -> list[Verdict]:
+        """See Ledger. Frequency caps are not looked at."""
+        del user_hash, bucket, now_ms
+        campaigns = {one.campaign.id for auction in auctions for one in auction.candidates}
+        states = self._budgets.read(sorted(campaigns))
+        won: set[int] = set()
+        return [_verdict(auction, states, won) for auction in auctions]
+
+
+def try_exchange(
+    terms: Terms, exchange: str, client: redis.Redis, signer: Signer, rates: Rates
+) -> list[Trial]:
+    """Return what each sample request gets just now at ``exchange``, whose terms these are.
+
+    Raises NotFoundError if Redis has no catalog, StoreUnavailableError if it does not answer.
+    """
+    store = CatalogStore(client)
+    ids = store.active_ids()
+    if ids is None:
+        raise NotFoundError("Redis has no catalog; the pacer fills it within seconds")
+    catalog = Catalog.build(store.read(ids).values(), SteeringStore(client).read(ids))
+    currency = terms.usual_currency or terms.currency
+    samples = sample_requests(currency, terms.seat, catalog.index.formats, catalog.index.deals)
+    # No sample names a user, so no key is needed to hash one.
+    bidder = Bidder(Shelf(catalog), LookingLedger(Budgets(client)), signer, b"", terms, rates=rates)
+    return [
+        _trial(name, request, bidder.answer(request, exchange), catalog)
+        for name, request in samples.items()
+    ]
+
+
+def _verdict(auction: ImpAuction, states: dict[int, BudgetState], won: set[int]) -> Verdict:
+    winner = runner_up = None
+    outcomes = []
+    for place, candidate in enumerate(auction.candidates):
+        reason = reasons.NOT_NEEDED
+        if runner_up is None:
+            number, price = candidate.campaign.id, candidate.bid_cpm_micros
+            reason = _obstacle(states.get(number), price, already_won=number in won)
+            if not reason and winner is None:
+                winner = place
+            elif not reason:
+                runner_up, reason = place, reasons.OUTBID
+        outcomes.append(reason)
+    if winner is None:
+        return Verdict(None, 0, None, tuple(outcomes))
+    best = auction.candidates[winner]
+    second = None if runner_up is None else auction.candidates[runner_up].bid_cpm_micros
+    won.add(best.campaign.id)
+    price = second_price_cpm_micros(best.bid_cpm_micros, second, best.floor_micros)
+    return Verdict(winner, price, runner_up, tuple(outcomes))
+
+
+def _obstacle(state: BudgetState | None, price_nanos: int, *, already_won: bool) -> str:
+    """Return why a campaign cannot pay; the cost of an impression in nanos is its CPM in micros."""
+    if already_won:
+        return reasons.SAME_REQUEST
+    if state is None:
+        return reasons.NO_MONEY_STATE
+    if state.available < price_nanos:
+        return reasons.TOTAL_BUDGET
+    return reasons.DAY_BUDGET if state.day_available < price_nanos else reasons.WON
+
+
+def _trial(name: str, request: BidRequest, answer: Answer, catalog: Catalog) -> Trial:
+    won = next((imp for imp in answer.decision.imps if imp.winner), None)
+    if won is None:
+        reason = answer.decision.reason
+        return Trial(name, reason, None, None, None, None, _why(request, answer, catalog))
+    price = format_micros(won.price_cpm_micros)
+    why = f"outbid: campaign {won.runner_up}" if won.runner_up else ""
+    return Trial(name, "bid", won.winner, won.creative_id, price, won.deal_id or None, why)
+
+
+def _why(request: BidRequest, answer: Answer, catalog: Catalog) -> str:
+    outcomes = [
+        f"campaign {one.campaign_id}: {one.reason}"
+        for imp in answer.decision.imps
+        for one in imp.candidates
+    ]
+    if not outcomes and answer.decision.reason == reasons.NO_CAMPAIGN:
+        outcomes = list(_mismatches(request, catalog))
+    more = len(outcomes) - _MOST_EXPLAINED
+    listed = "; ".join(outcomes[:_MOST_EXPLAINED])
+    return f"{listed}; and {more} more" if more > 0 else listed
+
+
+def _mismatches(request: BidRequest, catalog: Catalog) -> Iterator[str]:
+    attributes, now = attributes_of(request, identified=False), datetime.now(UTC)
+    formats = _formats(request.imp[0])
+    for campaign in filter(None, catalog.index.campaigns):
+        told = explain_mismatch(campaign, attributes, formats, now)
+        yield f"campaign {campaign.id}: {', '.join(told) or 'its pace lets it wait'}"
+
+
+def _formats(imp: Imp) -> set[Format]:
+    formats: set[Format] = set(offered_sizes(imp.banner)) if imp.banner else set()
+    kinds = {
+        CreativeKind.VIDEO: imp.video,
+        CreativeKind.AUDIO: imp.audio,
+        CreativeKind.NATIVE: imp.native,
+    }
+    return formats | {(kind,) for kind, part in kinds.items() if part is not None}

@@ -1,0 +1,192 @@
+"""``adctl exchange``: what is configured, and what it would get."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adctl.cli.root import app
+from adctl.control.exchange_trial import LookingLedger
+from adctl.delivery.auction import Candidate, ImpAuction
+from adctl.models import BidStrategy, Campaign, Creative, CreativeKind, Deal, Status, Targeting
+from adctl.stores.auction_ledger import RedisLedger
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import redis
+
+    from adctl.config import Settings
+    from adctl.stores.endpoints import Endpoints
+    from adctl.stores.redis import Script
+
+BANNER = Creative(
+    id=1,
+    campaign_id=1,
+    name="banner",
+    kind=CreativeKind.BANNER,
+    status=Status.ACTIVE,
+    landing_url="https://advertiser.example/",
+    adomain=("advertiser.example",),
+    width=300,
+    height=250,
+    image_url="https://cdn.example/a.png",
+)
+EXCHANGES = {"acmex": {"seat": "1234", "qps_limit": 50}, "euros": {"currency": "EUR"}}
+
+
+class PlainScripts:
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        return script.run(self._client, keys, args)
+
+
+def campaign(number: int, bid_micros: int, **changes: Any) -> Campaign:
+    fields: dict[str, Any] = {
+        "advertiser_id": 1,
+        "name": f"campaign {number}",
+        "status": Status.ACTIVE,
+        "bid_strategy": BidStrategy.CPM,
+        "bid_amount_micros": bid_micros,
+        "daily_budget_nanos": 10**9,
+        "total_budget_nanos": 10**10,
+        "starts_at": datetime(2020, 1, 1, tzinfo=UTC),
+        "creatives": (BANNER,),
+    }
+    return Campaign(id=number, **{**fields, **changes})
+
+
+def publish(client: redis.Redis, *campaigns: Campaign) -> None:
+    CatalogStore(client).fill(campaigns)
+    for one in campaigns:
+        Budgets(client).sync(one, datetime.now(UTC).date(), 0, 0)
+
+
+@pytest.fixture
+def adctl(
+    settings: Settings, endpoints: Endpoints, redis_client: redis.Redis
+) -> Callable[[str], Result]:
+    assert redis_client.ping()
+    env = {
+        "ADCTL_STATE_DIR": str(settings.state_dir),
+        "ADCTL_REDIS_URL": endpoints.redis_url,
+        "ADCTL_EXCHANGES": json.dumps(EXCHANGES),
+    }
+    return lambda line: CliRunner().invoke(app, shlex.split(line), env=env, prog_name="adctl")
+
+
+def tried(adctl: Callable[[str], Result], name: str = "acmex") -> dict[str, dict[str, Any]]:
+    result = adctl(f"exchange test {name} --output json")
+    assert result.exit_code == 0, result.output
+    return {row["request"]: row for row in json.loads(result.stdout)}
+
+
+def test_list_has_every_exchange_and_the_default_one(adctl: Callable[[str], Result]) -> None:
+    rows = json.loads(adctl("exchange list --output json").stdout)
+    assert {row["name"]: row["path"] for row in rows} == {
+        "default": "/bid-request",
+        "acmex": "/bid-request/acmex",
+        "euros": "/bid-request/euros",
+    }
+
+
+def test_show_tells_what_is_in_force(adctl: Callable[[str], Result]) -> None:
+    shown = json.loads(adctl("exchange show acmex --output json").stdout)
+    assert (shown["seat"], shown["currency"], shown["qps_limit"]) == ("1234", "USD", 50)
+
+
+@pytest.mark.parametrize("command", ["show", "test"])
+def test_exchange_that_is_not_configured_is_told(
+    adctl: Callable[[str], Result], command: str
+) -> None:
+    result = adctl(f"exchange {command} nobody")
+    assert result.exit_code == 5
+    assert "acmex" in result.stderr
+
+
+def test_trial_says_who_would_win_and_at_what_price(
+    adctl: Callable[[str], Result], redis_client: redis.Redis
+) -> None:
+    publish(redis_client, campaign(1, 2_000_000), campaign(2, 3_000_000))
+    banner = tried(adctl)["banner"]
+    assert (banner["answer"], banner["campaign"], banner["price"]) == ("bid", 2, "2.01")
+    assert banner["why"] == "outbid: campaign 1"
+
+
+def test_trial_says_why_there_is_no_bid(
+    adctl: Callable[[str], Result], redis_client: redis.Redis
+) -> None:
+    german = Targeting(countries=("DEU",))
+    poor = campaign(2, 2_000_000, total_budget_nanos=5, daily_budget_nanos=5)
+    publish(redis_client, campaign(1, 3_000_000, targeting=german), poor)
+    rows = tried(adctl)
+    assert (rows["banner"]["answer"], rows["banner"]["why"]) == (
+        "total_budget",
+        "campaign 2: total_budget",
+    )
+    assert rows["video"]["answer"] == "no_campaign"
+    assert "country USA not in (DEU)" in rows["video"]["why"]
+
+
+def test_trial_bids_for_deals(adctl: Callable[[str], Result], redis_client: redis.Redis) -> None:
+    publish(redis_client, campaign(1, 2_000_000, deals=(Deal("deal-1", 4_000_000),)))
+    deals = tried(adctl)["deals"]
+    assert (deals["answer"], deals["deal"], deals["price"]) == ("bid", "deal-1", "4.00")
+
+
+def test_trial_at_an_exchange_of_another_currency_says_so(
+    adctl: Callable[[str], Result], redis_client: redis.Redis
+) -> None:
+    publish(redis_client, campaign(1, 2_000_000))
+    assert {row["answer"] for row in tried(adctl, "euros").values()} == {"currency"}
+
+
+def test_trial_reserves_nothing(adctl: Callable[[str], Result], redis_client: redis.Redis) -> None:
+    publish(redis_client, campaign(1, 2_000_000))
+    before = {key: redis_client.type(key) for key in redis_client.scan_iter()}
+    state = Budgets(redis_client).read([1])
+    assert tried(adctl)["banner"]["answer"] == "bid"
+    assert Budgets(redis_client).read([1]) == state
+    assert {key: redis_client.type(key) for key in redis_client.scan_iter()} == before
+
+
+def test_trial_without_a_catalog_is_told(adctl: Callable[[str], Result]) -> None:
+    result = adctl("exchange test default")
+    assert result.exit_code == 5
+    assert "no catalog" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "budgets",
+    [
+        {1: 10**9, 2: 10**9, 3: 10**9},
+        {1: 10, 2: 10**9, 3: 10**9},
+        {1: 10, 2: 10, 3: 10},
+        {2: 10**9, 3: 10**9},
+        {1: 10**9},
+        {},
+    ],
+)
+def test_looking_decides_as_reserving_does(
+    redis_client: redis.Redis, budgets: dict[int, int]
+) -> None:
+    campaigns = {number: campaign(number, (5 - number) * 1_000_000) for number in (1, 2, 3)}
+    for number, nanos in budgets.items():
+        funded = campaign(number, 1, total_budget_nanos=nanos, daily_budget_nanos=nanos)
+        Budgets(redis_client).sync(funded, datetime.now(UTC).date(), 0, 0)
+    candidates = tuple(
+        Candidate(one, BANNER, one.bid_amount_micros, (), 2_500_000) for one in campaigns.values()
+    )
+    auctions = [ImpAuction("1", 0, candidates), ImpAuction("2", 0, candidates)]
+    looked = LookingLedger(Budgets(redis_client)).decide(auctions, "", 1, 60_000)
+    reserved = RedisLedger(PlainScripts(redis_client), 120).decide(auctions, "", 1, 60_000)
+    assert looked == reserved
