@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import os
 import tomllib
+from base64 import urlsafe_b64decode
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -209,6 +218,21 @@ class ExchangeSettings(Section):
     )
     qps_limit: int = Field(default=0, ge=0)
     no_bid: Literal["empty", "nbr"] = "empty"
+    price_encoding: Literal["plain", "base64", "encrypted"] = "plain"
+    price_keys: SecretStr = SecretStr("")
+
+    @field_validator("price_keys")
+    @classmethod
+    def _price_keys_are_two(cls, keys: SecretStr) -> SecretStr:
+        if keys.get_secret_value():
+            parse_price_keys(keys.get_secret_value())
+        return keys
+
+    @model_validator(mode="after")
+    def _encrypted_prices_have_keys(self) -> Self:
+        if self.price_encoding == "encrypted" and not self.price_keys.get_secret_value():
+            raise ValueError("price_keys too, where price_encoding is encrypted")
+        return self
 
 
 class Settings(BaseSettings):
@@ -355,6 +379,17 @@ def parse_signing_keys(text: str) -> dict[int, bytes]:
             raise ValueError(f"each ID once; {number} stands there twice")
         keys[int(number)] = _hex_key(secret)
     return keys
+
+
+def parse_price_keys(text: str) -> tuple[bytes, bytes]:
+    """Return the encryption and the integrity key from ``ENCRYPTION:INTEGRITY``, each in base64.
+
+    Raises ValueError saying what would be right.
+    """
+    keys = [urlsafe_b64decode(part.replace("+", "-").replace("/", "_")) for part in text.split(":")]
+    if len(keys) != 2 or not all(len(key) == 32 for key in keys):
+        raise ValueError("ENCRYPTION:INTEGRITY, two keys of 32 bytes, each in base64")
+    return keys[0], keys[1]
 
 
 def _hex_key(text: str) -> bytes:

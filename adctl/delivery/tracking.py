@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,6 +12,9 @@ from adctl.delivery.loss_reasons import NOT_TOLD, WON
 from adctl.delivery.tokens import BidToken, Purpose
 from adctl.models import Event, EventKind
 from adctl.money import parse_clearing_price
+
+if TYPE_CHECKING:
+    from adctl.delivery.price_macro import ReadPrice
 
 PURPOSE_OF = {
     EventKind.IMPRESSION: Purpose.IMPRESSION,
@@ -54,14 +58,21 @@ class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def track(
-    token: BidToken, kind: EventKind, billing_kind: EventKind, price: str, loss: str, now_ms: int
+    token: BidToken,
+    kind: EventKind,
+    billing_kind: EventKind,
+    price: str,
+    loss: str,
+    now_ms: int,
+    read_price: ReadPrice = parse_clearing_price,
 ) -> TrackedEvent:
     """Return what ``kind`` means for the bid in ``token``.
 
-    ``price`` and ``loss`` are the exchange's macros as they arrived. The billing event settles at
-    the told price, clamped to what was bid; unpriced, at what was bid. A test bid costs nothing.
+    ``price`` and ``loss`` are the exchange's macros as they arrived, ``read_price`` reads the one
+    as that exchange writes it. The billing event settles at the told price, clamped to what was
+    bid; unpriced, at what was bid. A test bid costs nothing.
     """
-    told = parse_clearing_price(price)
+    told = read_price(price)
     loss_reason = _loss_reason(loss) if kind is EventKind.LOSS else 0
     priced_kind = kind in (billing_kind, EventKind.WIN, EventKind.BILL, EventKind.IMPRESSION)
     cleared = token.price_cpm_micros if told is None else min(told, token.price_cpm_micros)

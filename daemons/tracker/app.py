@@ -11,7 +11,9 @@ import falcon
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from adctl.config import parse_price_keys
 from adctl.delivery.markup import CLICK_ID
+from adctl.delivery.price_macro import PriceKeys, price_reader
 from adctl.delivery.tokens import BidToken, Purpose, Signer
 from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, track
 from adctl.errors import (
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from falcon import Request, Response
 
     from adctl.config import ExchangeSettings
+    from adctl.delivery.price_macro import ReadPrice
 
 log = structlog.get_logger()
 
@@ -83,7 +86,10 @@ class Verifier:
     ) -> None:
         self._signer = signer
         self._ttl_sec = ttl_sec
-        self._exchanges = exchanges
+        self._exchanges = {
+            name: (BILLING_KIND[exchange.billing_event], _price_reader(exchange))
+            for name, exchange in exchanges.items()
+        }
         self._clock_ms = clock_ms
 
     def tracked(self, req: Request, kind: EventKind) -> tuple[BidToken, TrackedEvent]:
@@ -94,14 +100,20 @@ class Verifier:
         text = _param(req, "t")
         now_ms = self._clock_ms()
         token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec)
-        exchange = self._exchanges.get(token.exchange, self._exchanges["default"])
-        billing_kind = BILLING_KIND[exchange.billing_event]
+        billing_kind, read_price = self._exchanges.get(token.exchange, self._exchanges["default"])
         price, loss = _param(req, "p"), _param(req, "r")
-        return token, track(token, kind, billing_kind, price, loss, now_ms)
+        return token, track(token, kind, billing_kind, price, loss, now_ms, read_price)
 
     def conversion_id(self, token: BidToken) -> str:
         """Return the token with which the landing page can report a conversion."""
         return self._signer.sign(token)[Purpose.CONVERSION]
+
+
+def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
+    keys = exchange.price_keys.get_secret_value()
+    return price_reader(
+        exchange.price_encoding, PriceKeys(*parse_price_keys(keys)) if keys else None
+    )
 
 
 def _param(req: Request, name: str) -> str:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import tomllib
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from adctl.config import Settings, load_settings
+from adctl.config import Settings, load_settings, parse_price_keys
 from adctl.config_sources import settings_in_force, unknown_variables
 from adctl.errors import ConfigError
 from adctl.resources import DEFAULT_CONFIG
@@ -187,3 +188,23 @@ def test_a_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("ADCTL_CONFIG", "x")
     monkeypatch.setenv("ADCTL_STATE_DIR", "x")
     assert unknown_variables() == ["ADCTL_BIDER_PORT"]
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        {"price_encoding": "encrypted"},
+        {"price_encoding": "encrypted", "price_keys": "short:keys"},
+        {"price_keys": "A" * 43},
+    ],
+)
+def test_encrypted_prices_need_two_whole_keys(exchange: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="price_keys") as refused:
+        load_settings(overrides={"exchanges": {"default": exchange}})
+    assert "short" not in str(refused.value)
+
+
+def test_price_keys_are_read_in_either_base64() -> None:
+    one, other = bytes([251] * 32), bytes(32)
+    keys = f"{b64encode(one).decode()}:{urlsafe_b64encode(other).decode()}"
+    assert parse_price_keys(keys) == (one, other)

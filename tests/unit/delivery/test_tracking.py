@@ -1,7 +1,10 @@
+from base64 import b64encode
+
 import msgspec
 import pytest
 
 from adctl.delivery.loss_reasons import NOT_TOLD
+from adctl.delivery.price_macro import price_reader
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import Ending, TrackedEvent, track
 from adctl.models import EventKind
@@ -88,3 +91,12 @@ def test_event_is_dated_by_its_bid_so_that_a_repeat_meets_the_first() -> None:
     event = tracked().event
     assert event.event_date == "2025-12-31"
     assert event.event_id == f"{TOKEN.bid_id}:impression"
+
+
+def test_price_is_read_as_its_exchange_writes_it() -> None:
+    text = b64encode(b"1.25").decode()
+    read_price = price_reader("base64")
+    event = track(
+        TOKEN, EventKind.IMPRESSION, EventKind.IMPRESSION, text, "", LATER_MS, read_price
+    ).event
+    assert (event.cost_nanos, event.unpriced) == (1_250_000, False)
