@@ -83,6 +83,33 @@ def requests(
 
 
 @app.command()
+def candidates(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="Only this campaign: its id or its name.")
+    ] = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show how campaigns fared as candidates: won, outbid, capped, out of budget.
+
+    Only impressions for which a campaign was among the dearest candidates count.
+
+    Example: adctl report candidates --since 1h --campaign Spring
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    with postgres_session(ctx) as session:
+        campaign_id = None if campaign is None else find_campaign(session, campaign).id
+        rows = reporting.candidates(psycopg_of(session), period, campaign_id)
+    shown = [row._asdict() for row in rows]
+    _render(
+        [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
+    )
+
+
+@app.command()
 def losses(
     ctx: typer.Context,
     since: SinceOption = "24h",

@@ -13,7 +13,13 @@ import psycopg
 from adctl.models import Decision, Event, EventKind
 from adctl.stores.offsets import GroupOffsets, PartitionPosition
 from adctl.stores.postgres import postgres_errors
-from adctl.stores.rollups import Delivery, DeliveryKey, RequestsKey, Rollups
+from adctl.stores.rollups import (
+    CandidatesKey,
+    Delivery,
+    DeliveryKey,
+    RequestsKey,
+    Rollups,
+)
 from adctl.stores.stream import id_order
 from adctl.streams import topics
 from adctl.streams.consumer import IncomingMessage
@@ -53,6 +59,7 @@ class RollupBatch:
     def __init__(self) -> None:
         self.delivery: defaultdict[DeliveryKey, Delivery] = defaultdict(Delivery)
         self.requests: Counter[RequestsKey] = Counter()
+        self.candidates: Counter[CandidatesKey] = Counter()
 
     def add_event(self, event: Event) -> None:
         """Count an event in the hour it occurred; spend is whatever cost an event carries."""
@@ -69,7 +76,7 @@ class RollupBatch:
         row.spend_nanos += event.cost_nanos
 
     def add_decision(self, decision: Decision) -> None:
-        """Count a request with its outcome, and a bid for each impression that got one."""
+        """Count a request with its outcome, its bids, and how every candidate fared."""
         if decision.test:
             return
         hour = _hour(decision.decided_at_ms)
@@ -79,6 +86,10 @@ class RollupBatch:
             if imp.winner:
                 key = DeliveryKey(hour, imp.winner, imp.creative_id, decision.exchange)
                 self.delivery[key].bids += 1
+            for candidate in imp.candidates:
+                outcome = candidate.reason or "won"
+                campaign_id = candidate.campaign_id
+                self.candidates[CandidatesKey(hour, campaign_id, decision.exchange, outcome)] += 1
 
     def add_message(self, message: IncomingMessage) -> None:
         """Count a message. Raises msgspec.MsgspecError or ValueError if it makes no sense."""
@@ -131,7 +142,7 @@ class Analytics:
         batch, undecodable = _aggregate(messages)
         try:
             with conn.transaction():
-                self._rollups.add(conn, batch.delivery, batch.requests)
+                self._rollups.add(conn, batch.delivery, batch.requests, batch.candidates)
         except psycopg.DataError:
             # A number or a text no column can hold. Halving finds whose it is.
             if len(messages) == 1:

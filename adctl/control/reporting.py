@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -114,6 +115,16 @@ class RequestsRow(NamedTuple):
     share: float | None
 
 
+class CandidatesRow(NamedTuple):
+    """How often a campaign was a candidate and this came of it; the share is of all its times."""
+
+    campaign_id: int
+    campaign: str | None
+    outcome: str
+    candidates: int
+    share: float | None
+
+
 class LossRow(NamedTuple):
     """How often an exchange told one reason for a campaign's losses."""
 
@@ -182,6 +193,25 @@ def requests(conn: psycopg.Connection, period: Period) -> list[RequestsRow]:
     return [
         RequestsRow("no-bid" if reason else "bid", reason, count, _rate(count, total))
         for reason, count in rows
+    ]
+
+
+def candidates(
+    conn: psycopg.Connection, period: Period, campaign_id: int | None = None
+) -> list[CandidatesRow]:
+    """Return how campaigns fared as candidates for impressions, the commonest outcome first."""
+    with postgres_errors("report candidates"):
+        rows = list(
+            load_queries("reports/candidates.sql").candidates(
+                conn, since=period.since, until=period.until, campaign_id=campaign_id
+            )
+        )
+    totals = Counter[int]()
+    for number, _, _, count in rows:
+        totals[number] += count
+    return [
+        CandidatesRow(number, name, outcome, count, _rate(count, totals[number]))
+        for number, name, outcome, count in rows
     ]
 
 

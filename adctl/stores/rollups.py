@@ -44,6 +44,15 @@ class RequestsKey(NamedTuple):
     reason: str
 
 
+class CandidatesKey(NamedTuple):
+    """What a row of rollup_candidates is about; ``outcome`` is ``won``, or a reason why not."""
+
+    hour: datetime
+    campaign_id: int
+    exchange: str
+    outcome: str
+
+
 class Rollups:
     """Writes the rollups. Every method joins the transaction of the caller's connection."""
 
@@ -55,6 +64,7 @@ class Rollups:
         conn: psycopg.Connection,
         delivery: Mapping[DeliveryKey, Delivery],
         requests: Mapping[RequestsKey, int],
+        candidates: Mapping[CandidatesKey, int],
     ) -> None:
         """Add to the rollups."""
         # Sorted, so that consumers that touch the same rows never wait for each other in a circle.
@@ -63,6 +73,9 @@ class Rollups:
         )
         self._queries.add_requests(
             conn, [key._asdict() | {"requests": requests[key]} for key in sorted(requests)]
+        )
+        self._queries.add_candidates(
+            conn, [key._asdict() | {"candidates": candidates[key]} for key in sorted(candidates)]
         )
 
     def rebuild_delivery(self, conn: psycopg.Connection) -> int:

@@ -48,3 +48,9 @@ SET wins = excluded.wins,
 -- name: drop_empty_rows()!
 DELETE FROM rollup_delivery
 WHERE bids + wins + losses + impressions + clicks + conversions + spend_nanos = 0;
+
+-- name: add_candidates*!
+INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, outcome, candidates)
+VALUES (:hour, :campaign_id, :exchange, :outcome, :candidates)
+ON CONFLICT (hour, campaign_id, exchange, outcome) DO UPDATE
+SET candidates = rollup.candidates + excluded.candidates;

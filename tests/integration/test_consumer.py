@@ -15,7 +15,7 @@ from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.relaying import Relay
 from adctl.errors import StoreUnavailableError
-from adctl.models import Decision, EventKind, ImpDecision
+from adctl.models import CandidateOutcome, Decision, EventKind, ImpDecision
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage
 from adctl.streams.producer import OutgoingMessage, ReliableProducer
@@ -105,6 +105,21 @@ def test_decisions_are_counted_as_requests_and_bids(
         (HOUR, "default", "no_candidates", 2),
     ]
     assert delivery(postgres) == [(1, 1, 0, 0, 0, 0, 0, 0)]
+
+
+def test_every_candidate_of_a_decision_is_counted_with_its_outcome(
+    analytics: Analytics, postgres: psycopg.Connection
+) -> None:
+    outcomes = tuple(
+        CandidateOutcome(campaign_id=number, creative_id=1, bid_cpm_micros=1, reason=reason)
+        for number, reason in ((1, "frequency_cap"), (2, ""), (3, "outbid"))
+    )
+    imp = ImpDecision(imp_id="1", bidfloor_micros=0, winner=2, candidates=outcomes)
+    analytics.apply(CLUSTER, [decision_message(n, imps=(imp,)) for n in range(2)])
+    rows = postgres.execute(
+        "SELECT campaign_id, outcome, candidates FROM rollup_candidates ORDER BY 1"
+    ).fetchall()
+    assert rows == [(1, "frequency_cap", 2), (2, "won", 2), (3, "outbid", 2)]
 
 
 def test_test_traffic_is_left_out(

@@ -14,7 +14,7 @@ from adctl.cli.root import app
 from adctl.control.flushing import Flusher
 from adctl.models import Campaign, EventKind, Factors
 from adctl.stores.budgets import Budgets
-from adctl.stores.rollups import Delivery, DeliveryKey, RequestsKey, Rollups
+from adctl.stores.rollups import CandidatesKey, Delivery, DeliveryKey, RequestsKey, Rollups
 from adctl.stores.steering import SteeringStore
 
 if TYPE_CHECKING:
@@ -84,12 +84,26 @@ def delivered(campaigns: psycopg.Connection) -> psycopg.Connection:
             RequestsKey(TEN, "default", "no_match"): 25,
             RequestsKey(night, "default", "no_match"): 5,
         },
+        {
+            CandidatesKey(TEN, 1, "default", "won"): 10,
+            CandidatesKey(TEN, 1, "default", "frequency_cap"): 20,
+            CandidatesKey(night, 1, "other", "frequency_cap"): 10,
+            CandidatesKey(night, 2, "default", "outbid"): 3,
+        },
     )
     campaigns.commit()
     return campaigns
 
 
 @pytest.mark.usefixtures("delivered")
+def test_candidates_tell_how_a_campaign_fared(run: Run) -> None:
+    rows = rows_of(run("report", "candidates", *PERIOD, "--campaign", "Spring", "-o", "json"))
+    assert [(row["outcome"], row["candidates"], row["share"]) for row in rows] == [
+        ("frequency_cap", 30, 0.75),
+        ("won", 10, 0.25),
+    ]
+
+
 def test_losses_are_counted_by_campaign_exchange_and_reason(
     run: Run,
     campaigns: psycopg.Connection,
@@ -109,6 +123,7 @@ def test_losses_are_counted_by_campaign_exchange_and_reason(
     ]
 
 
+@pytest.mark.usefixtures("delivered")
 def test_a_campaigns_row_has_counts_rates_and_exact_money(run: Run) -> None:
     spring, summer = rows_of(run("report", "performance", *PERIOD, "--output", "json"))
     assert spring == {
