@@ -143,7 +143,8 @@ def fits_banner(
 
 
 def _is_of_type(creative: Creative, mimes: list[str]) -> bool:
-    if creative.markup:
+    # An image is sent within markup, too.
+    if creative.markup or any(registered(mime) == "text/html" for mime in mimes):
         return any(registered(mime) in _MARKUP_TYPES for mime in mimes)
     kind, _ = guess_type(urlsplit(creative.image_url).path)
     # An address that does not tell is taken at its word.

@@ -128,6 +128,7 @@ def test_creative_is_not_blocked_by(harmless: dict[str, object]) -> None:
         ({"battr": [2], "btype": [1]}, True),
         ({"mimes": ["image/png"]}, True),
         ({"mimes": ["image/jpg", "image/gif"]}, False),
+        ({"mimes": ["image/gif", "text/html"]}, True),
         ({"mimes": []}, True),
     ],
 )
