@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FOR ?= 30s
+ROUNDS ?= 3
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -33,8 +34,8 @@ lint: $(READY)
 
 check: lint test  ## everything CI asks, but for the demo
 
-bench: $(READY)
-	$(BIN)/python -m tests.bench
+bench: $(READY)  ## what a bid costs, measured ROUNDS times
+	$(BIN)/python -m tests.bench --rounds $(ROUNDS)
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv .lock-venv

@@ -46,7 +46,8 @@ class PackOnly:
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         self._pack("EVALSHA", script.sha, len(keys), *keys, *args)
-        # One impression per request: after six numbers and the campaigns come floor and count.
+        # One impression per request: after six numbers and the campaigns come its count of
+        # candidates, and of the first its place and its bid.
         candidates, price = self._auction(args)
         return [1, price, 0, 1, *[0] * (candidates - 1)]
 
@@ -54,7 +55,7 @@ class PackOnly:
         at = 6
         for _ in range(int(args[4])):
             at += 2 + 2 * int(args[at + 1])
-        return int(args[at + 1]), int(args[at + 3])
+        return int(args[at]), int(args[at + 2])
 
 
 class Shelf:
