@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from adctl.openrtb import BidRequest, Imp
     from adctl.stores.budgets import BudgetState
 
-_MOST_EXPLAINED = 5
+_MOST_EXPLAINED = 3
 
 
 class Trial(NamedTuple):
@@ -152,7 +152,8 @@ def _why(request: BidRequest, answer: Answer, catalog: Catalog) -> str:
 
 
 def _mismatches(request: BidRequest, catalog: Catalog) -> Iterator[str]:
-    attributes, now = attributes_of(request, identified=False), datetime.now(UTC)
+    attributes = attributes_of(request, segments=False, precise_location=False)
+    now = datetime.now(UTC)
     formats = _formats(request.imp[0])
     for campaign in filter(None, catalog.index.campaigns):
         told = explain_mismatch(campaign, attributes, formats, now)

@@ -5,6 +5,7 @@ Sections are those of OpenRTB 2.6. Lists are compared whole, never as substrings
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from mimetypes import guess_type
 from typing import TYPE_CHECKING
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from adctl.openrtb.request import Number
 
 _NO_FLOOR = Decimal(0)
+_LONGEST_USER_AGENT = 1024
+# By name: "bot" alone is in the names of phones.
+_CRAWLERS = re.compile(
+    "googlebot|adsbot-google|mediapartners-google|bingbot|bingpreview|yandexbot|baiduspider"
+    "|duckduckbot|applebot|petalbot|bytespider|gptbot|claudebot|ahrefsbot|semrushbot|mj12bot"
+    "|facebookexternalhit|twitterbot|headlesschrome|phantomjs",
+    re.IGNORECASE,
+)
 _MARKUP_TYPES = ("text/html", "application/javascript", "text/javascript")
 
 
@@ -38,7 +47,14 @@ def request_refusal(request: BidRequest, currency: str, seat: str, usual_currenc
         return reasons.CURRENCY
     if (request.wseat and seat not in request.wseat) or (request.bseat and seat in request.bseat):
         return reasons.SEAT
+    if request.device is not None and is_crawler(request.device.ua):
+        return reasons.CRAWLER
     return ""
+
+
+def is_crawler(user_agent: str | None) -> bool:
+    """Return whether a user agent says that it is a known program without a person before it."""
+    return _CRAWLERS.search((user_agent or "")[:_LONGEST_USER_AGENT]) is not None
 
 
 def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:

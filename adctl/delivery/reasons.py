@@ -11,6 +11,7 @@ VERSION = "version"  # of OpenRTB 3, another format
 CURRENCY = "currency"  # none of the allowed currencies is the account's, or the floor's is not
 SEAT = "seat"  # our seat is not allowed, or blocked
 TEST = "test"  # a test request: nothing may be spent on it
+CRAWLER = "crawler"  # a search engine's or a test tool's browser: nobody sees the ad
 PRIVACY = "privacy"  # the GDPR applies without consent, and the policy is not to bid then
 TIMEOUT = "timeout"  # no time would be left to answer
 PRIVATE_AUCTION = "private_auction"  # only listed deals, and no campaign buys one
@@ -39,6 +40,7 @@ NBR = {
     NO_MONEY_STATE: 1,
     MALFORMED: 2,
     VERSION: 2,
+    CRAWLER: 3,
     UNIDENTIFIED: 8,
     FREQUENCY_CAP: 9,
     TIMEOUT: 15,

@@ -56,6 +56,10 @@ def imp(**parts: object) -> Imp:
         ({"wseat": ["other"]}, reasons.SEAT),
         ({"bseat": ["seat1"]}, reasons.SEAT),
         ({"test": 1}, reasons.TEST),
+        ({"device": {"ua": "Mozilla/5.0 (compatible; Googlebot/2.1)"}}, reasons.CRAWLER),
+        ({"device": {"ua": "Mozilla/5.0 HeadlessChrome/131.0"}}, reasons.CRAWLER),
+        ({"device": {"ua": "Mozilla/5.0 (Linux; Android 13; CUBOT X70) Chrome/131"}}, ""),
+        ({"device": {"ua": ""}}, ""),
     ],
 )
 def test_request_is_refused_for(parts: dict[str, object], reason: str) -> None:
