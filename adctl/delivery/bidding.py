@@ -123,14 +123,16 @@ class Bidder:
         now_ms: int,
     ) -> tuple[list[ImpAuction], list[ImpDecision]]:
         catalog = self._catalog.current
-        # Segments and precise location come together; with only one permitted, both are left out.
-        both = permissions.segments and permissions.precise_location
-        attributes = attributes_of(request, identified=bool(user_hash) and both)
+        identified = bool(user_hash)
+        attributes = attributes_of(
+            request,
+            segments=identified and permissions.segments,
+            precise_location=identified and permissions.precise_location,
+        )
         rates = self._rates.current
         search = CandidateSearch(catalog, attributes, CreativeRules(request), terms, rates, now_ms)
         auctions: list[ImpAuction] = []
         refused: list[ImpDecision] = []
-        identified = bool(user_hash)
         for place, imp in enumerate(request.imp):
             floor = bidfloor_micros(imp, rates) or 0
             if place >= terms.max_imps:

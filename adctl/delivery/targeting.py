@@ -61,16 +61,18 @@ class RequestAttributes(msgspec.Struct, frozen=True, gc=False):
     language: str = ""
 
 
-def attributes_of(request: BidRequest, *, identified: bool) -> RequestAttributes:
+def attributes_of(
+    request: BidRequest, *, segments: bool, precise_location: bool
+) -> RequestAttributes:
     """Return what ``request`` says. Total: every decoded request has attributes.
 
-    Unless the user may be identified, segments and the precise location (latitude and longitude)
-    are left out.
+    The user's segments and the precise location (latitude and longitude) are left out unless each
+    is permitted.
     """
     device = request.device
     site, app = request.site, request.app
     geo = device.geo if device else None
-    lat, lon = _position(geo) if identified and geo else (None, None)
+    lat, lon = _position(geo) if precise_location and geo else (None, None)
     return RequestAttributes(
         country=canonical_country(geo.country) if geo else "",
         region=canonical_region(geo.region) if geo else "",
@@ -85,7 +87,7 @@ def attributes_of(request: BidRequest, *, identified: bool) -> RequestAttributes
         connections=(
             CONNECTION_TYPES.get(device.connectiontype or 0, _UNKNOWN) if device else _UNKNOWN
         ),
-        segments=_segments(request.user) if identified else None,
+        segments=_segments(request.user) if segments else None,
         on_site=site is not None,
         in_app=app is not None,
         domains=_domains(site) if site else (),

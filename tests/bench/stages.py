@@ -122,7 +122,7 @@ class Stages:
 
     def _match(self) -> None:
         for request in self._requests:
-            attributes = attributes_of(request, identified=True)
+            attributes = attributes_of(request, segments=True, precise_location=True)
             sizes = offered_sizes(request.imp[0].banner)
             next(self._catalog.index.match_positions(attributes, sizes, self._now_ms), None)
 
@@ -162,7 +162,7 @@ class Stages:
 
 def auction_of(catalog: Catalog, request: BidRequest, now_ms: int) -> ImpAuction:
     """Return what is put to the vote for a request's impression, found as the bidder does."""
-    attributes = attributes_of(request, identified=True)
+    attributes = attributes_of(request, segments=True, precise_location=True)
     search = CandidateSearch(catalog, attributes, CreativeRules(request), TERMS, RATES, now_ms)
     [imp] = request.imp
     found, _ = search.candidates(imp, identified=True)

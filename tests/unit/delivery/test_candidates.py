@@ -31,7 +31,7 @@ def search(
 ) -> tuple[list[Candidate], str]:
     imp = Imp(id="1", **{"banner": Banner(w=300, h=250), **imp_fields})
     request = BidRequest(id="r", imp=[imp], badv=["blocked.example"])
-    attributes = attributes_of(request, identified=identified)
+    attributes = attributes_of(request, segments=identified, precise_location=identified)
     catalog = Catalog.build(campaigns)
     finder = CandidateSearch(
         catalog, attributes, CreativeRules(request), TERMS, Rates("USD"), now_ms

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def attributes(*, identified: bool = True, **parts: Any) -> RequestAttributes:
     body = msgspec.json.encode({"id": "r", "imp": [{"id": "1"}], **parts})
-    return attributes_of(decode_request(body), identified=identified)
+    return attributes_of(decode_request(body), segments=identified, precise_location=identified)
 
 
 def test_a_request_that_says_nothing_has_no_attributes() -> None:
@@ -142,3 +142,14 @@ def test_active_creatives_can_be_shown_but_banners_in_the_targeted_sizes_alone(
         ),
     )
     assert servable_creatives(campaign) == (fitting, video)
+
+
+def test_segments_and_precise_location_are_permitted_apart() -> None:
+    request = decode_request(
+        b'{"id":"r","imp":[{"id":"1"}],"device":{"geo":{"lat":52.5,"lon":13.4}},'
+        b'"user":{"data":[{"segment":[{"id":"sport"}]}]}}'
+    )
+    only_segments = attributes_of(request, segments=True, precise_location=False)
+    assert (only_segments.segments, only_segments.lat) == (frozenset({"sport"}), None)
+    only_location = attributes_of(request, segments=False, precise_location=True)
+    assert (only_location.segments, only_location.lat) == (None, 52.5)
