@@ -59,11 +59,7 @@ class Video(Message, frozen=True):
     maxduration: Number | None = None
     rqddurs: list[Number] | None = None
     startdelay: Number | None = None
-    maxseq: Number | None = None
     poddur: Number | None = None
-    podid: str | int | None = None
-    podseq: Number | None = None
-    slotinpod: Number | None = None
     mincpmpersec: Decimal | None = None
     protocols: list[int] | None = None
     protocol: int | None = None
@@ -81,9 +77,7 @@ class Video(Message, frozen=True):
     maxbitrate: Number | None = None
     boxingallowed: int | None = None
     playbackmethod: list[int] | None = None
-    playbackend: int | None = None
     delivery: list[int] | None = None
-    pos: int | None = None
     api: list[int] | None = None
     durfloors: list[DurationFloor] | None = None
 
@@ -96,11 +90,7 @@ class Audio(Message, frozen=True):
     maxduration: Number | None = None
     rqddurs: list[Number] | None = None
     startdelay: Number | None = None
-    maxseq: Number | None = None
     poddur: Number | None = None
-    podid: str | int | None = None
-    podseq: Number | None = None
-    slotinpod: Number | None = None
     mincpmpersec: Decimal | None = None
     protocols: list[int] | None = None
     battr: list[int] | None = None
@@ -110,8 +100,6 @@ class Audio(Message, frozen=True):
     delivery: list[int] | None = None
     api: list[int] | None = None
     feed: int | None = None
-    stitched: int | None = None
-    nvol: int | None = None
     durfloors: list[DurationFloor] | None = None
 
 
@@ -143,12 +131,6 @@ class Pmp(Message, frozen=True):
     deals: list[Deal] | None = None
 
 
-class Quantity(Message, frozen=True):
-    """3.2.31: how many people one impression is worth, e.g. at a screen in a station."""
-
-    multiplier: Decimal | None = None
-
-
 class Imp(Message, frozen=True):
     """3.2.4: one impression offered."""
 
@@ -161,10 +143,6 @@ class Imp(Message, frozen=True):
     bidfloor: Decimal | None = None
     bidfloorcur: str | None = None
     secure: int | None = None
-    tagid: str | None = None
-    instl: int | None = None
-    qty: Quantity | None = None
-    exp: int | None = None
 
 
 class Segment(Message, frozen=True):
@@ -259,7 +237,6 @@ class UserAgent(Message, frozen=True):
 
     browsers: list[BrandVersion] | None = None
     platform: BrandVersion | None = None
-    mobile: int | None = None
 
 
 class DeviceExt(Message, frozen=True):
@@ -274,7 +251,6 @@ class Device(Message, frozen=True):
     ua: str | None = None
     sua: UserAgent | None = None
     ip: str | None = None
-    ipv6: str | None = None
     geo: Geo | None = None
     devicetype: int | None = None
     connectiontype: int | None = None
@@ -325,35 +301,6 @@ class Regs(Message, frozen=True):
     ext: RegsExt | None = None
 
 
-class SupplyChainNode(Message, frozen=True):
-    """3.2.26: one seller on the way."""
-
-    asi: str | None = None
-    sid: str | None = None
-    hp: int | None = None
-
-
-class SupplyChain(Message, frozen=True):
-    """3.2.25."""
-
-    complete: int | None = None
-    nodes: list[SupplyChainNode] | None = None
-
-
-class SourceExt(Message, frozen=True):
-    """2.5's place for the supply chain."""
-
-    schain: SupplyChain | None = None
-
-
-class Source(Message, frozen=True):
-    """3.2.2."""
-
-    tid: str | None = None
-    schain: SupplyChain | None = None
-    ext: SourceExt | None = None
-
-
 class BidRequest(Message, frozen=True):
     """3.2.1."""
 
@@ -373,10 +320,7 @@ class BidRequest(Message, frozen=True):
     cur: list[str] | None = None
     wlang: list[str] | None = None
     wlangb: list[str] | None = None
-    allimps: int | None = None
-    source: Source | None = None
     bcat: list[str] | None = None
     acat: list[str] | None = None
     cattax: int | None = None
     badv: list[str] | None = None
-    bapp: list[str] | None = None

@@ -30,7 +30,7 @@ def offer(**fields: Any) -> Audio:
         {"mimes": ["audio/mp3"]},
         {"minduration": 5, "maxduration": 30},
         {"rqddurs": [15, 30]},
-        {"stitched": 1, "nvol": 1, "feed": 2},
+        {"feed": 2},
     ],
 )
 def test_audio_fits(make_audio: Make, asked: dict[str, Any]) -> None:
