@@ -57,6 +57,8 @@ def test_banner_never_fits_a_video(make_creative: Make) -> None:
         {"minduration": 16},
         {"maxduration": 14},
         {"rqddurs": [10, 30]},
+        {"rqddurs": [15], "minduration": 5},
+        {"rqddurs": [15], "maxduration": 30},
         {"poddur": 10},
         {"protocols": [1, 4]},
         {"protocols": [8]},
