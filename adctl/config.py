@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -31,6 +30,7 @@ from pydantic_settings import (
 )
 
 from adctl.config_faults import HIDDEN, faults_of
+from adctl.config_keys import parse_hex_key, parse_price_keys, parse_signing_keys
 from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
 
@@ -204,7 +204,7 @@ class SigningSettings(Section):
     @classmethod
     def _user_key_is_hex(cls, key: SecretStr) -> SecretStr:
         if key.get_secret_value():
-            _hex_key(key.get_secret_value())
+            parse_hex_key(key.get_secret_value())
         return key
 
 
@@ -363,40 +363,3 @@ def _require_scheme(url: SecretStr, schemes: tuple[str, ...], expected: str) -> 
     if text and not usable:
         raise ValueError(expected)
     return url
-
-
-def parse_signing_keys(text: str) -> dict[int, bytes]:
-    """Return key id → 32-byte secret from ``"2:<hex>,1:<hex>"``, in that order.
-
-    Raises ValueError saying what would be right.
-    """
-    keys: dict[int, bytes] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        number, _, secret = part.partition(":")
-        if not number.isdecimal() or not 0 < int(number) < 256:
-            raise ValueError("each key as ID:SECRET, with an ID of 1 to 255")
-        if int(number) in keys:
-            raise ValueError(f"each ID once; {number} stands there twice")
-        keys[int(number)] = _hex_key(secret)
-    return keys
-
-
-def parse_price_keys(text: str) -> tuple[bytes, bytes]:
-    """Return the encryption and the integrity key from ``ENCRYPTION:INTEGRITY``, each in base64.
-
-    Raises ValueError saying what would be right.
-    """
-    keys = [urlsafe_b64decode(part.replace("+", "-").replace("/", "_")) for part in text.split(":")]
-    if len(keys) != 2 or not all(len(key) == 32 for key in keys):
-        raise ValueError("ENCRYPTION:INTEGRITY, two keys of 32 bytes, each in base64")
-    return keys[0], keys[1]
-
-
-def _hex_key(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise ValueError("32 bytes as 64 hexadecimal digits")
-    return key

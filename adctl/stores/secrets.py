@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adctl.config import parse_signing_keys
+from adctl.config_keys import parse_signing_keys
 from adctl.errors import ConfigError, Fault
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import falcon
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from adctl.config import parse_price_keys
+from adctl.config_keys import parse_price_keys
 from adctl.delivery.markup import CLICK_ID
 from adctl.delivery.price_macro import PriceKeys, price_reader
 from adctl.delivery.tokens import BidToken, Purpose, Signer

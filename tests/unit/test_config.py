@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adctl.config import Settings, load_settings, parse_price_keys
+from adctl.config import Settings, load_settings
+from adctl.config_keys import parse_price_keys
 from adctl.config_sources import settings_in_force, unknown_variables
 from adctl.errors import ConfigError
 from adctl.resources import DEFAULT_CONFIG

@@ -1,0 +1,43 @@
+"""Keys as people write them in the configuration."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+
+
+def parse_signing_keys(text: str) -> dict[int, bytes]:
+    """Return key id → 32-byte secret from ``"2:<hex>,1:<hex>"``, in that order.
+
+    Raises ValueError saying what would be right.
+    """
+    keys: dict[int, bytes] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        number, _, secret = part.partition(":")
+        if not number.isdecimal() or not 0 < int(number) < 256:
+            raise ValueError("each key as ID:SECRET, with an ID of 1 to 255")
+        if int(number) in keys:
+            raise ValueError(f"each ID once; {number} stands there twice")
+        keys[int(number)] = parse_hex_key(secret)
+    return keys
+
+
+def parse_price_keys(text: str) -> tuple[bytes, bytes]:
+    """Return the encryption and the integrity key from ``ENCRYPTION:INTEGRITY``, each in base64.
+
+    Raises ValueError saying what would be right.
+    """
+    keys = [urlsafe_b64decode(part.replace("+", "-").replace("/", "_")) for part in text.split(":")]
+    if len(keys) != 2 or not all(len(key) == 32 for key in keys):
+        raise ValueError("ENCRYPTION:INTEGRITY, two keys of 32 bytes, each in base64")
+    return keys[0], keys[1]
+
+
+def parse_hex_key(text: str) -> bytes:
+    """Return a key of 32 bytes. Raises ValueError saying what would be right."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("32 bytes as 64 hexadecimal digits")
+    return key
