@@ -235,15 +235,15 @@ def test_campaign_bids_is_seen_flushed_and_reported_with_the_exact_spend(adctl: 
     assert cap_again == cap
 
 
-def test_paused_campaign_stops_bidding_within_a_second(adctl: Adctl) -> None:
+def test_paused_campaign_stops_bidding_within_seconds(adctl: Adctl) -> None:
     [body] = [b for b in requests_to_try() if offers_box_to_known_user(b)][:1]
     request = json.loads(body) | {"user": {"id": "somebody new"}}
     body = json.dumps(request).encode()
     assert bid_on(adctl, body) is not None
     adctl.run("campaign", "pause", "Spring")
-    eventually(lambda: bid_on(adctl, body) is None, seconds=1)
+    eventually(lambda: bid_on(adctl, body) is None, seconds=5)
     adctl.run("campaign", "resume", "Spring")
-    eventually(lambda: bid_on(adctl, body) is not None, seconds=1)
+    eventually(lambda: bid_on(adctl, body) is not None, seconds=5)
 
 
 def test_forged_event_is_refused_and_leaves_no_trace(adctl: Adctl) -> None:
