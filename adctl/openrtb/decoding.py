@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import msgspec
 
-from adctl.openrtb.request import BidRequest
+from adctl.openrtb.request import BidRequest, Exact
 
 
 class MalformedRequestError(ValueError):
     """A body that is not a bid request: HTTP 400."""
 
 
-_decoder = msgspec.json.Decoder(BidRequest)
+def _exact(wanted: type, told: object) -> Exact:
+    # float_hook has made one of every number with a point or an exponent. A bool is an int.
+    if isinstance(told, Exact):
+        return told
+    if wanted is Exact and type(told) is int:
+        return Exact(told)
+    raise ValueError(f"Expected `number`, got `{type(told).__name__}`")
+
+
+_decoder = msgspec.json.Decoder(BidRequest, dec_hook=_exact, float_hook=Exact)
 
 
 def decode_request(body: bytes) -> BidRequest:

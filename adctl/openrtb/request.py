@@ -3,7 +3,7 @@
 Attribute names and meanings are the specification's (https://github.com/InteractiveAdvertisingBureau/openrtb2.x).
 Unknown attributes are tolerated, an attribute of the wrong type is not: guessing what a blocked
 list given as a string means would let blocked bids through. ``null`` is read as absent. Prices are
-Decimals, never floats.
+Decimals, never floats, and JSON numbers, never strings.
 """
 
 from __future__ import annotations
@@ -14,6 +14,19 @@ import msgspec
 
 # JSON has one kind of number: 300.0 is the integer 300.
 Number = int | float
+
+
+class Exact(Decimal):
+    """A JSON number as it is written: a price, or a quantity.
+
+    A type of its own because msgspec reads a plain Decimal from a string, too.
+    """
+
+    __slots__ = ()
+
+
+# A flag that decides nothing by itself; exchanges write it as a boolean, too.
+LooseFlag = int | bool
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -48,7 +61,7 @@ class DurationFloor(Message, frozen=True):
 
     mindur: Number | None = None
     maxdur: Number | None = None
-    bidfloor: Decimal | None = None
+    bidfloor: Exact | None = None
 
 
 class Video(Message, frozen=True):
@@ -60,7 +73,7 @@ class Video(Message, frozen=True):
     rqddurs: list[Number] | None = None
     startdelay: Number | None = None
     poddur: Number | None = None
-    mincpmpersec: Decimal | None = None
+    mincpmpersec: Exact | None = None
     protocols: list[int] | None = None
     protocol: int | None = None
     w: Number | None = None
@@ -75,7 +88,7 @@ class Video(Message, frozen=True):
     maxextended: Number | None = None
     minbitrate: Number | None = None
     maxbitrate: Number | None = None
-    boxingallowed: int | None = None
+    boxingallowed: LooseFlag | None = None
     playbackmethod: list[int] | None = None
     delivery: list[int] | None = None
     api: list[int] | None = None
@@ -91,7 +104,7 @@ class Audio(Message, frozen=True):
     rqddurs: list[Number] | None = None
     startdelay: Number | None = None
     poddur: Number | None = None
-    mincpmpersec: Decimal | None = None
+    mincpmpersec: Exact | None = None
     protocols: list[int] | None = None
     battr: list[int] | None = None
     maxextended: Number | None = None
@@ -116,7 +129,7 @@ class Deal(Message, frozen=True):
     """3.2.12."""
 
     id: str | None = None
-    bidfloor: Decimal | None = None
+    bidfloor: Exact | None = None
     bidfloorcur: str | None = None
     wseat: list[str] | None = None
     wadomain: list[str] | None = None
@@ -140,7 +153,7 @@ class Imp(Message, frozen=True):
     audio: Audio | None = None
     native: Native | None = None
     pmp: Pmp | None = None
-    bidfloor: Decimal | None = None
+    bidfloor: Exact | None = None
     bidfloorcur: str | None = None
     secure: int | None = None
 

@@ -82,6 +82,14 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
         {"imp": [{"id": "1", "banner": []}]},
         {"imp": [{"id": "1", "banner": {"w": "300"}}]},
         {"imp": [{"id": "1", "bidfloor": [1]}]},
+        {"imp": [{"id": "1", "bidfloor": "9.99"}]},
+        {"imp": [{"id": "1", "bidfloor": "1"}]},
+        {"imp": [{"id": "1", "bidfloor": True}]},
+        {"imp": [{"id": "1", "bidfloor": 1e400}]},
+        {"imp": [{"id": "1", "pmp": {"deals": [{"id": "d", "bidfloor": "1.5"}]}}]},
+        {"imp": [{"id": "1", "video": {"mincpmpersec": "0.2"}}]},
+        {"imp": [{"id": "1", "video": {"durfloors": [{"bidfloor": "0.2"}]}}]},
+        {"imp": [{"id": "1", "video": {"boxingallowed": "yes"}}]},
         {"imp": [{"id": "1", "secure": "1"}]},
         {"badv": "rival.example"},
         {"bcat": [1]},
@@ -108,6 +116,7 @@ def test_attribute_that_is_not_what_it_must_be_makes_the_request_malformed(
         {"imp": [{"id": "1", "video": {"mimes": ["video/mp4"], "plcmt": 99}, "rwdd": 1}]},
         {"device": {"devicetype": 99, "connectiontype": -1}},
         {"at": 501},
+        {"imp": [{"id": "1", "video": {"boxingallowed": False}}]},
         {"source": {"schain": {"complete": 1}}},
     ],
     ids=lambda changes: json.dumps(changes)[:40],
@@ -121,7 +130,7 @@ def test_null_is_read_as_absent(name: str) -> None:
     assert getattr(decode(**{name: None}), name) is None
 
 
-@pytest.mark.parametrize("text", ["0.1", "2.675", "1e-7", "123456.654321"])
+@pytest.mark.parametrize("text", ["0.1", "2.675", "1e-7", "123456.654321", "3", "0"])
 def test_floor_is_read_as_the_decimal_it_is(text: str) -> None:
     body = b'{"id":"r","imp":[{"id":"1","bidfloor":%s}]}' % text.encode()
     assert decode_request(body).imp[0].bidfloor == Decimal(text)
