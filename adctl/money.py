@@ -19,6 +19,11 @@ MAX_AMOUNT_NANOS = 1_000_000_000 * NANOS_PER_UNIT
 # A CPM of one million units. Below 2**53, so Redis' Lua can compare prices exactly.
 MAX_CPM_MICROS = 1_000_000 * MICROS_PER_UNIT
 
+# How many impressions one display of an ad is, in millionths: on a screen that many see it is
+# several. At most what fits 32 bits, so that amounts stay below 2**53, too.
+ONE_IMPRESSION_PPM = 1_000_000
+MAX_QUANTITY_PPM = 2**32 - 1
+
 
 class AmountError(ValueError):
     """A text that is not a usable amount of money; the message says what would be."""
@@ -68,6 +73,14 @@ def floor_to_micros(price: Decimal) -> int:
     if unusable or price * MICROS_PER_UNIT > MAX_CPM_MICROS:
         return MAX_CPM_MICROS + 1
     return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_UP))
+
+
+def cost_nanos_of(cpm_micros: int, quantity_ppm: int) -> int:
+    """Return what ``quantity_ppm`` millionths of an impression cost at a CPM, rounded up to a nano.
+
+    decide.lua does the same when it reserves.
+    """
+    return -(-cpm_micros * quantity_ppm // ONE_IMPRESSION_PPM)
 
 
 def format_nanos(nanos: int) -> str:

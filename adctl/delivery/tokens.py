@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.errors import ExpiredTokenError, ForgedTokenError
+from adctl.money import ONE_IMPRESSION_PPM, cost_nanos_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,8 @@ _TAG_BYTES = 16
 _NOBODY = bytes(16)
 _MAX_TOKEN_CHARS = 400
 _TEST_FLAG = 1
+_QUANTITY_FLAG = 2
+_QUANTITY = struct.Struct(">I")
 
 
 class Purpose(IntEnum):
@@ -46,9 +49,11 @@ class Purpose(IntEnum):
 class BidToken(msgspec.Struct, frozen=True):
     """One bid, as its events need it.
 
-    ``price_cpm_micros`` is what was bid: the most an event may cost, and (in nanos) what was
-    reserved in ``bucket``. ``cap_windows`` are the campaign's frequency cap windows in seconds,
-    empty for a user who may not be counted; ``user_hash`` is then empty too.
+    ``price_cpm_micros`` is what was bid for one impression, ``quantity_ppm`` how many impressions
+    one display of the ad is, in millionths (imp.qty.multiplier; 1,000,000 but for screens that
+    many see). ``reserved_nanos``, in ``bucket``, is the most the bid's events may cost together.
+    ``cap_windows`` are the campaign's frequency cap windows in seconds, empty for a user who may
+    not be counted; ``user_hash`` is then empty too. A ``test`` bid has nothing reserved.
     """
 
     bid_id: str  # 24 hexadecimal digits
@@ -61,6 +66,12 @@ class BidToken(msgspec.Struct, frozen=True):
     user_hash: str = ""
     cap_windows: tuple[int, ...] = ()
     test: bool = False
+    quantity_ppm: int = ONE_IMPRESSION_PPM
+
+    @property
+    def reserved_nanos(self) -> int:
+        """What was reserved for the bid: its price for all its impressions."""
+        return 0 if self.test else cost_nanos_of(self.price_cpm_micros, self.quantity_ppm)
 
 
 class Signer:
@@ -112,7 +123,7 @@ class Signer:
         head = _HEAD.pack(
             VERSION,
             self._key_id,
-            _TEST_FLAG if token.test else 0,
+            _flags(token),
             token.campaign_id,
             token.creative_id,
             token.price_cpm_micros,
@@ -124,7 +135,14 @@ class Signer:
             len(token.cap_windows),
         )
         windows = struct.pack(f">{len(token.cap_windows)}I", *token.cap_windows)
-        return head + exchange + windows
+        # Left out where it says nothing, so that tokens stay short, and those of before valid.
+        usual = token.quantity_ppm == ONE_IMPRESSION_PPM
+        return head + exchange + windows + (b"" if usual else _QUANTITY.pack(token.quantity_ppm))
+
+
+def _flags(token: BidToken) -> int:
+    several = token.quantity_ppm != ONE_IMPRESSION_PPM
+    return (_TEST_FLAG if token.test else 0) | (_QUANTITY_FLAG if several else 0)
 
 
 def _tag(digest: bytes, purpose: Purpose) -> bytes:
@@ -149,6 +167,9 @@ def _unpack(payload: bytes) -> BidToken:
     """Read a payload whose signature has been checked, so its lengths are our own."""
     head = _HEAD.unpack_from(payload)
     _, _, flags, campaign_id, creative_id, price, bucket, bid_at_ms, bid, user, n, windows = head
+    quantity_ppm = ONE_IMPRESSION_PPM
+    if flags & _QUANTITY_FLAG:
+        (quantity_ppm,) = _QUANTITY.unpack_from(payload, _HEAD.size + n + windows * 4)
     return BidToken(
         bid_id=bid.hex(),
         campaign_id=campaign_id,
@@ -160,6 +181,7 @@ def _unpack(payload: bytes) -> BidToken:
         user_hash="" if user == _NOBODY else user.hex(),
         cap_windows=struct.unpack_from(f">{windows}I", payload, _HEAD.size + n),
         test=bool(flags & _TEST_FLAG),
+        quantity_ppm=quantity_ppm,
     )
 
 

@@ -79,7 +79,7 @@ def track(
     bills = kind is billing_kind and not token.test
     seen = kind is EventKind.IMPRESSION
     # "Lost because it was won" is an exchange that tells every outcome to one address.
-    lost = kind is EventKind.LOSS and loss_reason != WON
+    lost = kind is EventKind.LOSS and loss_reason != WON and not token.test
     ends_hold = bool(token.cap_windows) and (seen or lost)
     return TrackedEvent(
         event=Event(
@@ -100,7 +100,7 @@ def track(
         ),
         bucket=token.bucket,
         ending=_ending(bills=bills, lost=lost),
-        reserved_nanos=token.price_cpm_micros,
+        reserved_nanos=token.reserved_nanos,
         counted_windows=token.cap_windows if seen else (),
         held_at_ms=token.bid_at_ms if ends_hold else 0,
     )

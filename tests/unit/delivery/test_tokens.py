@@ -34,9 +34,15 @@ def text_for(purpose: Purpose, token: BidToken = TOKEN, signer: Signer = SIGNER)
     exchange=st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=40),
     windows=st.lists(st.integers(60, 2_592_000), max_size=8).map(tuple),
     test=st.booleans(),
+    quantity_ppm=st.just(1_000_000) | st.integers(1, 2**32 - 1),
 )
 def test_what_is_signed_comes_back(
-    campaign_id: int, price: int, exchange: str, windows: tuple[int, ...], test: bool
+    campaign_id: int,
+    price: int,
+    exchange: str,
+    windows: tuple[int, ...],
+    test: bool,
+    quantity_ppm: int,
 ) -> None:
     token = msgspec.structs.replace(
         TOKEN,
@@ -45,9 +51,29 @@ def test_what_is_signed_comes_back(
         exchange=exchange,
         cap_windows=windows,
         test=test,
+        quantity_ppm=quantity_ppm,
     )
     text = text_for(Purpose.CLICK, token)
     assert SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms, 60) == token
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity_ppm", "test", "reserved"),
+    [
+        (2_000_000, 1_000_000, False, 2_000_000),
+        (2_000_000, 14_200_000, False, 28_400_000),
+        (3, 1_500_000, False, 5),
+        (3, 1, False, 1),
+        (2_000_000, 14_200_000, True, 0),
+    ],
+)
+def test_all_impressions_of_a_display_are_reserved_rounded_up_and_none_of_a_test(
+    price: int, quantity_ppm: int, test: bool, reserved: int
+) -> None:
+    token = msgspec.structs.replace(
+        TOKEN, price_cpm_micros=price, quantity_ppm=quantity_ppm, test=test
+    )
+    assert token.reserved_nanos == reserved
 
 
 @pytest.mark.parametrize(("purpose", "other"), list(permutations(Purpose, 2)))
