@@ -64,6 +64,10 @@ class Pacer:
         oldest_sec = int(now.timestamp()) - money.reservation_ttl_sec
         return self._budgets.expire(oldest_sec // money.reservation_bucket_sec)
 
+    def retire(self, now: datetime, token_ttl_sec: int, bucket_sec: int) -> int:
+        """Forget expired bids once the tracker refuses their tokens; return the buckets."""
+        return self._budgets.retire((int(now.timestamp()) - token_ttl_sec) // bucket_sec)
+
     def needs_sync(self) -> bool:
         """Return whether Redis has lost the catalog, or the money of a campaign in it."""
         active = self._catalog.active_ids()

@@ -36,6 +36,7 @@ class BudgetState(msgspec.Struct, frozen=True):
     day_available: int
     day_spent: int
     late: int
+    exposed: int = 0
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> Self:
@@ -58,6 +59,7 @@ class Budgets:
         self._sync = Script("sync_budget")
         self._roll = Script("roll_day")
         self._expire = Script("expire_bucket")
+        self._retire = Script("retire_bucket")
 
     def sync(
         self,
@@ -108,19 +110,48 @@ class Budgets:
         }
 
     def expire(self, before_bucket: int) -> int:
-        """Give back the reservations of every bucket older than ``before_bucket``; how many."""
-        with redis_errors("list reservation buckets"):
-            members = self._redis.smembers(keys.buckets(SHARD))
-        old = sorted(int(bucket) for bucket in members if int(bucket) < before_bucket)
-        return sum(self._expire_one(bucket) for bucket in old)
+        """Give back the reservations of every bucket older than ``before_bucket``; how many.
 
-    def _expire_one(self, bucket: int) -> int:
-        reserved = keys.reservations(SHARD, bucket)
-        with redis_errors("read a reservation bucket"):
-            ids = [int(field) for field in self._redis.hkeys(reserved)]
-        budget_keys = [keys.budget(SHARD, campaign_id) for campaign_id in ids]
-        found = self._expire.run(
-            self._redis, [reserved, keys.buckets(SHARD), *budget_keys], [bucket, *ids]
+        What they had reserved stays known as exposed until ``retire``.
+        """
+        return sum(
+            self._run_on_bucket(
+                self._expire,
+                [
+                    keys.reservations(SHARD, bucket),
+                    keys.buckets(SHARD),
+                    keys.exposed(SHARD, bucket),
+                    keys.exposed_buckets(SHARD),
+                ],
+                bucket,
+            )
+            for bucket in self._older(keys.buckets(SHARD), before_bucket)
         )
+
+    def retire(self, before_bucket: int) -> int:
+        """Forget what buckets older than ``before_bucket`` had exposed; how many there were.
+
+        Only when every token of theirs has run out.
+        """
+        return sum(
+            self._run_on_bucket(
+                self._retire,
+                [keys.exposed(SHARD, bucket), keys.exposed_buckets(SHARD)],
+                bucket,
+            )
+            for bucket in self._older(keys.exposed_buckets(SHARD), before_bucket)
+        )
+
+    def _older(self, listing: str, before_bucket: int) -> list[int]:
+        with redis_errors("list buckets of bids"):
+            members = self._redis.smembers(listing)
+        return sorted(int(bucket) for bucket in members if int(bucket) < before_bucket)
+
+    def _run_on_bucket(self, script: Script, bucket_keys: list[str], bucket: int) -> int:
+        """Run ``script`` on a bucket, whose hash is the first key, with its campaigns' budgets."""
+        with redis_errors("read a bucket of bids"):
+            ids = [int(field) for field in self._redis.hkeys(bucket_keys[0])]
+        budget_keys = [keys.budget(SHARD, campaign_id) for campaign_id in ids]
+        found = script.run(self._redis, [*bucket_keys, *budget_keys], [bucket, *ids])
         # -1: it changed under us; the next run of the job finds it again.
         return int(found == len(ids))

@@ -27,7 +27,9 @@ class EventIntake:
         self._encode = msgspec.json.Encoder().encode
 
     def take(self, tracked: TrackedEvent) -> str:
-        """Apply ``tracked``; return ``taken``, ``late`` or ``duplicate``. Repeats change nothing.
+        """Apply ``tracked``; return what became of it, in the words of track.lua.
+
+        Repeats change nothing.
 
         Raises StoreUnavailableError when the outcome is not known; taking it again is safe.
         """
@@ -45,6 +47,7 @@ class EventIntake:
                 user,
                 keys.counters(SHARD, campaign_id),
                 keys.events(SHARD),
+                keys.exposed(SHARD, tracked.bucket),
             ],
             [
                 event.event_id,
@@ -60,6 +63,7 @@ class EventIntake:
                 hold,
                 seen_at_ms,
                 longest_sec,
+                event.price_cpm_micros,
                 *(
                     bucket_fields(campaign_id, window_sec, seen_at_ms)[0]
                     for window_sec in tracked.counted_windows

@@ -33,8 +33,9 @@ def budget(shard: int, campaign_id: int) -> str:
     """Return the key (hash) of a campaign's money in nanos.
 
     ``budget``, ``available``, ``reserved``, ``spent`` for the flight, ``day`` (ISO date in the
-    campaign's zone), ``day_budget``, ``day_available``, ``day_spent`` for its day, and ``late``:
-    the part of ``spent`` whose reservation was gone. Always, and after every script:
+    campaign's zone), ``day_budget``, ``day_available``, ``day_spent`` for its day; ``late``: the
+    part of ``spent`` whose reservation was gone; ``exposed``: reservations that have expired and
+    whose bids could still be billed. Always, and after every script:
     ``spent + reserved + available == budget`` and
     ``day_spent + reserved + day_available == day_budget``.
     """
@@ -51,11 +52,22 @@ def buckets(shard: int) -> str:
     return f"{PREFIX}:{{s{shard}}}:buckets"
 
 
-def seen(shard: int, bucket: int) -> str:
-    """Return the key (set, with a TTL) of what has happened to a bucket's bids.
+def exposed(shard: int, bucket: int) -> str:
+    """Return the key (hash) of one expired bucket: campaign id → nanos that may still be billed."""
+    return f"{PREFIX}:{{s{shard}}}:exposed:{bucket}"
 
-    Members: event ids; the bid id of every bid whose reservation has ended, and the same with
-    ``:hold`` once its hold on the frequency cap has.
+
+def exposed_buckets(shard: int) -> str:
+    """Return the key (set) of the buckets that have an ``exposed`` hash."""
+    return f"{PREFIX}:{{s{shard}}}:exposed_buckets"
+
+
+def seen(shard: int, bucket: int) -> str:
+    """Return the key (hash, with a TTL) of what has happened to a bucket's bids, by bid id.
+
+    Its values are words: ``<kind>=<cpm micros told>`` of every event, ``ended`` once the bid's
+    reservation has, ``billed`` once its cost is booked, ``unheld`` once its hold on the frequency
+    cap has ended.
     """
     return f"{PREFIX}:{{s{shard}}}:seen:{bucket}"
 
@@ -75,5 +87,8 @@ def counters(shard: int, campaign_id: int) -> str:
 
 
 def events(shard: int) -> str:
-    """Return the key (stream) of events not yet flushed: field ``e`` Event JSON, ``late`` 0/1."""
+    """Return the key (stream) of events not yet flushed.
+
+    Fields, in this order: ``e`` Event JSON, ``late`` 0/1, ``odd`` track.lua's verdict.
+    """
     return f"{PREFIX}:{{s{shard}}}:events"

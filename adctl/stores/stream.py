@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # The position before the first entry of any stream.
 ORIGIN = "0-0"
+# track.lua's words for an event there is nothing to say of, and for a bid that was billed already.
+_TAKEN, _REBILLED = b"taken", b"rebilled"
 
 
 class UnusableEntryError(ValueError):
@@ -34,9 +36,9 @@ class StreamEntry(msgspec.Struct, frozen=True):
     fields: dict[bytes, bytes]
 
     def decode(self) -> Event:
-        """Return the event, with the tracking script's word on lateness and a test's cost of 0.
+        """Return the event with what the tracking script knew of it: late, odd, and its cost.
 
-        Raises UnusableEntryError.
+        A test costs nothing, nor does a second billing of one bid. Raises UnusableEntryError.
         """
         try:
             event = msgspec.json.decode(self.fields[b"e"], type=Event)
@@ -44,10 +46,12 @@ class StreamEntry(msgspec.Struct, frozen=True):
             raise UnusableEntryError("there is no field e") from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise UnusableEntryError(str(exc)) from exc
+        verdict = self.fields.get(b"odd", _TAKEN)
         return msgspec.structs.replace(
             event,
             late=self.fields.get(b"late") == b"1",
-            cost_nanos=0 if event.test else event.cost_nanos,
+            odd="" if verdict == _TAKEN else verdict.decode("ascii", "replace"),
+            cost_nanos=0 if event.test or verdict == _REBILLED else event.cost_nanos,
         )
 
     @property

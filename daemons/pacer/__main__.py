@@ -52,7 +52,7 @@ def main(settings: Settings) -> None:
         catalog = CatalogStore(client, settings.catalog.ttl_sec)
         budgets = Budgets(client)
         pacer = Pacer(catalog, budgets, SteeringStore(client))
-        steering = PacerWork(pacer, settings.money, metrics)
+        steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
         jobs = [
             Job("sync", keeping.sync, _SYNC_SEC, metrics),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
-    from adctl.config import MoneySettings
+    from adctl.config import Settings
     from adctl.control.steering import Pacer
     from adctl.stores.budgets import Budgets
     from adctl.stores.catalog import CatalogStore
@@ -30,9 +30,10 @@ log = structlog.get_logger()
 class PacerWork:
     """The jobs that steer. Each is run by one thread at a time."""
 
-    def __init__(self, pacer: Pacer, money: MoneySettings, metrics: PacerMetrics) -> None:
+    def __init__(self, pacer: Pacer, settings: Settings, metrics: PacerMetrics) -> None:
         self._pacer = pacer
-        self._money = money
+        self._money = settings.money
+        self._token_ttl_sec = settings.tracker.token_ttl_sec
         self._metrics = metrics
 
     def steer(self) -> None:
@@ -46,8 +47,10 @@ class PacerWork:
             log.info("began a new day", campaigns=rolled)
 
     def expire(self) -> None:
-        """Give back old reservations."""
-        self._metrics.expired.inc(self._pacer.expire(datetime.now(UTC), self._money))
+        """Give back old reservations, and forget those that can no longer be billed."""
+        now = datetime.now(UTC)
+        self._metrics.expired.inc(self._pacer.expire(now, self._money))
+        self._pacer.retire(now, self._token_ttl_sec, self._money.reservation_bucket_sec)
 
 
 class CatalogWork:

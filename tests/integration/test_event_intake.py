@@ -28,6 +28,7 @@ from adctl.stores import keys
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.budgets import Budgets, BudgetState
 from adctl.stores.event_intake import EventIntake
+from adctl.stores.stream import EventStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,8 +137,16 @@ def test_repeated_event_changes_nothing(desk: Desk) -> None:
     bid = desk.bid()
     desk.tell(bid, EventKind.IMPRESSION)
     before = (desk.money, desk.stream, desk.redis.hgetall(keys.user(0, USER)))
-    assert desk.tell(bid, EventKind.IMPRESSION, "2.0") == "duplicate"
+    assert desk.tell(bid, EventKind.IMPRESSION) == "duplicate"
     assert (desk.money, desk.stream, desk.redis.hgetall(keys.user(0, USER))) == before
+
+
+def test_repeat_that_tells_another_price_changes_nothing_and_is_told_apart(desk: Desk) -> None:
+    bid = desk.bid()
+    desk.tell(bid, EventKind.IMPRESSION, "1.5")
+    before = (desk.money, desk.stream)
+    assert desk.tell(bid, EventKind.IMPRESSION, "1.6") == "repriced"
+    assert (desk.money, desk.stream) == before
 
 
 def test_loss_frees_money_and_cap_at_once(desk: Desk) -> None:
@@ -185,8 +194,54 @@ def test_impression_after_expiry_is_booked_as_late(desk: Desk) -> None:
 def test_impression_after_a_loss_is_booked_as_late(desk: Desk) -> None:
     bid = desk.bid()
     desk.tell(bid, EventKind.LOSS)
-    assert desk.tell(bid, EventKind.IMPRESSION, "1.5") == "late"
-    assert desk.money.adds_up
+    assert desk.tell(bid, EventKind.IMPRESSION, "1.5") == "after_loss"
+    money = desk.money
+    assert (money.spent, money.late, money.exposed) == (1_500_000, 1_500_000, 0)
+    assert money.adds_up
+
+
+def test_loss_told_after_the_win_releases_nothing(desk: Desk) -> None:
+    bid = desk.bid()
+    desk.tell(bid, EventKind.WIN)
+    assert desk.tell(bid, EventKind.LOSS) == "after_win"
+    assert desk.money.reserved == PRICE
+    assert desk.tell(bid, EventKind.IMPRESSION) == "after_loss"
+    assert (desk.money.reserved, desk.money.late) == (0, 0)
+
+
+def test_bid_is_billed_once_whatever_event_is_made_to_bill(desk: Desk) -> None:
+    bid = desk.bid()
+    desk.tell(bid, EventKind.IMPRESSION, "1.5")
+    assert bid is not None
+    again = track(bid, EventKind.BILL, EventKind.BILL, "1.5", "", NOW_MS + 2000)
+    assert desk.intake.take(again) == "rebilled"
+    assert (desk.money.spent, desk.money.adds_up) == (1_500_000, True)
+    entry = EventStream(desk.redis).read("0-0", 9)[-1]
+    assert (entry.decode().cost_nanos, entry.decode().odd) == (0, "rebilled")
+
+
+def test_expired_reservation_is_exposed_until_it_is_billed(desk: Desk) -> None:
+    bid, _ = desk.bid(), desk.bid()
+    desk.budgets.expire(NOW_MS // 60_000 + 1)
+    assert desk.money.exposed == 2 * PRICE
+    desk.tell(bid, EventKind.IMPRESSION)
+    assert desk.money.exposed == PRICE
+
+
+def test_expired_reservation_is_no_longer_exposed_once_its_loss_is_told(desk: Desk) -> None:
+    bid = desk.bid()
+    desk.budgets.expire(NOW_MS // 60_000 + 1)
+    desk.tell(bid, EventKind.LOSS)
+    assert (desk.money.exposed, desk.money.available) == (0, BUDGET)
+
+
+def test_expired_reservation_is_exposed_until_its_token_has_run_out(desk: Desk) -> None:
+    desk.bid()
+    later = NOW_MS // 60_000 + 1
+    desk.budgets.expire(later)
+    assert (desk.budgets.retire(later - 1), desk.money.exposed) == (0, PRICE)
+    assert (desk.budgets.retire(later), desk.money.exposed) == (1, 0)
+    assert desk.budgets.retire(later) == 0
 
 
 def test_loss_after_the_impression_gives_nothing_back(desk: Desk) -> None:
@@ -233,7 +288,7 @@ def test_changed_budget_keeps_what_is_spent_and_reserved(desk: Desk) -> None:
 def test_lost_money_state_is_not_made_up_by_an_event(desk: Desk) -> None:
     bid = desk.bid()
     desk.redis.delete(keys.budget(0, 1))
-    assert desk.tell(bid, EventKind.IMPRESSION) == "late"
+    assert desk.tell(bid, EventKind.IMPRESSION) == "no_state"
     assert not desk.redis.exists(keys.budget(0, 1))
     assert len(desk.stream) == 1
 
@@ -298,4 +353,5 @@ def test_money_adds_up_after_any_sequence_of_steps(
         money = desk.money
         assert money.adds_up
         assert money.reserved >= 0
+        assert money.exposed >= 0
         assert money.spent <= money.budget + money.late

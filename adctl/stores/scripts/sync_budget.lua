@@ -20,8 +20,10 @@ local function spend_unflushed()
     entries = redis.call('XRANGE', KEYS[2], '(' .. after, '+', 'COUNT', 500)
     for _, entry in ipairs(entries) do
       after = entry[1]
-      local ok, event = pcall(cjson.decode, entry[2][2])
-      if ok and event.campaign_id == tonumber(ARGV[7]) and event.cost_nanos and not event.test then
+      local fields = entry[2]
+      local ok, event = pcall(cjson.decode, fields[2])
+      local costs = ok and event.cost_nanos and not event.test and fields[6] ~= 'rebilled'
+      if costs and event.campaign_id == tonumber(ARGV[7]) then
         local cost = string.format('%.0f', event.cost_nanos)
         redis.call('HINCRBY', key, 'spent', cost)
         redis.call('HINCRBY', key, 'day_spent', cost)
@@ -36,7 +38,7 @@ local old = redis.call('HMGET', key, 'budget', 'day_budget')
 if not old[1] then
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
     'spent', ARGV[4], 'day', ARGV[3], 'day_budget', day_budget, 'day_available', day_budget,
-    'day_spent', ARGV[5], 'late', '0')
+    'day_spent', ARGV[5], 'late', '0', 'exposed', '0')
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
   spend_unflushed()

@@ -1,37 +1,60 @@
 -- Take one event: deduplicate, end its bid's reservation, count, and append it to the stream.
 --
--- KEYS 1 seen set of the bid's bucket   2 budget hash   3 reservations hash of the bid's bucket
+-- KEYS 1 seen hash of the bid's bucket   2 budget hash   3 reservations hash of the bid's bucket
 --      4 the user's hash (any key of the slot when not identified)   5 counters hash   6 stream
+--      7 exposed hash of the bid's bucket
 -- ARGV 1 event id  2 bid id  3 kind  4 campaign id  5 event JSON  6 seen_ttl_sec
 --      7 what the event does to the reservation: settle, release or keep
 --      8 reserved_nanos  9 cost_nanos (of settle)
 --      10 hold_sec  11 hold field to give back ('' for none)  12 now_ms  13 user_ttl_sec
---      14.. the user's fields to count an impression in
--- Returns 'duplicate', 'late' (billed after its reservation was gone) or 'taken'.
+--      14 the price it tells, in cpm micros  15.. the user's fields to count an impression in
+-- Returns what became of it:
+--      taken, duplicate, repriced (a duplicate that tells another price);
+--      taken all the same, but odd: late (billed after its reservation expired), after_loss (won or
+--      billed after a loss was told), after_win (a loss told after the win: nothing is released),
+--      no_state (billed while Redis holds no money of the campaign), rebilled (its bid was billed by
+--      another event, before the exchange's billing event was configured otherwise: costs nothing)
 --
 -- Amounts may be beyond 2^53: Redis adds them, Lua passes the texts on.
-local seen, budget, reserved, user = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local bid_id, campaign_id, ending = ARGV[2], ARGV[4], ARGV[7]
+local seen, budget, reserved, user, exposed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7]
+local event_id, bid_id, kind, campaign_id, ending = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[7]
 local reserved_nanos, cost_nanos, now_ms = ARGV[8], ARGV[9], tonumber(ARGV[12])
 
-if redis.call('SADD', seen, ARGV[1]) == 0 then return 'duplicate' end
-if redis.call('TTL', seen) < 0 then redis.call('EXPIRE', seen, ARGV[6]) end
+-- What has happened to the bid: ' name=price' of each event, ' ended' with its reservation,
+-- ' billed' with its cost, ' unheld' with its hold on the frequency cap.
+local history = redis.call('HGET', seen, bid_id) or ''
+local name = string.sub(event_id, #bid_id + 2)
+local told_before = string.match(history .. ' ', ' ' .. name .. '=(%d+) ')
+if told_before then return told_before == ARGV[14] and 'duplicate' or 'repriced' end
+
+local function happened(what) return string.find(history .. ' ', ' ' .. what .. '[= ]') ~= nil end
+local function note(what) history = history .. ' ' .. what end
 
 local function add(amount)
   redis.call('HINCRBY', budget, 'available', amount)
   redis.call('HINCRBY', budget, 'day_available', amount)
 end
 
--- A bid's reservation ends once: whoever comes first takes it out of its bucket. A bucket that no
--- longer knows the campaign has been expired.
-local function end_reservation()
-  if redis.call('SADD', seen, bid_id) == 0 then return false end
-  if redis.call('HEXISTS', reserved, campaign_id) == 0 then return false end
-  local left = redis.call('HINCRBY', reserved, campaign_id, '-' .. reserved_nanos)
-  if left == 0 then redis.call('HDEL', reserved, campaign_id) end
-  redis.call('HINCRBY', budget, 'reserved', '-' .. reserved_nanos)
-  add(reserved_nanos)
+-- Take what was reserved for the bid out of a bucket; false if the bucket does not know it.
+local function take_out(bucket)
+  if redis.call('HEXISTS', bucket, campaign_id) == 0 then return false end
+  local left = redis.call('HINCRBY', bucket, campaign_id, '-' .. reserved_nanos)
+  if left == 0 then redis.call('HDEL', bucket, campaign_id) end
   return true
+end
+
+-- A bid's reservation ends once: whoever comes first takes it out of its bucket.
+local function end_reservation()
+  if happened('ended') then return false end
+  note('ended')
+  if take_out(reserved) then
+    redis.call('HINCRBY', budget, 'reserved', '-' .. reserved_nanos)
+    add(reserved_nanos)
+    return true
+  end
+  -- It has expired, and could be billed all the same until now.
+  if take_out(exposed) then redis.call('HINCRBY', budget, 'exposed', '-' .. reserved_nanos) end
+  return false
 end
 
 local function spend()
@@ -44,14 +67,28 @@ end
 
 -- Without a money state (Redis was emptied) nothing is booked here: the state is rebuilt from the
 -- ledger, which will hold this event.
-local late, known = false, redis.call('EXISTS', budget) == 1
-if ending == 'settle' then
-  late = not (known and end_reservation())
+local known, verdict = redis.call('EXISTS', budget) == 1, 'taken'
+local won = happened('win') or happened('bill') or happened('impression')
+if kind == 'loss' and won then
+  -- The exchange contradicts itself. The win stands: money is not given back that may be billed.
+  verdict = 'after_win'
+elseif kind ~= 'loss' and happened('loss') then
+  verdict = 'after_loss'
+end
+local late = false
+if ending == 'settle' and happened('billed') then
+  verdict = 'rebilled'
+elseif ending == 'settle' then
+  note('billed')
   if known then
+    late = not end_reservation()
     spend()
     if late then redis.call('HINCRBY', budget, 'late', cost_nanos) end
+    if late and verdict == 'taken' then verdict = 'late' end
+  else
+    late, verdict = true, 'no_state'
   end
-elseif ending == 'release' and known then
+elseif ending == 'release' and known and verdict == 'taken' then
   end_reservation()
 end
 
@@ -76,15 +113,19 @@ local function prune()
 end
 
 -- The hold goes with the impression that replaces it, or with the loss that ends the bid.
-if ARGV[11] ~= '' and redis.call('SADD', seen, bid_id .. ':hold') == 1 then
+if ARGV[11] ~= '' and verdict ~= 'after_win' and not happened('unheld') then
+  note('unheld')
   give_back_hold(ARGV[11])
 end
-if #ARGV >= 14 then
-  for i = 14, #ARGV do redis.call('HINCRBY', user, ARGV[i], 1) end
+if #ARGV >= 15 then
+  for i = 15, #ARGV do redis.call('HINCRBY', user, ARGV[i], 1) end
   if redis.call('TTL', user) < tonumber(ARGV[13]) then redis.call('EXPIRE', user, ARGV[13]) end
   if redis.call('HLEN', user) > 128 then prune() end
 end
 
-redis.call('HINCRBY', KEYS[5], ARGV[3], 1)
-redis.call('XADD', KEYS[6], '*', 'e', ARGV[5], 'late', late and '1' or '0')
-return late and 'late' or 'taken'
+note(name .. '=' .. ARGV[14])
+redis.call('HSET', seen, bid_id, history)
+if redis.call('TTL', seen) < 0 then redis.call('EXPIRE', seen, ARGV[6]) end
+redis.call('HINCRBY', KEYS[5], kind, 1)
+redis.call('XADD', KEYS[6], '*', 'e', ARGV[5], 'late', late and '1' or '0', 'odd', verdict)
+return verdict
