@@ -6,15 +6,43 @@ SELECT event_partition(:day);
 
 -- name: store_incoming()^
 -- Of events that are there already, in this batch or before, nothing is stored or booked again.
+-- Fees are exact: what is owed beyond whole nanos is carried to the next batch, whatever campaign
+-- of the advertiser spends then.
 WITH stored AS (
     INSERT INTO event SELECT * FROM incoming_event
     ON CONFLICT DO NOTHING
-    RETURNING event_id, campaign_id, cost_nanos, occurred_at
+    RETURNING event_id, campaign_id, exchange, cost_nanos, occurred_at, late, unpriced
 ), booked AS (
-    INSERT INTO ledger_entry (transaction, account, campaign_id, amount_nanos, occurred_at)
-    SELECT event_id, account, campaign_id, sign * cost_nanos, occurred_at
+    INSERT INTO ledger_entry (transaction, account, campaign_id, amount_nanos, occurred_at,
+                              exchange, late, unpriced)
+    SELECT event_id, account, campaign_id, sign * cost_nanos, occurred_at,
+           exchange, late, unpriced
     FROM stored CROSS JOIN (VALUES ('campaign', 1), ('exchange', -1)) AS side (account, sign)
     WHERE cost_nanos > 0
+), spend AS (
+    SELECT advertiser.id AS advertiser_id, campaign_id, min(event_id) AS first_event,
+           max(occurred_at) AS occurred_at, sum(cost_nanos::numeric) * fee_ppm AS nano_ppm
+    FROM stored
+    JOIN campaign ON campaign.id = campaign_id
+    JOIN advertiser ON advertiser.id = campaign.advertiser_id
+    WHERE cost_nanos > 0 AND fee_ppm > 0
+    GROUP BY advertiser.id, campaign_id, fee_ppm
+), owed AS (
+    SELECT spend.*, coalesce(fee_remainder.nano_ppm, 0)
+           + sum(spend.nano_ppm) OVER (PARTITION BY advertiser_id ORDER BY campaign_id) AS up_to
+    FROM spend
+    LEFT JOIN fee_remainder USING (advertiser_id)
+), charged AS (
+    INSERT INTO ledger_entry (transaction, account, kind, advertiser_id, campaign_id,
+                              amount_nanos, occurred_at)
+    SELECT 'fee:' || first_event, account, 'fee', advertiser_id, campaign_id,
+           sign * (div(up_to, 1000000) - div(up_to - nano_ppm, 1000000)), occurred_at
+    FROM owed CROSS JOIN (VALUES ('advertiser', 1), ('fee', -1)) AS side (account, sign)
+    WHERE div(up_to, 1000000) > div(up_to - nano_ppm, 1000000)
+), carried AS (
+    INSERT INTO fee_remainder
+    SELECT advertiser_id, mod(max(up_to), 1000000) FROM owed GROUP BY 1
+    ON CONFLICT (advertiser_id) DO UPDATE SET nano_ppm = excluded.nano_ppm
 )
 SELECT count(*) AS stored, coalesce(sum(cost_nanos), 0)::bigint AS booked_nanos FROM stored;
 
