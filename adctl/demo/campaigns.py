@@ -8,19 +8,20 @@ from adctl.control import advertisers, campaigns, creatives
 from adctl.demo.browser import CLICK_ID_PARAMETER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from adctl.control.plane import ControlPlane
 
     Json = dict[str, Any]
+    # Advertiser, campaign, sizes of its creatives, and the campaign's other fields.
+    Sample = tuple[str, str, tuple[str, ...], Json]
 
 ACTOR = "demo"
 
 _MOBILE = ("300x250", "320x50", "320x480")
 _DESKTOP = ("300x250", "728x90", "160x600", "970x250")
 
-# Advertiser, campaign, sizes of its creatives, and the campaign's other fields.
-SAMPLES: tuple[tuple[str, str, tuple[str, ...], Json], ...] = (
+SAMPLES: tuple[Sample, ...] = (
     (
         "Aurora Running",
         "Spring shoes",
@@ -99,11 +100,11 @@ SAMPLES: tuple[tuple[str, str, tuple[str, ...], Json], ...] = (
 )
 
 
-def create_samples(plane: ControlPlane) -> None:
+def create_samples(plane: ControlPlane, samples: Sequence[Sample] = SAMPLES) -> None:
     """Create the sample advertisers, campaigns and creatives, as an operator would."""
-    for name in dict.fromkeys(advertiser for advertiser, *_ in SAMPLES):
+    for name in dict.fromkeys(advertiser for advertiser, *_ in samples):
         advertisers.create(plane, ACTOR, {"name": name})
-    for advertiser, name, sizes, fields in SAMPLES:
+    for advertiser, name, sizes, fields in samples:
         campaign = campaigns.create(
             plane, ACTOR, {"advertiser": advertiser, "name": name, **fields}
         ).view

@@ -12,7 +12,8 @@ from adctl.control.daemon_process import START_ORDER
 from adctl.control.plane import ControlPlane
 from adctl.control.supervision import ProcessStatus
 from adctl.demo.books import Books, BooksWatch, Overview
-from adctl.demo.campaigns import create_samples
+from adctl.demo.campaigns import SAMPLES, create_samples
+from adctl.demo.exchange import Exchange
 from adctl.demo.summary import Summary, summarise
 from adctl.demo.tally import Latency, Tally
 from adctl.demo.traffic import Traffic
@@ -26,10 +27,11 @@ from adctl.stores.tables import open_engine
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from adctl.control.supervision import Supervisor
+    from adctl.demo.campaigns import Sample
     from adctl.demo.plan import Plan
 
 DRAIN_SEC = 30
@@ -73,15 +75,23 @@ def demo_environment(outer: Mapping[str, str], state_dir: Path) -> dict[str, str
 class DemoRun:
     """Runs a plan under ``supervisor``, which the caller stops. For the main thread.
 
-    ``snapshot`` may be asked for by any thread, at any time.
+    ``samples`` are the campaigns, ``exchange`` is who offers impressions to them. ``snapshot`` may
+    be asked for by any thread, at any time.
     """
 
     def __init__(
-        self, plan: Plan, supervisor: Supervisor, tick: Callable[[Snapshot], None]
+        self,
+        plan: Plan,
+        supervisor: Supervisor,
+        tick: Callable[[Snapshot], None],
+        samples: Sequence[Sample] = SAMPLES,
+        exchange: type[Exchange] = Exchange,
     ) -> None:
         self._plan = plan
         self._supervisor = supervisor
         self._tick = tick
+        self._samples = samples
+        self._exchange = exchange
         self._tally = Tally()
         self._watch: BooksWatch | None = None
         self._phase = Phase.STARTING
@@ -119,12 +129,15 @@ class DemoRun:
         closing.callback(engine.dispose)
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
         catalog = CatalogStore(client, settings.catalog.ttl_sec)
-        create_samples(ControlPlane(engine, catalog, Budgets(client), settings.currency))
+        plane = ControlPlane(engine, catalog, Budgets(client), settings.currency)
+        create_samples(plane, self._samples)
         return Books(pool, client, settings.state_dir)
 
     def _send_traffic(self, stop: threading.Event) -> None:
         plan = self._plan
-        self._traffic = Traffic(self._supervisor.settings, plan.rate, plan.seed, self._tally)
+        self._traffic = Traffic(
+            self._supervisor.settings, plan.rate, plan.seed, self._tally, self._exchange
+        )
         kills = list(plan.kills)
         self._phase, self._began = Phase.TRAFFIC, time.monotonic()
         self._traffic.start()

@@ -29,11 +29,19 @@ class Traffic:
     What a seed fixes is who asks for what; who wins depends on the campaigns' money and on time.
     """
 
-    def __init__(self, settings: Settings, rate: int, seed: int, tally: Tally) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rate: int,
+        seed: int,
+        tally: Tally,
+        exchange: type[Exchange] = Exchange,
+    ) -> None:
         self._bidder = (settings.bidder.host, settings.bidder.port)
         self._tracker = (settings.tracker.host, settings.tracker.port)
         self._interval_sec = _EXCHANGES / rate
         self._tally = tally
+        self._exchange_type = exchange
         self._errands = Errands()
         self._visitor = Visitor(f"{self._tracker[0]}:{self._tracker[1]}", self._errands, tally)
         self._people = make_people(PEOPLE, random.Random(seed))  # noqa: S311 - no secrets here
@@ -73,7 +81,7 @@ class Traffic:
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - no secrets here
         wire = Wire(*self._bidder)
         maker = RequestMaker(self._people, rng)
-        exchange = Exchange(maker, wire, self._visitor, self._errands, self._tally, rng)
+        exchange = self._exchange_type(maker, wire, self._visitor, self._errands, self._tally, rng)
         due = time.monotonic() + number * self._interval_sec / _EXCHANGES
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             exchange.offer()

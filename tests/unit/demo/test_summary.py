@@ -111,8 +111,13 @@ def test_a_budget_that_leaks_fails_the_audit(tally: Tally) -> None:
 def test_an_overspent_budget_fails_the_audit(tally: Tally) -> None:
     state = money(spent=1100, reserved=0, available=-100)
     assert failed(audit(tally, held(state=state, ledger=1100))) == [
-        "no campaign spent more than its budget: Shoes"
+        "no campaign overspent but by late wins: Shoes"
     ]
+
+
+def test_late_wins_may_exceed_the_budget_by_what_they_cost(tally: Tally) -> None:
+    state = money(spent=1100, reserved=0, available=-100, late=100)
+    assert failed(audit(tally, held(state=state, ledger=1100))) == []
 
 
 def test_rollups_that_differ_fail_the_audit(tally: Tally) -> None:
