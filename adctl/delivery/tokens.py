@@ -16,11 +16,13 @@ import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from decimal import Decimal
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.delivery.currency import BidCurrency
 from adctl.errors import ExpiredTokenError, ForgedTokenError
 from adctl.money import ONE_IMPRESSION_PPM, cost_nanos_of
 
@@ -35,6 +37,9 @@ _MAX_TOKEN_CHARS = 400
 _TEST_FLAG = 1
 _QUANTITY_FLAG = 2
 _QUANTITY = struct.Struct(">I")
+_CURRENCY = struct.Struct(">3s32p")  # a rate has up to 31 characters
+_SHARD_FLAG = 4
+_CURRENCY_FLAG = 8
 
 
 class Purpose(IntEnum):
@@ -54,6 +59,10 @@ class BidToken(msgspec.Struct, frozen=True):
     many see). ``reserved_nanos``, in ``bucket``, is the most the bid's events may cost together.
     ``cap_windows`` are the campaign's frequency cap windows in seconds, empty for a user who may
     not be counted; ``user_hash`` is then empty too. A ``test`` bid has nothing reserved.
+    ``shard`` is where its money, its user and its events are.
+
+    Amounts are the account's currency. ``currency`` is what the exchange was told the price in, and
+    tells prices in; None for the account's.
     """
 
     bid_id: str  # 24 hexadecimal digits
@@ -67,6 +76,14 @@ class BidToken(msgspec.Struct, frozen=True):
     cap_windows: tuple[int, ...] = ()
     test: bool = False
     quantity_ppm: int = ONE_IMPRESSION_PPM
+    shard: int = 0
+    currency: BidCurrency | None = None
+
+    @property
+    def asked_cpm_micros(self) -> int:
+        """The price in the bid's own currency, as the exchange is told it."""
+        price = self.price_cpm_micros
+        return price if self.currency is None else self.currency.asked_micros(price)
 
     @property
     def reserved_nanos(self) -> int:
@@ -119,11 +136,11 @@ class Signer:
         return keyed.digest()
 
     def _pack(self, token: BidToken) -> bytes:
-        exchange = token.exchange.encode()
+        exchange, flags = token.exchange.encode(), _flags(token)
         head = _HEAD.pack(
             VERSION,
             self._key_id,
-            _flags(token),
+            flags,
             token.campaign_id,
             token.creative_id,
             token.price_cpm_micros,
@@ -135,14 +152,27 @@ class Signer:
             len(token.cap_windows),
         )
         windows = struct.pack(f">{len(token.cap_windows)}I", *token.cap_windows)
-        # Left out where it says nothing, so that tokens stay short, and those of before valid.
-        usual = token.quantity_ppm == ONE_IMPRESSION_PPM
-        return head + exchange + windows + (b"" if usual else _QUANTITY.pack(token.quantity_ppm))
+        return head + exchange + windows + (_unusual(token) if flags else b"")
 
 
 def _flags(token: BidToken) -> int:
     several = token.quantity_ppm != ONE_IMPRESSION_PPM
-    return (_TEST_FLAG if token.test else 0) | (_QUANTITY_FLAG if several else 0)
+    return (
+        (_TEST_FLAG if token.test else 0)
+        | (_QUANTITY_FLAG if several else 0)
+        | (_SHARD_FLAG if token.shard else 0)
+        | (_CURRENCY_FLAG if token.currency else 0)
+    )
+
+
+def _unusual(token: BidToken) -> bytes:
+    """Pack what is left out where it says nothing: tokens stay short, and those of before valid."""
+    packed = b""
+    if token.quantity_ppm != ONE_IMPRESSION_PPM:
+        packed += _QUANTITY.pack(token.quantity_ppm)
+    if token.currency is not None:
+        packed += _CURRENCY.pack(token.currency.code.encode(), str(token.currency.rate).encode())
+    return packed + bytes((token.shard,)) if token.shard else packed
 
 
 def _tag(digest: bytes, purpose: Purpose) -> bytes:
@@ -167,9 +197,14 @@ def _unpack(payload: bytes) -> BidToken:
     """Read a payload whose signature has been checked, so its lengths are our own."""
     head = _HEAD.unpack_from(payload)
     _, _, flags, campaign_id, creative_id, price, bucket, bid_at_ms, bid, user, n, windows = head
-    quantity_ppm = ONE_IMPRESSION_PPM
+    at = _HEAD.size + n + windows * 4
+    quantity_ppm, currency = ONE_IMPRESSION_PPM, None
     if flags & _QUANTITY_FLAG:
-        (quantity_ppm,) = _QUANTITY.unpack_from(payload, _HEAD.size + n + windows * 4)
+        (quantity_ppm,) = _QUANTITY.unpack_from(payload, at)
+        at += _QUANTITY.size
+    if flags & _CURRENCY_FLAG:
+        code, rate = _CURRENCY.unpack_from(payload, at)
+        currency = BidCurrency(code.decode(), Decimal(rate.decode()))
     return BidToken(
         bid_id=bid.hex(),
         campaign_id=campaign_id,
@@ -182,6 +217,8 @@ def _unpack(payload: bytes) -> BidToken:
         cap_windows=struct.unpack_from(f">{windows}I", payload, _HEAD.size + n),
         test=bool(flags & _TEST_FLAG),
         quantity_ppm=quantity_ppm,
+        shard=payload[-1] if flags & _SHARD_FLAG else 0,
+        currency=currency,
     )
 
 

@@ -46,7 +46,8 @@ class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event and its consequences, complete: what the store applies, or a spool keeps until then.
 
     ``counted_windows`` are the cap windows (seconds) the user has this event counted in;
-    ``held_at_ms`` is when the bid put a hold on the cap that now ends, 0 for none.
+    ``held_at_ms`` is when the bid put a hold on the cap that now ends, 0 for none. ``shard`` is the
+    bid's.
     """
 
     event: Event
@@ -55,6 +56,7 @@ class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     reserved_nanos: int
     counted_windows: tuple[int, ...] = ()
     held_at_ms: int = 0
+    shard: int = 0
 
 
 def track(
@@ -103,6 +105,7 @@ def track(
         reserved_nanos=token.reserved_nanos,
         counted_windows=token.cap_windows if seen else (),
         held_at_ms=token.bid_at_ms if ends_hold else 0,
+        shard=token.shard,
     )
 
 

@@ -8,7 +8,6 @@ import msgspec
 
 from adctl.delivery.frequency_cap import bucket_fields, hold_fields
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
 from adctl.stores.redis import Script
 
 if TYPE_CHECKING:
@@ -34,20 +33,20 @@ class EventIntake:
         Raises StoreUnavailableError when the outcome is not known; taking it again is safe.
         """
         event = tracked.event
-        campaign_id, user = event.campaign_id, keys.user(SHARD, event.user_hash)
+        campaign_id, shard = event.campaign_id, tracked.shard
         held_at_ms, seen_at_ms = tracked.held_at_ms, event.occurred_at_ms
         hold = hold_fields(campaign_id, self._hold_sec, held_at_ms)[0] if held_at_ms else ""
         longest_sec = max(tracked.counted_windows, default=0) * 9 // 8
         verdict: str = self._scripts.run(
             self._track,
             [
-                keys.seen(SHARD, tracked.bucket),
-                keys.budget(SHARD, campaign_id),
-                keys.reservations(SHARD, tracked.bucket),
-                user,
-                keys.counters(SHARD, campaign_id),
-                keys.events(SHARD),
-                keys.exposed(SHARD, tracked.bucket),
+                keys.seen(shard, tracked.bucket),
+                keys.budget(shard, campaign_id),
+                keys.reservations(shard, tracked.bucket),
+                keys.user(shard, event.user_hash),
+                keys.counters(shard, campaign_id),
+                keys.events(shard),
+                keys.exposed(shard, tracked.bucket),
             ],
             [
                 event.event_id,

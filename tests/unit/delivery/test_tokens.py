@@ -1,4 +1,5 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from decimal import Decimal
 from itertools import permutations
 
 import msgspec
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adctl.delivery.currency import BidCurrency
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
 from adctl.errors import ExpiredTokenError, ForgedTokenError
 
@@ -35,6 +37,8 @@ def text_for(purpose: Purpose, token: BidToken = TOKEN, signer: Signer = SIGNER)
     windows=st.lists(st.integers(60, 2_592_000), max_size=8).map(tuple),
     test=st.booleans(),
     quantity_ppm=st.just(1_000_000) | st.integers(1, 2**32 - 1),
+    rate=st.none() | st.decimals("0.000001", "999999999999", places=18, allow_nan=False),
+    shard=st.integers(0, 255),
 )
 def test_what_is_signed_comes_back(
     campaign_id: int,
@@ -43,6 +47,7 @@ def test_what_is_signed_comes_back(
     windows: tuple[int, ...],
     test: bool,
     quantity_ppm: int,
+    rate: Decimal | None,
 ) -> None:
     token = msgspec.structs.replace(
         TOKEN,
@@ -52,6 +57,7 @@ def test_what_is_signed_comes_back(
         cap_windows=windows,
         test=test,
         quantity_ppm=quantity_ppm,
+        currency=BidCurrency("EUR", rate) if rate else None,
     )
     text = text_for(Purpose.CLICK, token)
     assert SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms, 60) == token

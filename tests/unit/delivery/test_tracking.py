@@ -100,3 +100,8 @@ def test_price_is_read_as_its_exchange_writes_it() -> None:
         TOKEN, EventKind.IMPRESSION, EventKind.IMPRESSION, text, "", LATER_MS, read_price
     ).event
     assert (event.cost_nanos, event.unpriced) == (1_250_000, False)
+
+
+def test_event_goes_to_the_shard_of_its_bid() -> None:
+    token = msgspec.structs.replace(TOKEN, shard=7)
+    assert track(token, EventKind.CLICK, EventKind.IMPRESSION, "", "", 5).shard == 7
