@@ -8,7 +8,9 @@ from adctl.demo.tally import Tally
 from adctl.stores.budgets import BudgetState
 
 
-def money(spent: int = 700, reserved: int = 100, available: int = 200) -> BudgetState:
+def money(
+    spent: int = 700, reserved: int = 100, available: int = 200, late: int = 0
+) -> BudgetState:
     return BudgetState(
         budget=1000,
         available=available,
@@ -18,7 +20,7 @@ def money(spent: int = 700, reserved: int = 100, available: int = 200) -> Budget
         day_budget=1000,
         day_available=available,
         day_spent=spent,
-        late=0,
+        late=late,
     )
 
 
