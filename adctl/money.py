@@ -19,6 +19,10 @@ MAX_AMOUNT_NANOS = 1_000_000_000 * NANOS_PER_UNIT
 # A CPM of one million units. Below 2**53, so Redis' Lua can compare prices exactly.
 MAX_CPM_MICROS = 1_000_000 * MICROS_PER_UNIT
 
+# A trillion units: what a clearing price is read up to. In a currency whose unit is worth little it
+# may be far above what a CPM is in the account's.
+MAX_CLEARING_MICROS = 1_000_000_000_000 * MICROS_PER_UNIT
+
 # How many impressions one display of an ad is, in millionths: on a screen that many see it is
 # several. At most what fits 32 bits, so that amounts stay below 2**53, too.
 ONE_IMPRESSION_PPM = 1_000_000
@@ -103,7 +107,7 @@ def parse_clearing_price(text: str) -> int | None:
     """Return the price an exchange put for ``${AUCTION_PRICE}`` in cpm micros, or None.
 
     None means unpriced: empty, ``AUDIT``, the macro left as it was, or anything that is not a
-    price. A fraction of a micro is dropped; a price beyond MAX_CPM_MICROS is that bound.
+    price. A fraction of a micro is dropped; a price beyond MAX_CLEARING_MICROS is that bound.
     """
     try:
         price = Decimal(text) if len(text) <= 40 else None
@@ -112,6 +116,6 @@ def parse_clearing_price(text: str) -> int | None:
     if price is None or not price.is_finite() or price.is_signed() or "_" in text:
         return None
     if price.adjusted() > 30:
-        return MAX_CPM_MICROS
+        return MAX_CLEARING_MICROS
     scaled = (price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_DOWN)
-    return min(int(scaled), MAX_CPM_MICROS)
+    return min(int(scaled), MAX_CLEARING_MICROS)

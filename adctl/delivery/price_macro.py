@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adctl.money import MAX_CPM_MICROS, parse_clearing_price
+from adctl.money import MAX_CLEARING_MICROS, parse_clearing_price
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ _VECTOR = slice(0, 16)
 _SECRET = slice(16, 24)
 _PROOF = slice(24, 28)
 _MAX_TEXT = 100
+_WEB_SAFE = str.maketrans("+ /", "--_")
 
 
 class PriceKeys(msgspec.Struct, frozen=True):
@@ -66,13 +67,13 @@ def _decrypted(text: str, keys: PriceKeys) -> int | None:
     proof = hmac.digest(keys.integrity, price + vector, hashlib.sha1)
     if not hmac.compare_digest(proof[:4], message[_PROOF]):
         return None
-    return min(int.from_bytes(price), MAX_CPM_MICROS)
+    return min(int.from_bytes(price), MAX_CLEARING_MICROS)
 
 
 def _bytes(text: str) -> bytes:
     try:
-        # Some write '+' and '/', and some leave out the padding.
-        plain = text.replace("+", "-").replace("/", "_").rstrip("=")
+        # Some write '+', which arrives as a space, and '/', and some leave out the padding.
+        plain = text.translate(_WEB_SAFE).rstrip("=")
         return urlsafe_b64decode(plain + "==") if len(text) <= _MAX_TEXT else b""
     except (Base64Error, ValueError):
         return b""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from adctl.money import (
     MAX_AMOUNT_NANOS,
+    MAX_CLEARING_MICROS,
     MAX_CPM_MICROS,
     NANOS_PER_UNIT,
     AmountError,
@@ -78,7 +79,7 @@ def test_what_is_no_price_is_unpriced(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "micros"),
-    [("2.35", 2_350_000), ("0", 0), ("1.9999999", 1_999_999), ("1e999", MAX_CPM_MICROS)],
+    [("2.35", 2_350_000), ("0", 0), ("1.9999999", 1_999_999), ("1e999", MAX_CLEARING_MICROS)],
 )
 def test_told_price_is_read_rounded_down_and_bounded(text: str, micros: int) -> None:
     assert parse_clearing_price(text) == micros

@@ -1,3 +1,4 @@
+import hmac
 from base64 import b64encode, urlsafe_b64decode
 
 import pytest
@@ -32,6 +33,18 @@ def test_changed_price_is_unpriced(at: int, letter: str) -> None:
     # The last letter holds two bits nobody reads.
     if urlsafe_b64decode(changed + "==") != urlsafe_b64decode(text + "=="):
         assert price_reader("encrypted", KEYS)(changed) is None
+
+
+def test_price_with_a_plus_that_became_a_space_is_decrypted() -> None:
+    vector = b"\xfb" * 16
+    price = (1_250_000).to_bytes(8)
+    pad = hmac.digest(KEYS.encryption, vector, "sha1")
+    secret = bytes(one ^ other for one, other in zip(price, pad, strict=False))
+    proof = hmac.digest(KEYS.integrity, price + vector, "sha1")[:4]
+    text = b64encode(vector + secret + proof).decode()
+    assert "+" in text
+    for sent in (text, text.replace("+", " ")):
+        assert price_reader("encrypted", KEYS)(sent) == 1_250_000
 
 
 def test_price_under_other_keys_is_unpriced() -> None:

@@ -48,6 +48,7 @@ def test_what_is_signed_comes_back(
     test: bool,
     quantity_ppm: int,
     rate: Decimal | None,
+    shard: int,
 ) -> None:
     token = msgspec.structs.replace(
         TOKEN,
@@ -58,6 +59,7 @@ def test_what_is_signed_comes_back(
         test=test,
         quantity_ppm=quantity_ppm,
         currency=BidCurrency("EUR", rate) if rate else None,
+        shard=shard,
     )
     text = text_for(Purpose.CLICK, token)
     assert SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms, 60) == token
