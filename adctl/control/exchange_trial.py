@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.control.exchange_samples import sample_requests
 from adctl.delivery import reasons
-from adctl.delivery.auction import Verdict
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.eligibility import offered_sizes
 from adctl.delivery.mismatch import explain_mismatch
-from adctl.delivery.pricing import second_price_cpm_micros
 from adctl.delivery.targeting import attributes_of
 from adctl.errors import NotFoundError
 from adctl.models import CreativeKind
 from adctl.money import format_micros
-from adctl.stores.budgets import Budgets
+from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.catalog import CatalogStore
+from adctl.stores.redis import ClientScripts
 from adctl.stores.steering import SteeringStore
 
 if TYPE_CHECKING:
@@ -26,14 +25,13 @@ if TYPE_CHECKING:
 
     import redis
 
-    from adctl.delivery.auction import ImpAuction
+    from adctl.delivery.auction import ImpAuction, Verdict
     from adctl.delivery.bidding import Answer
     from adctl.delivery.currency import Rates
     from adctl.delivery.targeting import Format
     from adctl.delivery.terms import Terms
     from adctl.delivery.tokens import Signer
     from adctl.openrtb import BidRequest, Imp
-    from adctl.stores.budgets import BudgetState
 
 _MOST_EXPLAINED = 3
 
@@ -57,20 +55,24 @@ class Shelf(NamedTuple):
 
 
 class LookingLedger:
-    """Decides as decide.lua does for a user who is not identified, and reserves nothing."""
+    """Decides as the bidder's ledger does, and reserves nothing."""
 
-    def __init__(self, budgets: Budgets) -> None:
-        self._budgets = budgets
+    def __init__(self, client: redis.Redis) -> None:
+        # Holds are counted for identified users only, and no sample names one.
+        self._ledger = RedisLedger(ClientScripts(client), hold_sec=1)
 
     def decide(
-        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+        self,
+        auctions: Sequence[ImpAuction],
+        user_hash: str,
+        bucket: int,
+        now_ms: int,
+        *,
+        test: bool = True,
     ) -> list[Verdict]:
-        """See Ledger. Frequency caps are not looked at."""
-        del user_hash, bucket, now_ms
-        campaigns = {one.campaign.id for auction in auctions for one in auction.candidates}
-        states = self._budgets.read(sorted(campaigns))
-        won: set[int] = set()
-        return [_verdict(auction, states, won) for auction in auctions]
+        """See Ledger."""
+        del test
+        return self._ledger.decide(auctions, user_hash, bucket, now_ms, test=True)
 
 
 def try_exchange(
@@ -88,44 +90,11 @@ def try_exchange(
     currency = terms.usual_currency or terms.currency
     samples = sample_requests(currency, terms.seat, catalog.index.formats, catalog.index.deals)
     # No sample names a user, so no key is needed to hash one.
-    bidder = Bidder(Shelf(catalog), LookingLedger(Budgets(client)), signer, b"", terms, rates=rates)
+    bidder = Bidder(Shelf(catalog), LookingLedger(client), signer, b"", terms, rates=rates)
     return [
         _trial(name, request, bidder.answer(request, exchange), catalog)
         for name, request in samples.items()
     ]
-
-
-def _verdict(auction: ImpAuction, states: dict[int, BudgetState], won: set[int]) -> Verdict:
-    winner = runner_up = None
-    outcomes = []
-    for place, candidate in enumerate(auction.candidates):
-        reason = reasons.NOT_NEEDED
-        if runner_up is None:
-            number, price = candidate.campaign.id, candidate.bid_cpm_micros
-            reason = _obstacle(states.get(number), price, already_won=number in won)
-            if not reason and winner is None:
-                winner = place
-            elif not reason:
-                runner_up, reason = place, reasons.OUTBID
-        outcomes.append(reason)
-    if winner is None:
-        return Verdict(None, 0, None, tuple(outcomes))
-    best = auction.candidates[winner]
-    second = None if runner_up is None else auction.candidates[runner_up].bid_cpm_micros
-    won.add(best.campaign.id)
-    price = second_price_cpm_micros(best.bid_cpm_micros, second, best.floor_micros)
-    return Verdict(winner, price, runner_up, tuple(outcomes))
-
-
-def _obstacle(state: BudgetState | None, price_nanos: int, *, already_won: bool) -> str:
-    """Return why a campaign cannot pay; the cost of an impression in nanos is its CPM in micros."""
-    if already_won:
-        return reasons.SAME_REQUEST
-    if state is None:
-        return reasons.NO_MONEY_STATE
-    if state.available < price_nanos:
-        return reasons.TOTAL_BUDGET
-    return reasons.DAY_BUDGET if state.day_available < price_nanos else reasons.WON
 
 
 def _trial(name: str, request: BidRequest, answer: Answer, catalog: Catalog) -> Trial:

@@ -9,6 +9,7 @@ import msgspec
 # The structs' fields, read at run time by msgspec.
 from adctl.delivery import reasons
 from adctl.models import Campaign, CandidateOutcome, Creative, FrequencyCap
+from adctl.money import ONE_IMPRESSION_PPM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     ``caps`` are those to be applied for this user: none where the campaign says to skip them.
     ``floor_micros`` is the least it may pay: long ads may have to pay more than short ones.
     For a deal (``deal_id``) it is the whole bid: what was agreed is not lowered by a runner-up.
-    ``guaranteed`` deals must be bid on, so they come first.
+    ``guaranteed`` deals must be bid on, so they come first. A road-block takes ``together``
+    impressions of the request or none; others (0) take one.
     """
 
     campaign: Campaign
@@ -30,23 +32,26 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     floor_micros: int = 0
     deal_id: str = ""
     guaranteed: bool = False
+    together: int = 0
 
 
 class ImpAuction(msgspec.Struct, frozen=True, gc=False):
     """The candidates for one impression, dearest first, none under its own floor.
 
-    ``bidfloor_micros`` is the impression's, for the record.
+    ``bidfloor_micros`` is the impression's, for the record. One display of the ad is
+    ``quantity_ppm`` millionths of an impression, all of which are paid.
     """
 
     imp_id: str
     bidfloor_micros: int
     candidates: tuple[Candidate, ...]
+    quantity_ppm: int = ONE_IMPRESSION_PPM
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What came of one ImpAuction: places in its candidates, and a reason for each of them.
 
-    ``price_cpm_micros`` is reserved in the winner's budget when there is a winner.
+    When there is a winner, ``price_cpm_micros`` is reserved in its budget for each impression.
     """
 
     winner: int | None
@@ -64,12 +69,19 @@ class Ledger(Protocol):
     """Frequency caps and money, decided in one step for a whole request."""
 
     def decide(
-        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+        self,
+        auctions: Sequence[ImpAuction],
+        user_hash: str,
+        bucket: int,
+        now_ms: int,
+        *,
+        test: bool = False,
     ) -> list[Verdict]:
         """Choose each auction's winner and reserve its price; one Verdict per auction, in order.
 
-        A campaign wins at most one impression of a request. Raises StoreUnavailableError when the
-        outcome is not known: then nothing may be bid.
+        A campaign wins at most one impression of a request, a road-block all that it needs or none.
+        A ``test`` reserves nothing. Raises StoreUnavailableError when the outcome is not known:
+        then nothing may be bid.
         """
 
 

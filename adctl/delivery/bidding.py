@@ -12,7 +12,13 @@ from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.currency import Rates
-from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, is_private, request_refusal
+from adctl.delivery.eligibility import (
+    CreativeRules,
+    bidfloor_micros,
+    is_private,
+    quantity_ppm,
+    request_refusal,
+)
 from adctl.delivery.markup import ad_of, ratio_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.targeting import attributes_of
@@ -20,7 +26,7 @@ from adctl.delivery.tokens import BidToken, Signer, hash_user
 from adctl.delivery.tracking_urls import tracking_urls
 from adctl.errors import StoreUnavailableError
 from adctl.models import Decision, ImpDecision
-from adctl.money import format_micros
+from adctl.money import ONE_IMPRESSION_PPM, format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 
 if TYPE_CHECKING:
@@ -99,7 +105,9 @@ class Bidder:
             return Answer(_decision(request, exchange, now_ms, reasons.TIMEOUT))
         try:
             verdicts = (
-                self._ledger.decide(auctions, user_hash, self._bucket(now_ms), now_ms)
+                self._ledger.decide(
+                    auctions, user_hash, self._bucket(now_ms), now_ms, test=bool(request.test)
+                )
                 if auctions
                 else []
             )
@@ -143,7 +151,10 @@ class Bidder:
             if not is_private(imp):
                 in_open, reason = search.candidates(imp, identified=identified)
             found = [candidates for candidates in (for_deals, in_open) if candidates]
-            auctions += (ImpAuction(imp.id, floor, tuple(candidates)) for candidates in found)
+            quantity = quantity_ppm(imp) or ONE_IMPRESSION_PPM
+            auctions += (
+                ImpAuction(imp.id, floor, tuple(candidates), quantity) for candidates in found
+            )
             if not found:
                 refused.append(ImpDecision(imp.id, floor, reason=reason))
         auctions.sort(key=_urgency)
@@ -160,6 +171,7 @@ class Bidder:
     ) -> tuple[list[Bid], list[ImpDecision]]:
         bids, decided = [], []
         imps = {imp.id: imp for imp in request.imp}
+        test = bool(request.test)
         for auction, verdict in zip(auctions, verdicts, strict=True):
             decision = ImpDecision(
                 imp_id=auction.imp_id,
@@ -179,7 +191,10 @@ class Bidder:
                     bid_at_ms=now_ms,
                     bucket=self._bucket(now_ms),
                     user_hash=user_hash,
-                    cap_windows=tuple(cap.window_sec for cap in winner.caps),
+                    # A test is not counted against a user's caps, either.
+                    cap_windows=tuple(cap.window_sec for cap in winner.caps if not test),
+                    test=test,
+                    quantity_ppm=auction.quantity_ppm,
                 )
                 bids.append(self._bid(imps[auction.imp_id], winner, token))
                 decision = msgspec.structs.replace(
@@ -282,4 +297,5 @@ def _decision(
         country=((geo.country if geo else None) or "")[:3],
         device=str((device.devicetype if device else None) or ""),
         user_hash=user_hash,
+        test=bool(request.test),
     )

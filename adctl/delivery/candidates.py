@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate
 from adctl.delivery.deals import OfferedDeal, offered_deals
-from adctl.delivery.eligibility import CreativeRules, imp_refusal
+from adctl.delivery.eligibility import CreativeRules, imp_obstacle, imp_refusal
 from adctl.delivery.offer import Offer
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ class CandidateSearch:
         """
         index = self._catalog.index
         deals, reason = offered_deals(imp, index.deals, self._terms.seat, self._rates)
-        if imp.secure and not self._terms.secure:
-            return [], reasons.INSECURE
+        obstacle = imp_obstacle(imp, secure=self._terms.secure)
+        if obstacle:
+            return [], obstacle
         found: list[Candidate] = []
         offer = Offer(imp, index.formats, self._rules, self._rates) if deals else None
         for deal in deals:

@@ -6,7 +6,7 @@ Sections are those of OpenRTB 2.6. Lists are compared whole, never as substrings
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from mimetypes import guess_type
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from adctl.delivery import reasons
 from adctl.delivery.media.mimes import asked_as, registered
 from adctl.delivery.targeting import canonical_language
-from adctl.money import floor_to_micros
+from adctl.money import MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, floor_to_micros
 
 if TYPE_CHECKING:
     from adctl.delivery.currency import Rates
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adctl.openrtb.request import Number
 
 _NO_FLOOR = Decimal(0)
+_LONGEST_QUANTITY = 12
 _LONGEST_USER_AGENT = 1024
 # By name: "bot" alone is in the names of phones.
 _CRAWLERS = re.compile(
@@ -40,8 +41,6 @@ def request_refusal(request: BidRequest, currency: str, seat: str, usual_currenc
 
     ``usual_currency`` is what is taken where the request does not say; '' is any.
     """
-    if request.test:
-        return reasons.TEST
     allowed = request.cur or ([usual_currency] if usual_currency else ())
     if allowed and currency not in map(str.upper, allowed):
         return reasons.CURRENCY
@@ -63,9 +62,29 @@ def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:
         return reasons.PRIVATE_AUCTION
     if bidfloor_micros(imp, rates) is None:
         return reasons.CURRENCY
+    return imp_obstacle(imp, secure=secure)
+
+
+def imp_obstacle(imp: Imp, *, secure: bool) -> str:
+    """Return the reason why not even a deal can be bid on in ``imp``, or ''."""
     if imp.secure and not secure:
         return reasons.INSECURE
-    return ""
+    return reasons.QUANTITY if quantity_ppm(imp) is None else ""
+
+
+def quantity_ppm(imp: Imp) -> int | None:
+    """Return how many impressions one display of the ad is, in millionths, rounded up [3.2.31].
+
+    None for what is no quantity, or more of them than can be paid.
+    """
+    told = imp.qty.multiplier if imp.qty else None
+    if told is None:
+        return ONE_IMPRESSION_PPM
+    # A number of a million digits would overflow.
+    if not told.is_finite() or told <= 0 or told.adjusted() > _LONGEST_QUANTITY:
+        return None
+    quantity = int((told * ONE_IMPRESSION_PPM).to_integral_value(ROUND_CEILING))
+    return quantity if quantity <= MAX_QUANTITY_PPM else None
 
 
 def is_private(imp: Imp) -> bool:
@@ -123,8 +142,8 @@ class CreativeRules:
             return False
         if self._badv and any(self._blocked_domain(domain) for domain in creative.adomain):
             return False
-        # Codes of another taxonomy say nothing about ours.
-        if creative.cattax != self._cattax:
+        # Codes of another taxonomy say nothing about ours; no code at all is of every taxonomy.
+        if creative.cat and creative.cattax != self._cattax:
             return True
         if self._acat and not (creative.cat and self._acat.issuperset(creative.cat)):
             return False

@@ -10,7 +10,7 @@ MALFORMED = "malformed"  # answered 400
 VERSION = "version"  # of OpenRTB 3, another format
 CURRENCY = "currency"  # none of the allowed currencies is the account's, or the floor's is not
 SEAT = "seat"  # our seat is not allowed, or blocked
-TEST = "test"  # a test request: nothing may be spent on it
+SCHAIN = "schain"  # the supply chain is not what it must be, or not complete where it has to be
 CRAWLER = "crawler"  # a search engine's or a test tool's browser: nobody sees the ad
 PRIVACY = "privacy"  # the GDPR applies without consent, and the policy is not to bid then
 TIMEOUT = "timeout"  # no time would be left to answer
@@ -19,6 +19,7 @@ FORMAT = "format"  # no media type or size we serve
 INSECURE = "insecure"  # https markup is asked for, our tracker's public URL is http
 NO_CAMPAIGN = "no_campaign"  # no active campaign targets this request
 NO_CREATIVE = "no_creative"  # those that do have no creative that may be shown
+QUANTITY = "quantity"  # one display would be no impressions, or more than can be paid
 FLOOR = "floor"  # every bid is under the floor
 RATE_LIMIT = "rate_limit"  # more requests a second than the exchange is allowed
 UNAVAILABLE = "unavailable"  # Redis did not answer: what cannot be reserved is not bid
@@ -33,6 +34,7 @@ TOTAL_BUDGET = "total_budget"
 DAY_BUDGET = "day_budget"
 NO_MONEY_STATE = "no_money_state"  # Redis knows nothing of its budget (yet)
 SAME_REQUEST = "same_request"  # won another impression of this request
+ROADBLOCK = "roadblock"  # takes all impressions of a page or none, and cannot have all of these
 UNIDENTIFIED = "unidentified"  # capped, and the user may not be identified
 
 NBR = {
@@ -44,9 +46,10 @@ NBR = {
     UNIDENTIFIED: 8,
     FREQUENCY_CAP: 9,
     TIMEOUT: 15,
+    SCHAIN: 16,
     CURRENCY: 500,
     SEAT: 501,
-    TEST: 502,
+    ROADBLOCK: 502,
     PRIVACY: 503,
     PRIVATE_AUCTION: 504,
     FORMAT: 505,
@@ -61,6 +64,7 @@ NBR = {
     OUTBID: 512,
     NOT_NEEDED: 512,
     RATE_LIMIT: 513,
+    QUANTITY: 514,
 }
 """OpenRTB's no-bid reason codes (its list 5.24), and ours from 500 on."""
 
@@ -73,5 +77,6 @@ OF_SCRIPT = (
     DAY_BUDGET,
     NO_MONEY_STATE,
     SAME_REQUEST,
+    ROADBLOCK,
 )
 """decide.lua's numbers, in order."""

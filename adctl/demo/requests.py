@@ -28,11 +28,15 @@ _MALFORMED_SHARE = 0.02
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """One request as it goes out. ``floors_micros`` by imp id; none of a malformed request."""
+    """One request as it goes out. ``floors_micros`` by imp id; none of a malformed request.
+
+    What is bid on a ``test`` is not auctioned.
+    """
 
     body: bytes
     floors_micros: Mapping[str, int]
     well_formed: bool = True
+    test: bool = False
 
 
 class RequestMaker:
@@ -56,7 +60,8 @@ class RequestMaker:
         body = self._encode(request)
         if self._rng.random() < _MALFORMED_SHARE:
             return Offer(_break(body, self._rng), {}, well_formed=False)
-        return Offer(body, {imp["id"]: _floor_micros(imp) for imp in request["imp"]})
+        floors_micros = {imp["id"]: _floor_micros(imp) for imp in request["imp"]}
+        return Offer(body, floors_micros, test="test" in request)
 
     def _request(self, person: Person) -> Json:
         rng = self._rng

@@ -64,6 +64,7 @@ def _traffic(tally: Tally, held: Holdings, seconds: float) -> dict[str, object]:
     return {
         "seconds": round(seconds, 1),
         "requests": counts["requests"],
+        "tests_with_bid": counts["test"],
         "requests_with_bid": counts["bid"] + counts["too_late"],
         "bids": counts["bids"],
         "no_bids": counts["no_bid"],

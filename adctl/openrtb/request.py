@@ -144,6 +144,12 @@ class Pmp(Message, frozen=True):
     deals: list[Deal] | None = None
 
 
+class Quantity(Message, frozen=True):
+    """3.2.31: how many impressions one display of the ad is."""
+
+    multiplier: Exact | None = None
+
+
 class Imp(Message, frozen=True):
     """3.2.4: one impression offered."""
 
@@ -156,6 +162,7 @@ class Imp(Message, frozen=True):
     bidfloor: Exact | None = None
     bidfloorcur: str | None = None
     secure: int | None = None
+    qty: Quantity | None = None
 
 
 class Segment(Message, frozen=True):

@@ -30,19 +30,27 @@ class RedisLedger:
         self._decide = Script("decide")
 
     def decide(
-        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+        self,
+        auctions: Sequence[ImpAuction],
+        user_hash: str,
+        bucket: int,
+        now_ms: int,
+        *,
+        test: bool = False,
     ) -> list[Verdict]:
         """See Ledger."""
         places: dict[int, int] = {}
         campaigns: list[str | int] = []
         imps: list[str | int] = []
+        roadblocks = 0
         for auction in auctions:
-            imps.append(len(auction.candidates))
+            imps += (len(auction.candidates), auction.quantity_ppm)
             for candidate in auction.candidates:
                 campaign_id = candidate.campaign.id
                 if campaign_id not in places:
                     places[campaign_id] = len(places) + 1
-                    campaigns += (campaign_id, len(candidate.caps))
+                    campaigns += (campaign_id, candidate.together, len(candidate.caps))
+                    roadblocks += candidate.together > 0
                     for cap in candidate.caps:
                         campaigns += (cap.limit, cap.window_sec)
                 imps += (places[campaign_id], candidate.bid_cpm_micros, candidate.floor_micros)
@@ -61,6 +69,8 @@ class RedisLedger:
                 1 if user_hash else 0,
                 len(places),
                 len(auctions),
+                roadblocks,
+                1 if test else 0,
                 *campaigns,
                 *imps,
             ],

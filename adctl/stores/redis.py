@@ -63,3 +63,14 @@ class Script:
             except NoScriptError:
                 # Refused before anything ran (a restarted server): sending it whole is no repeat.
                 return client.eval(self.source, len(keys), *keys, *args)
+
+
+class ClientScripts:
+    """Runs scripts by an ordinary client, each in a round trip of its own."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        """Run a script; its reply. Raises StoreUnavailableError."""
+        return script.run(self._client, keys, args)

@@ -34,7 +34,7 @@ class BidderMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "adctl_bid_requests_total",
-            "Bid requests by outcome: bid, or the reason there was none.",
+            "Bid requests by outcome: bid, the reason there was none, or test whatever its answer.",
             ["outcome"],
             registry=registry,
         )
@@ -114,14 +114,15 @@ class BidRequests:
         answer = self._bidder.answer(request, exchange)
         if answer.response is not None:
             self._send(req, resp, encode_response(answer.response))
-            self._metrics.bids.inc(len(answer.response.seatbid[0].bid))
+            if not answer.decision.test:
+                self._metrics.bids.inc(len(answer.response.seatbid[0].bid))
         elif door.tells_reason:
             nbr = reasons.NBR.get(answer.decision.reason, 0)
             self._send(req, resp, encode_response(NoBidResponse(request.id, [], nbr)))
         else:
             resp.status = falcon.HTTP_204
         self._decisions.record(answer.decision)
-        self._metrics.requests.labels(answer.decision.reason or "bid").inc()
+        self._metrics.requests.labels(_outcome(answer.decision)).inc()
         self._metrics.seconds.observe(time.perf_counter() - began)
 
     def _refuse(self, resp: Response, status: str, reason: str) -> None:
@@ -133,6 +134,11 @@ class BidRequests:
             body = transport.compressed(body)
             resp.set_header("Content-Encoding", "gzip")
         resp.data = body
+
+
+def _outcome(decision: Decision) -> str:
+    # Whatever a test is answered, it is no traffic.
+    return "test" if decision.test else decision.reason or "bid"
 
 
 def create_app(

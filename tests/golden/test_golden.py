@@ -33,13 +33,13 @@ from adctl.openrtb import BidRequest, decode_request, encode_response
 from adctl.stores import keys
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.budgets import Budgets
+from adctl.stores.redis import ClientScripts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import redis
 
-    from adctl.stores.redis import Script
 
 _FOLDER = Path(__file__).parent
 _CASES = sorted(_FOLDER.glob("*/*.json"))
@@ -64,14 +64,6 @@ _TERMS = Terms(
     reservation_bucket_sec=60,
     reservation_ttl_sec=3600,
 )
-
-
-class PlainScripts:
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-        return script.run(self._client, keys, args)
 
 
 class House(NamedTuple):
@@ -126,7 +118,7 @@ def furnish(case: dict[str, Any], request: BidRequest, client: redis.Redis) -> H
     numbers = count(1)
     bidder = Bidder(
         Shelf(Catalog.build(campaigns, factors)),
-        RedisLedger(PlainScripts(client), _HOLD_SEC),
+        RedisLedger(ClientScripts(client), _HOLD_SEC),
         _SIGNER,
         _USER_KEY,
         msgspec.convert({**msgspec.to_builtins(_TERMS), **case.get("terms", {})}, Terms),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -22,31 +23,23 @@ from adctl.models import (
     FrequencyCap,
     Status,
 )
+from adctl.money import cost_nanos_of
 from adctl.stores import keys
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.budgets import Budgets
+from adctl.stores.redis import ClientScripts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     import redis
 
-    from adctl.stores.redis import Script
 
 NOW_MS = 1_767_225_600_000
 USER = "ab" * 16
 HOLD_SEC = 120
 HOUR_MS = 3_600_000
-
-
-class PlainScripts:
-    """Runs scripts through an ordinary client, one at a time."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-        return script.run(self._client, keys, args)
+NO_ROADBLOCKS: Mapping[int, int] = MappingProxyType({})
 
 
 def campaign(number: int, *, total: int, daily: int | None = None, caps: str = "") -> Campaign:
@@ -64,7 +57,14 @@ def campaign(number: int, *, total: int, daily: int | None = None, caps: str = "
     )
 
 
-def auction(*bids: tuple[Campaign, int], floor: int = 0, imp_id: str = "1") -> ImpAuction:
+def auction(
+    *bids: tuple[Campaign, int],
+    floor: int = 0,
+    imp_id: str = "1",
+    quantity_ppm: int = 1_000_000,
+    together: Mapping[int, int] = NO_ROADBLOCKS,
+) -> ImpAuction:
+    """Return an auction; ``together`` says which campaigns are road-blocks of how many."""
     creative = Creative(
         id=1,
         campaign_id=1,
@@ -74,9 +74,11 @@ def auction(*bids: tuple[Campaign, int], floor: int = 0, imp_id: str = "1") -> I
         landing_url="https://a.example/",
         adomain=("a.example",),
     )
-    return ImpAuction(
-        imp_id, floor, tuple(Candidate(c, creative, price, c.caps, floor) for c, price in bids)
+    candidates = (
+        Candidate(c, creative, price, c.caps, floor, together=together.get(c.id, 0))
+        for c, price in bids
     )
+    return ImpAuction(imp_id, floor, tuple(candidates), quantity_ppm)
 
 
 class House:
@@ -85,16 +87,16 @@ class House:
     def __init__(self, client: redis.Redis) -> None:
         self.redis = client
         self.budgets = Budgets(client)
-        self.ledger = RedisLedger(PlainScripts(client), HOLD_SEC)
+        self.ledger = RedisLedger(ClientScripts(client), HOLD_SEC)
 
     def fund(self, *campaigns: Campaign) -> None:
         for one in campaigns:
             self.budgets.sync(one, date(2026, 1, 1), 0, 0)
 
     def decide(
-        self, *auctions: ImpAuction, user: str = USER, now_ms: int = NOW_MS
+        self, *auctions: ImpAuction, user: str = USER, now_ms: int = NOW_MS, test: bool = False
     ) -> list[Verdict]:
-        return self.ledger.decide(auctions, user, now_ms // 60_000, now_ms)
+        return self.ledger.decide(auctions, user, now_ms // 60_000, now_ms, test=test)
 
 
 @pytest.fixture
@@ -229,3 +231,50 @@ def test_lost_script_cache_is_filled_again(house: House) -> None:
     house.fund(only)
     house.redis.script_flush()
     assert house.decide(auction((only, 1)))[0].winner == 0
+
+
+@given(price=st.integers(1, 10**12), quantity_ppm=st.integers(1, 2**32 - 1))
+@example(price=10**12, quantity_ppm=2**32 - 1)
+@example(price=999_999_999_999, quantity_ppm=2**32 - 1)
+@example(price=1, quantity_ppm=1)
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_all_impressions_of_a_display_are_reserved_to_the_nano(
+    house: House, price: int, quantity_ppm: int
+) -> None:
+    house.redis.flushdb()
+    only = campaign(1, total=10**18)
+    house.fund(only)
+    house.decide(auction((only, price), quantity_ppm=quantity_ppm))
+    state = house.budgets.read([1])[1]
+    assert state.reserved == cost_nanos_of(price, quantity_ppm)
+    assert state.adds_up
+
+
+@pytest.mark.parametrize(("budget", "wins"), [(28_400_000, True), (28_399_999, False)])
+def test_budget_has_to_cover_all_impressions_of_a_display(
+    house: House, budget: int, wins: bool
+) -> None:
+    only = campaign(1, total=budget)
+    house.fund(only)
+    [verdict] = house.decide(auction((only, 2_000_000), quantity_ppm=14_200_000))
+    assert (verdict.winner is not None) is wins
+    assert house.budgets.read([1])[1].available == (0 if wins else budget)
+
+
+def test_budget_of_sixteen_digits_does_not_cover_more(house: House) -> None:
+    rich = campaign(1, total=4 * 10**15)
+    house.fund(rich)
+    [verdict] = house.decide(auction((rich, 10**12), quantity_ppm=2**32 - 1))
+    assert verdict.no_bid_reason == reasons.TOTAL_BUDGET
+
+
+def test_test_decides_the_same_and_leaves_no_trace(house: House) -> None:
+    dear, cheap = campaign(1, total=10**10, caps="1/86400"), campaign(2, total=10**10)
+    house.fund(dear, cheap)
+    auctions = [auction((dear, 3_000_000), (cheap, 2_000_000), imp_id=name) for name in "12"]
+    before = {key: house.redis.dump(key) for key in house.redis.scan_iter()}
+    tried = house.decide(*auctions, test=True)
+    assert {key: house.redis.dump(key) for key in house.redis.scan_iter()} == before
+    assert tried == house.decide(*auctions)

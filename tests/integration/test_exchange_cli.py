@@ -17,15 +17,15 @@ from adctl.models import BidStrategy, Campaign, Creative, CreativeKind, Deal, St
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
+from adctl.stores.redis import ClientScripts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import redis
 
     from adctl.config import Settings
     from adctl.stores.endpoints import Endpoints
-    from adctl.stores.redis import Script
 
 BANNER = Creative(
     id=1,
@@ -40,14 +40,6 @@ BANNER = Creative(
     image_url="https://cdn.example/a.png",
 )
 EXCHANGES = {"acmex": {"seat": "1234", "qps_limit": 50}, "euros": {"currency": "EUR"}}
-
-
-class PlainScripts:
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-        return script.run(self._client, keys, args)
 
 
 def campaign(number: int, bid_micros: int, **changes: Any) -> Campaign:
@@ -187,6 +179,6 @@ def test_looking_decides_as_reserving_does(
         Candidate(one, BANNER, one.bid_amount_micros, (), 2_500_000) for one in campaigns.values()
     )
     auctions = [ImpAuction("1", 0, candidates), ImpAuction("2", 0, candidates)]
-    looked = LookingLedger(Budgets(redis_client)).decide(auctions, "", 1, 60_000)
-    reserved = RedisLedger(PlainScripts(redis_client), 120).decide(auctions, "", 1, 60_000)
+    looked = LookingLedger(redis_client).decide(auctions, "", 1, 60_000)
+    reserved = RedisLedger(ClientScripts(redis_client), 120).decide(auctions, "", 1, 60_000)
     assert looked == reserved

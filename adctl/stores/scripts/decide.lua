@@ -2,37 +2,43 @@
 --
 -- KEYS 1 the user's hash (any key of the slot when the user is not identified)
 --      2 reservations hash of the bid's bucket   3 buckets set   4.. one budget hash per campaign
--- ARGV 1 now_ms  2 bucket  3 hold_sec  4 identified (0/1)  5 campaigns  6 imps
---      per campaign, in the order of its key: campaign id, number of caps, then limit and
---        window_sec of each (a campaign whose caps do not apply is sent without any)
---      per imp: number of candidates, then of each, dearest first: the campaign's place (1..), its
---        bid and the least it may pay, both in cpm micros
+-- ARGV 1 now_ms  2 bucket  3 hold_sec  4 identified (0/1)  5 campaigns  6 imps  7 road-blocks
+--      8 test (0/1): decide, and reserve nothing
+--      per campaign, in the order of its key: campaign id, how many impressions it takes together
+--        (a road-block) or 0 (any one of them), number of caps, then limit and window_sec of each
+--        (a campaign whose caps do not apply is sent without any)
+--      per imp: number of candidates, how many impressions one display is, in millionths, then of
+--        each candidate, dearest first: the campaign's place (1..), its bid and the least it may
+--        pay, both in cpm micros
 -- Returns, flat, per imp: the winning candidate's place (1..) or 0, the price in cpm micros, the
 --      runner-up's place or 0, and one reason per candidate:
 --      0 not looked at  1 won  2 could have won  3 frequency cap  4 total budget  5 day's budget
---      6 no money state  7 won another imp of this request
+--      6 no money state  7 won another imp of this request  8 a road-block that cannot have all
 --
--- A CPM in micros is the cost of one impression in nanos. Prices are below 2^53 and may be compared
--- here; amounts may not, so Redis adds them and only texts short enough are read as numbers.
+-- A CPM in micros is the cost of one impression in nanos. Prices, and what they come to, are below
+-- 2^53 and may be compared here; budgets may not, so Redis adds them and only texts short enough
+-- are read as numbers.
 local user, reserved, buckets = KEYS[1], KEYS[2], KEYS[3]
 local now_ms, bucket, hold_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]) * 1000
 local identified, n_campaigns, n_imps = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
+local n_roadblocks, test = tonumber(ARGV[7]), ARGV[8] == '1'
 local hold = math.floor(now_ms / hold_ms)
 
-local campaigns, at = {}, 7
+local campaigns, at = {}, 9
 for i = 1, n_campaigns do
-  local caps, n_caps = {}, tonumber(ARGV[at + 1])
+  local caps, n_caps, together = {}, tonumber(ARGV[at + 2]), tonumber(ARGV[at + 1])
   for c = 1, n_caps do
-    caps[c] = { limit = tonumber(ARGV[at + 2 * c]), window = tonumber(ARGV[at + 2 * c + 1]) }
+    caps[c] = { limit = tonumber(ARGV[at + 1 + 2 * c]), window = tonumber(ARGV[at + 2 + 2 * c]) }
   end
-  campaigns[i] = { id = ARGV[at], key = KEYS[3 + i], caps = caps }
-  at = at + 2 + 2 * n_caps
+  campaigns[i] = { id = ARGV[at], key = KEYS[3 + i], caps = caps, together = together }
+  at = at + 3 + 2 * n_caps
 end
 
--- Impressions in the window's current and eight older eighths, plus bids still in flight.
-local function capped(campaign)
-  if campaign.capped == nil then
-    campaign.capped = false
+-- How many more impressions the user may be shown: those of the window's current and eight older
+-- eighths are counted, plus bids still in flight.
+local function room(campaign)
+  if campaign.room == nil then
+    campaign.room = math.huge
     for _, cap in ipairs(campaign.caps) do
       local n = math.floor(now_ms / (cap.window * 125))
       local fields = { campaign.id .. ':h:' .. hold, campaign.id .. ':h:' .. (hold - 1) }
@@ -43,25 +49,38 @@ local function capped(campaign)
       for _, count in ipairs(redis.call('HMGET', user, unpack(fields))) do
         if count then shown = shown + tonumber(count) end
       end
-      if shown >= cap.limit then campaign.capped = true end
+      campaign.room = math.min(campaign.room, cap.limit - shown)
     end
   end
-  return campaign.capped
+  return campaign.room
 end
 
-local function covers(amount, price)
+-- What a display costs at a price, in nanos, rounded up; the product itself may be beyond 2^53.
+local function cost(price, quantity)
+  if quantity == 1000000 then return price end
+  local low = price % 1000000
+  return (price - low) / 1000000 * quantity + math.ceil(low * quantity / 1000000)
+end
+
+local function covers(amount, nanos)
   if string.sub(amount, 1, 1) == '-' then return false end
-  return #amount > 15 or tonumber(amount) >= price
+  return #amount > 16 or tonumber(amount) >= nanos
 end
 
-local function verdict(campaign, price)
-  if campaign.won then return 7 end
-  if capped(campaign) then return 3 end
+-- Whether the campaign may be shown so many impressions that cost so much together: 2, or why not.
+local function allowed(campaign, impressions, nanos)
+  if room(campaign) < impressions then return 3 end
   local left = redis.call('HMGET', campaign.key, 'available', 'day_available')
   if not left[1] or not left[2] then return 6 end
-  if not covers(left[1], price) then return 4 end
-  if not covers(left[2], price) then return 5 end
+  if not covers(left[1], nanos) then return 4 end
+  if not covers(left[2], nanos) then return 5 end
   return 2
+end
+
+local function verdict(campaign, nanos)
+  if campaign.won then return 7 end
+  if campaign.together > 0 then return campaign.refused or 8 end
+  return allowed(campaign, 1, nanos)
 end
 
 local function hold_one(campaign)
@@ -72,25 +91,78 @@ local function hold_one(campaign)
   if redis.call('PTTL', user) < longest then redis.call('PEXPIRE', user, longest) end
 end
 
-local function reserve(campaign, price)
+local function reserve(campaign, nanos)
   campaign.won = true
-  redis.call('HINCRBY', campaign.key, 'available', -price)
-  redis.call('HINCRBY', campaign.key, 'day_available', -price)
-  redis.call('HINCRBY', campaign.key, 'reserved', price)
-  redis.call('HINCRBY', reserved, campaign.id, price)
+  if test then return end
+  redis.call('HINCRBY', campaign.key, 'available', -nanos)
+  redis.call('HINCRBY', campaign.key, 'day_available', -nanos)
+  redis.call('HINCRBY', campaign.key, 'reserved', nanos)
+  redis.call('HINCRBY', reserved, campaign.id, nanos)
   redis.call('SADD', buckets, bucket)
   hold_one(campaign)
 end
 
+-- Whether any single campaign that bids more may have the impression.
+local function is_beaten(spot)
+  for c = 1, spot.candidate - 1 do
+    local place, bid = tonumber(ARGV[spot.at + 3 * c - 1]), tonumber(ARGV[spot.at + 3 * c])
+    local other = campaigns[place]
+    if other.together == 0 and allowed(other, 1, cost(bid, spot.quantity)) == 2 then return true end
+  end
+  return false
+end
+
+-- Give road-blocks their impressions before all others, dearest first: each takes all that it needs
+-- or none. Returns the candidate that takes it for each impression so taken.
+local function take_roadblocks()
+  local taken, waiting, first = {}, {}, at
+  for imp = 1, n_imps do
+    local n, quantity = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+    for c = 1, n do
+      local campaign = campaigns[tonumber(ARGV[first + 3 * c - 1])]
+      if campaign.together > 0 then
+        local bid = tonumber(ARGV[first + 3 * c])
+        if not campaign.spots then
+          campaign.spots, campaign.nanos, campaign.bid, campaign.order = {}, 0, bid, #waiting
+          waiting[#waiting + 1] = campaign
+        end
+        campaign.nanos = campaign.nanos + cost(bid, quantity)
+        table.insert(campaign.spots, { imp = imp, at = first, candidate = c, quantity = quantity })
+      end
+    end
+    first = first + 2 + 3 * n
+  end
+  table.sort(waiting, function(one, other)
+    if one.bid ~= other.bid then return one.bid > other.bid end
+    return one.order < other.order
+  end)
+  for _, campaign in ipairs(waiting) do
+    local complete = #campaign.spots == campaign.together
+    for _, spot in ipairs(campaign.spots) do
+      complete = complete and not taken[spot.imp] and not is_beaten(spot)
+    end
+    local reason = complete and allowed(campaign, campaign.together, campaign.nanos) or 8
+    if reason == 2 then
+      for _, spot in ipairs(campaign.spots) do taken[spot.imp] = spot.candidate end
+    else
+      campaign.refused = reason
+    end
+  end
+  return taken
+end
+
+local taken = n_roadblocks > 0 and take_roadblocks() or {}
 local reply = {}
-for _ = 1, n_imps do
-  local n = tonumber(ARGV[at])
+for imp = 1, n_imps do
+  local n, quantity = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local winner, runner_up, reasons = 0, 0, {}
   for c = 1, n do
     local reason = 0
-    if runner_up == 0 then
-      local place, price = tonumber(ARGV[at + 3 * c - 2]), tonumber(ARGV[at + 3 * c - 1])
-      reason = verdict(campaigns[place], price)
+    if taken[imp] == c then
+      winner, reason = c, 1
+    elseif runner_up == 0 then
+      local place, bid = tonumber(ARGV[at + 3 * c - 1]), tonumber(ARGV[at + 3 * c])
+      reason = verdict(campaigns[place], cost(bid, quantity))
       if reason == 2 then
         if winner == 0 then winner, reason = c, 1 else runner_up = c end
       end
@@ -99,17 +171,17 @@ for _ = 1, n_imps do
   end
   local price = 0
   if winner > 0 then
-    price = tonumber(ARGV[at + 3 * winner - 1])
+    price = tonumber(ARGV[at + 3 * winner])
     if runner_up > 0 then
       -- Second price plus 0.01 CPM, never under the floor, never over the winner's own bid.
-      local second = tonumber(ARGV[at + 3 * runner_up - 1])
-      local floor = tonumber(ARGV[at + 3 * winner])
+      local second = tonumber(ARGV[at + 3 * runner_up])
+      local floor = tonumber(ARGV[at + 3 * winner + 1])
       price = math.min(price, math.max(floor, second + 10000))
     end
-    reserve(campaigns[tonumber(ARGV[at + 3 * winner - 2])], price)
+    reserve(campaigns[tonumber(ARGV[at + 3 * winner - 1])], cost(price, quantity))
   end
   reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = winner, price, runner_up
   for c = 1, n do reply[#reply + 1] = reasons[c] end
-  at = at + 1 + 3 * n
+  at = at + 2 + 3 * n
 end
 return reply

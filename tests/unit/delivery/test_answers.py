@@ -63,7 +63,13 @@ class Plain:
     """A ledger with money for everything: the dearest wins at the second price."""
 
     def decide(
-        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+        self,
+        auctions: Sequence[ImpAuction],
+        user_hash: str,
+        bucket: int,
+        now_ms: int,
+        *,
+        test: bool = False,
     ) -> list[Verdict]:
         won: set[int] = set()
         return [self._verdict(auction, won) for auction in auctions]

@@ -47,5 +47,5 @@ def test_a_won_auction_has_no_no_bid_reason() -> None:
 
 
 def test_every_number_of_the_script_has_its_word() -> None:
-    assert len(reasons.OF_SCRIPT) == len(set(reasons.OF_SCRIPT)) == 8
+    assert len(reasons.OF_SCRIPT) == len(set(reasons.OF_SCRIPT)) == 9
     assert reasons.OF_SCRIPT[1] == reasons.WON == ""

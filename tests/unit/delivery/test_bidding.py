@@ -38,8 +38,15 @@ class Scripted:
         self.calls: list[tuple[Sequence[ImpAuction], str, int, int]] = []
 
     def decide(
-        self, auctions: Sequence[ImpAuction], user_hash: str, bucket: int, now_ms: int
+        self,
+        auctions: Sequence[ImpAuction],
+        user_hash: str,
+        bucket: int,
+        now_ms: int,
+        *,
+        test: bool = False,
     ) -> list[Verdict]:
+        del test
         self.calls.append((auctions, user_hash, bucket, now_ms))
         if self.failing:
             raise StoreUnavailableError("away")
@@ -77,7 +84,6 @@ def changed(**fields: Any) -> BidRequest:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (changed(test=1), reasons.TEST),
         (changed(cur=["EUR"]), reasons.CURRENCY),
         (changed(wseat=["other"]), reasons.SEAT),
         (changed(tmax=20), reasons.TIMEOUT),
