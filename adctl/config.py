@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from adctl.config_faults import HIDDEN, faults_of
 from adctl.config_keys import parse_hex_key, parse_price_keys, parse_signing_keys
+from adctl.config_urls import redis_node_urls
 from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
 
@@ -66,6 +67,7 @@ class RedisSettings(Section):
     """``[redis]``."""
 
     url: SecretStr = SecretStr("")
+    shards: Annotated[int, Field(gt=0, le=256)] = 1
     pool_size: Positive = 10
     timeout_ms: Positive = 2000
     hot_timeout_ms: Positive = 50
@@ -73,7 +75,17 @@ class RedisSettings(Section):
     @field_validator("url")
     @classmethod
     def _url_is_redis(cls, url: SecretStr) -> SecretStr:
-        return _require_scheme(url, ("redis", "rediss"), "redis://user:password@host:port/0")
+        expected = (
+            "redis://user:password@host:port/0, "
+            "or redis+cluster://user:password@host:port,host:port for a cluster"
+        )
+        try:
+            nodes = redis_node_urls(url.get_secret_value())
+        except ValueError as exc:
+            raise ValueError(expected) from exc
+        for node in nodes:
+            _require_scheme(SecretStr(node), ("redis", "rediss"), expected)
+        return url
 
 
 class KafkaSettings(Section):
@@ -106,7 +118,8 @@ class BidderSettings(DaemonSettings):
     port: Port = 8080
     workers: Positive = 1
     seat: str = Field(default="seat1", min_length=1)
-    max_body_bytes: Positive = 524_288
+    max_body_bytes: Positive = 262_144
+    arrival_timeout_sec: Positive = 10
     max_imps: Positive = 20
     max_candidates: Positive = 12
     network_margin_ms: int = Field(default=20, ge=0)

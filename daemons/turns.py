@@ -52,15 +52,17 @@ class Turns:
         return cancelled
 
     def run(self) -> bool:
-        """Answer everything that has arrived; True if there was anything."""
-        worked = bool(self._arrived)
-        while self._arrived:
-            self._arrived, arrived = deque(), self._arrived
-            for task in arrived:
-                greenlet.greenlet(_answer).switch(task)
-            while self._round_trips.waiting:
-                self._round_trips.exchange()
-        return worked
+        """Answer everything that has arrived; True if there was anything.
+
+        What arrives meanwhile waits for the next turn: it is the next of many requests that one
+        connection has sent in a row, and others come first.
+        """
+        self._arrived, arrived = deque(), self._arrived
+        for task in arrived:
+            greenlet.greenlet(_answer).switch(task)
+        while self._round_trips.waiting:
+            self._round_trips.exchange()
+        return bool(arrived)
 
 
 def _answer(task: Service) -> None:

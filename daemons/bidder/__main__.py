@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from adctl.config import Settings
 
+# Exchanges send a tenth of it.
+_MAX_HEADER_BYTES = 8 << 10
+
 
 def doors_of(settings: Settings) -> dict[str, Door]:
     """Return how one worker lets each exchange in."""
@@ -98,7 +101,14 @@ def work(
                 metrics.campaigns.set(len(counted))
             return turns.run()
 
-        serve(make_server(app, sock, dispatcher=turns), stop, turn)
+        server = make_server(
+            app,
+            sock,
+            dispatcher=turns,
+            max_header_bytes=_MAX_HEADER_BYTES,
+            kept_body_bytes=settings.bidder.max_body_bytes,
+        )
+        serve(server, stop, turn, settings.bidder.arrival_timeout_sec)
 
 
 def main(settings: Settings) -> None:

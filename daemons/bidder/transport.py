@@ -42,9 +42,9 @@ def read_body(req: Request, max_bytes: int) -> bytes:
     Never holds more than ``max_bytes`` of it, compressed or not. Raises MalformedRequestError for
     more than that, for another encoding, and for gzip that is broken or cut.
     """
-    body: bytes = req.bounded_stream.read(max_bytes + 1)
-    if len(body) > max_bytes:
+    if (req.content_length or 0) > max_bytes:
         raise MalformedRequestError("too large for a bid request")
+    body: bytes = req.bounded_stream.read()
     match req.env.get("HTTP_CONTENT_ENCODING", "").strip().lower():
         case "" | "identity":
             return body

@@ -16,7 +16,6 @@ import pytest
 from adctl.errors import StoreUnavailableError
 from adctl.stores.redis import Script
 from adctl.stores.round_trip import HotConnection, RoundTrips
-from daemons import serving
 from daemons.serving import bind, make_server, serve
 from daemons.turns import Turns
 
@@ -26,6 +25,11 @@ if TYPE_CHECKING:
     import redis
 
     from adctl.stores.endpoints import Endpoints
+
+
+ARRIVAL_TIMEOUT_SEC = 0.5
+MAX_HEADER_BYTES = 4 << 10
+KEPT_BODY_BYTES = 64 << 10
 
 
 class Echo:
@@ -69,8 +73,16 @@ class Site:
         self.port = self.sock.getsockname()[1]
         self.turns = Turns(round_trips)
         self.stop = threading.Event()
-        server = make_server(app, self.sock, dispatcher=self.turns)
-        self.thread = threading.Thread(target=serve, args=(server, self.stop, self.turns.run))
+        server = make_server(
+            app,
+            self.sock,
+            dispatcher=self.turns,
+            max_header_bytes=MAX_HEADER_BYTES,
+            kept_body_bytes=KEPT_BODY_BYTES,
+        )
+        self.thread = threading.Thread(
+            target=serve, args=(server, self.stop, self.turns.run, ARRIVAL_TIMEOUT_SEC)
+        )
 
     def client(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -170,19 +182,93 @@ def test_request_under_way_is_answered_when_told_to_stop(site: Site) -> None:
         assert answer(client).endswith(b"half")
 
 
-def test_half_sent_request_has_its_connection_closed(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "ARRIVAL_TIMEOUT_SEC", 0.5)
+def test_half_sent_request_has_its_connection_closed(site: Site) -> None:
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Le")
         assert client.recv(100) == b""
+
+
+def test_connection_in_use_for_longer_than_a_request_may_take_is_kept(site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5:
+            # Half a request is there whenever the server looks, but never the same.
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nha")
+            time.sleep(0.1)
+            client.sendall(b"lf")
+            assert answer(client).endswith(b"half")
 
 
 def test_body_over_the_limit_is_refused_unread(site: Site) -> None:
     with socket.create_connection(("127.0.0.1", site.port), timeout=5) as client:
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 67108864\r\n\r\n")
         assert b" 413 " in client.recv(4096)
+
+
+def test_body_over_what_is_kept_arrives_as_none_and_the_connection_goes_on(site: Site) -> None:
+    client = site.client()
+    client.connect()
+    sock = client.sock
+    assert post(client, "/echo", b"x" * KEPT_BODY_BYTES) == (200, b"x" * KEPT_BODY_BYTES)
+    assert post(client, "/echo", b"x" * (KEPT_BODY_BYTES + 1)) == (200, b"")
+    assert post(client, "/echo", b"x" * (1 << 20)) == (200, b"")
+    assert post(client, "/echo", b"small") == (200, b"small")
+    assert client.sock is sock
+    client.close()
+
+
+CHUNKED = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"1000\r\n" + b"x" * 4096 + b"\r\n",
+        b"1\r\nx\r\n" * 700,
+        b"0" * 4096,
+        b"0\r\n" + b"a: b\r\n" * 700,
+    ],
+    ids=["long", "chunks of a byte", "a number without an end", "a trailer without an end"],
+)
+def test_chunked_body_without_an_end_is_cut_off(site: Site, endless: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as client:
+        client.sendall(CHUNKED)
+        for _ in range(KEPT_BODY_BYTES // 4096 + 1):
+            try:
+                client.sendall(endless)
+            except OSError:
+                break
+        assert b" 413 " in client.recv(4096)
+
+
+def test_body_in_chunks_of_a_line_each_is_read(site: Site) -> None:
+    client = site.client()
+    client.request("POST", "/echo", (b"x" * 100 for _ in range(600)), encode_chunked=True)
+    assert client.getresponse().read() == b"x" * 60_000
+    client.close()
+
+
+def test_header_over_the_limit_is_refused(site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as client:
+        client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 680)
+        assert b" 431 " in client.recv(4096)
+
+
+def test_requests_in_a_row_on_one_connection_let_others_in_between(
+    endpoints: Endpoints, redis_client: redis.Redis
+) -> None:
+    redis_client.set("greeting", "hello")
+    connection = Recorded(endpoints.redis_url)
+    with running(connection) as site:
+        clients = [socket.create_connection(("127.0.0.1", site.port), timeout=5) for _ in range(2)]
+        request = b"POST /redis HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        clients[0].sendall(request * 40)
+        clients[1].sendall(request)
+        site.thread.start()
+        assert answer(clients[1]).endswith(b"hello")
+        assert sum(connection.sizes) < 41
+        for client in clients:
+            client.close()
 
 
 def test_unreachable_redis_fails_fast_and_is_not_asked_again_at_once() -> None:

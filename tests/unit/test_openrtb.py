@@ -136,6 +136,20 @@ def test_floor_is_read_as_the_decimal_it_is(text: str) -> None:
     assert decode_request(body).imp[0].bidfloor == Decimal(text)
 
 
+def test_request_may_have_250_imps_and_no_more() -> None:
+    imps = [{"id": str(number)} for number in range(251)]
+    assert len(decode(imp=imps[:250]).imp) == 250
+    with pytest.raises(MalformedRequestError, match="more than 250 imps"):
+        decode(imp=imps)
+
+
+@pytest.mark.parametrize("name", ["badv", "ext"])
+def test_request_may_have_12_000_values_and_no_more(name: str) -> None:
+    assert decode(**{name: ["x"] * 11_900})
+    with pytest.raises(MalformedRequestError, match="more than 12,000 values"):
+        decode(**{name: ["x"] * 12_100})
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_request_or_malformed(body: bytes) -> None:
     _decodes_or_is_malformed(body)

@@ -98,11 +98,13 @@ def test_fault_of_one_responder_harms_no_other() -> None:
     assert task.result == "b"
 
 
-def test_what_arrives_during_a_turn_is_answered_in_it() -> None:
+def test_what_arrives_during_a_turn_waits_for_the_next() -> None:
     room = Room()
     second = Task(lambda: room.trips.get("b"))
     room.add(lambda: room.turns.add_task(second))
-    room.turns.run()
+    assert room.turns.run()
+    assert second.result is None
+    assert room.turns.run()
     assert second.result == "b"
 
 
