@@ -355,3 +355,19 @@ def test_money_adds_up_after_any_sequence_of_steps(
         assert money.reserved >= 0
         assert money.exposed >= 0
         assert money.spent <= money.budget + money.late
+
+
+@pytest.mark.parametrize("kind", list(EventKind))
+def test_event_of_a_test_is_stored_and_changes_neither_money_nor_caps_nor_rates(
+    desk: Desk, kind: EventKind
+) -> None:
+    bid = desk.bid()
+    assert bid is not None
+    before, held = desk.money, desk.redis.hgetall(keys.user(0, USER))
+    test = msgspec.structs.replace(bid, bid_id="ab" * 12, cap_windows=(), test=True)
+    assert desk.tell(test, kind) == "taken"
+    assert desk.money == before
+    assert desk.redis.hgetall(keys.user(0, USER)) == held
+    assert desk.redis.hgetall(keys.counters(0, 1)) == {f"test_{kind}": "1"}
+    [(event, _)] = desk.stream
+    assert (event.test, event.cost_nanos) == (True, 0)
