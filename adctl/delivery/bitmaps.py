@@ -6,7 +6,7 @@ that a reader keeps a consistent picture while the next one is made.
 
 from __future__ import annotations
 
-import struct
+import sys
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", bound="Hashable")
 
-_WORD = struct.Struct("<Q")
-_WORD_BITS = 64
+WORD_BITS = 64
+"""How many positions are looked at together."""
 
 
 def positions(bits: int) -> Iterator[int]:
@@ -24,14 +24,20 @@ def positions(bits: int) -> Iterator[int]:
     Words are taken from the integer's bytes: clearing the lowest bit of a large integer copies all
     of it, every time.
     """
-    words = -(-bits.bit_length() // _WORD_BITS)
     base = 0
-    for (word,) in _WORD.iter_unpack(bits.to_bytes(words * _WORD.size, "little")):
+    for word in words_of(bits):
         while word:
             lowest = word & -word
             yield base + lowest.bit_length() - 1
             word ^= lowest  # noqa: PLW2901 - the word is used up bit by bit
-        base += _WORD_BITS
+        base += WORD_BITS
+
+
+def words_of(bits: int) -> Sequence[int]:
+    """Return the bits as words of 64, those of the lowest positions first."""
+    count = -(-bits.bit_length() // WORD_BITS)
+    words = memoryview(bits.to_bytes(count * 8, sys.byteorder)).cast("Q")
+    return words if sys.byteorder == "little" else words[::-1]
 
 
 class Choices(Generic[V]):
@@ -44,7 +50,8 @@ class Choices(Generic[V]):
 
     def __init__(self, naming: Mapping[V, int] | None = None, open_to_all: int = 0) -> None:
         self.open_to_all = open_to_all
-        self._naming = dict(naming or {})
+        # Shared with the choices this was made from, and never changed.
+        self._naming = naming or {}
         # Filled as values are asked for. Threads may fill it at once: they write the same thing.
         self._taking: dict[V, int] = {}
 
@@ -74,45 +81,37 @@ class Choices(Generic[V]):
             found |= self._naming.get(value, 0)
         return found
 
-    def replaced(self, bit: int, before: Iterable[V] | None, after: Iterable[V] | None) -> Self:
-        """Return a copy in which one campaign names other values.
+    def replaced(self, bit: int, before: Collection[V] | None, after: Collection[V] | None) -> Self:
+        """Return choices in which one campaign names other values; itself if they are the same.
 
         ``bit`` is the campaign's; None stands for a campaign that was, or will be, not there.
         """
-        naming, open_to_all = dict(self._naming), self.open_to_all & ~bit
-        for value in frozenset(before or ()):
-            left = naming[value] & ~bit
-            if left:
-                naming[value] = left
-            else:
-                del naming[value]
-        named = None if after is None else frozenset(after)
-        for value in named or ():
-            naming[value] = naming.get(value, 0) | bit
-        if named is not None and not named:
+        if before == after:
+            return self
+        open_to_all, naming = self.open_to_all, self._naming
+        if before is not None and not before:
+            open_to_all ^= bit
+        if after is not None and not after:
             open_to_all |= bit
+        if before or after:
+            naming = {**naming}
+            for value in before or ():
+                left = naming[value] ^ bit
+                if left:
+                    naming[value] = left
+                else:
+                    del naming[value]
+            for value in after or ():
+                naming[value] = naming.get(value, 0) | bit
         return type(self)(naming, open_to_all)
 
 
-def build_choices(named: Iterable[Iterable[V]]) -> Choices[V]:
-    """Return the choices of campaigns at positions 0, 1, 2 …, given the values each names."""
-    places: dict[V, list[int]] = {}
-    unrestricted: list[int] = []
-    for position, values in enumerate(named):
-        distinct = frozenset(values)
-        for value in distinct:
-            places.setdefault(value, []).append(position)
-        if not distinct:
-            unrestricted.append(position)
-    return Choices({value: bits_at(at) for value, at in places.items()}, bits_at(unrestricted))
-
-
-def bits_at(ascending: Sequence[int]) -> int:
-    """Return the bits at these positions, given in ascending order."""
-    if not ascending:
+def bits_at(at: Collection[int]) -> int:
+    """Return the bits at these positions."""
+    if not at:
         return 0
     # Setting bits in bytes, not in an integer, which would be copied for each of them.
-    raw = bytearray(ascending[-1] // 8 + 1)
-    for position in ascending:
+    raw = bytearray(max(at) // 8 + 1)
+    for position in at:
         raw[position >> 3] |= 1 << (position & 7)
     return int.from_bytes(raw, "little")

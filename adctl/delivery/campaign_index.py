@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from adctl.delivery.bitmaps import Choices, build_choices, positions
+from adctl.delivery.bitmaps import Choices, bits_at, positions
+from adctl.delivery.pages import Pages
 from adctl.delivery.serving_clock import ServingClock, zoned_hours
 from adctl.delivery.targeting import (
     canonical,
@@ -19,7 +20,7 @@ from adctl.delivery.targeting import (
     format_of,
     servable_creatives,
 )
-from adctl.models import Campaign, GeoRadius, Status
+from adctl.models import Status
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
 
     from adctl.delivery.targeting import Format, RequestAttributes
+    from adctl.models import Campaign, GeoRadius, Targeting
 
 _EARTH_RADIUS_KM = 6371.0088  # the mean radius of the IUGG
 
@@ -41,6 +43,7 @@ _EARTH_RADIUS_KM = 6371.0088  # the mean radius of the IUGG
 _UNKNOWN_DOMAIN = ("site", "")
 _UNKNOWN_BUNDLE = ("app", "")
 _UNKNOWN_SEGMENT = ""
+_NOTHING: frozenset[Hashable] = frozenset()
 # No request has it; an included name that comes out empty must not let unknown ones in.
 _NOWHERE = "."
 
@@ -65,42 +68,65 @@ def _excluded(campaign: Campaign) -> Iterator[tuple[str, str]]:
         yield "app", canonical(bundle)
 
 
-def _required_segments(campaign: Campaign) -> tuple[frozenset[str], ...]:
-    needed = frozenset(map(str.strip, campaign.targeting.segments.all))
-    return (needed,) if needed else ()
+def _required_segments(campaign: Campaign) -> Iterator[frozenset[str]]:
+    yield frozenset(map(str.strip, campaign.targeting.segments.all))
 
 
-def _refused_segments(campaign: Campaign) -> tuple[str, ...]:
-    refused = tuple(map(str.strip, campaign.targeting.segments.none))
-    return (*refused, _UNKNOWN_SEGMENT) if refused else ()
+def _refused_segments(campaign: Campaign) -> Iterator[str]:
+    yield _UNKNOWN_SEGMENT
+    yield from map(str.strip, campaign.targeting.segments.none)
 
 
-# What a campaign names of each attribute. Naming nothing is taking everything.
-_NAMED: dict[str, Callable[[Campaign], Iterable[Hashable]]] = {
-    "formats": lambda c: map(format_of, c.creatives),
-    "deals": lambda c: (deal.id for deal in c.deals),
-    "hours": zoned_hours,
-    "country": lambda c: map(canonical, c.targeting.countries),
-    "region": lambda c: map(canonical_region, c.targeting.regions),
-    "city": lambda c: map(canonical, c.targeting.cities),
-    "metro": lambda c: map(canonical, c.targeting.metros),
-    "postal_code": lambda c: map(canonical_postal_code, c.targeting.postal_codes),
-    "browser": lambda c: map(canonical, c.targeting.browsers),
-    "language": lambda c: map(canonical_language, c.targeting.languages),
-    "devices": lambda c: map(canonical, c.targeting.devices),
-    "systems": lambda c: map(canonical, c.targeting.os),
-    "connections": lambda c: map(canonical, c.targeting.connections),
-    "categories": lambda c: map(canonical, c.targeting.categories),
-    "included": _included,
-    "excluded": _excluded,
-    "segments_any": lambda c: map(str.strip, c.targeting.segments.any),
-    "segments_all": _required_segments,
-    "segments_none": _refused_segments,
-}
+# What a campaign names of each attribute that is a plain list. Naming nothing is taking everything.
+_LISTS: tuple[tuple[str, Callable[[Targeting], tuple[str, ...]], Callable[[str], str]], ...] = (
+    ("country", attrgetter("countries"), canonical),
+    ("region", attrgetter("regions"), canonical_region),
+    ("city", attrgetter("cities"), canonical),
+    ("metro", attrgetter("metros"), canonical),
+    ("postal_code", attrgetter("postal_codes"), canonical_postal_code),
+    ("browser", attrgetter("browsers"), canonical),
+    ("language", attrgetter("languages"), canonical_language),
+    ("devices", attrgetter("devices"), canonical),
+    ("systems", attrgetter("os"), canonical),
+    ("connections", attrgetter("connections"), canonical),
+    ("categories", attrgetter("categories"), canonical),
+    ("segments_any", attrgetter("segments.any"), str.strip),
+)
+
+# And of the others: what must be there for it to name anything, and what it then names.
+_RULES: tuple[
+    tuple[str, Callable[[Campaign], object], Callable[[Campaign], Iterable[Hashable]]], ...
+] = (
+    ("formats", attrgetter("creatives"), lambda c: map(format_of, c.creatives)),
+    ("deals", attrgetter("deals"), lambda c: (deal.id for deal in c.deals)),
+    ("hours", attrgetter("targeting.time_windows"), zoned_hours),
+    ("included", lambda c: c.targeting.domains_include or c.targeting.apps_include, _included),
+    ("excluded", lambda c: c.targeting.domains_exclude or c.targeting.apps_exclude, _excluded),
+    ("segments_all", attrgetter("targeting.segments.all"), _required_segments),
+    ("segments_none", attrgetter("targeting.segments.none"), _refused_segments),
+)
+
+_ATTRIBUTES = tuple(name for name, *_ in (*_LISTS, *_RULES))
+
+
+def _named(campaign: Campaign) -> Iterator[tuple[str, frozenset[Hashable]]]:
+    """Yield the attributes the campaign restricts, and the values it names of each."""
+    targeting = campaign.targeting
+    for name, told, canonical_form in _LISTS:
+        texts = told(targeting)
+        if texts:
+            yield name, frozenset(map(canonical_form, texts))
+    for name, restricts, values in _RULES:
+        if restricts(campaign):
+            yield name, frozenset(values(campaign))
+
 
 # Attributes of which a request has one value, or several at once.
 _ONE = ("country", "region", "city", "metro", "postal_code", "browser", "language")
 _SEVERAL = ("devices", "systems", "connections", "categories")
+
+
+_GETTERS = {name: attrgetter(name) for name in (*_ONE, *_SEVERAL)}
 
 
 class CampaignIndex:
@@ -113,47 +139,68 @@ class CampaignIndex:
 
     def __init__(
         self,
-        campaigns: Sequence[Campaign | None],
-        position_of: Mapping[int, int],
+        campaigns: Pages[Campaign],
+        position_of: Pages[int],
+        size: int,
         choices: Mapping[str, Choices[Any]],
         clock: ServingClock,
+        free: int = 0,
+        required: Mapping[str, Sequence[frozenset[str]]] | None = None,
     ) -> None:
         self._campaigns = campaigns
         self._position_of = position_of
+        # Positions that are, or have been, somebody's, and as bits those that are nobody's now.
+        self.size = size
+        self._free = free
         self._choices = choices
         self._clock = clock
         self._one = self._restricting(_ONE)
         self._several = self._restricting(_SEVERAL)
-        # Required segments by one of them, so that only sets a user can have are looked at.
-        self._required: dict[str, list[frozenset[str]]] = {}
-        for needed in choices["segments_all"].values:
-            self._required.setdefault(min(needed), []).append(needed)
+        self._required = _by_one(choices["segments_all"].values) if required is None else required
 
     @classmethod
     def build(cls, campaigns: Iterable[Campaign], rank: Callable[[Campaign], int]) -> Self:
         """Return the index of ``campaigns``, those with the highest ``rank`` first."""
         servable = [found for campaign in campaigns if (found := _servable(campaign))]
         servable.sort(key=lambda campaign: (-rank(campaign), campaign.id))
-        choices: dict[str, Choices[Any]] = {
-            name: build_choices(named(campaign) for campaign in servable)
-            for name, named in _NAMED.items()
-        }
-        position_of = {campaign.id: position for position, campaign in enumerate(servable)}
-        return cls(servable, position_of, choices, ServingClock.build(servable, choices["hours"]))
+        choices = _choices(servable)
+        return cls(
+            Pages.build(dict(enumerate(servable))),
+            Pages.build({campaign.id: position for position, campaign in enumerate(servable)}),
+            len(servable),
+            choices,
+            ServingClock.build(servable, choices["hours"]),
+        )
+
+    def __len__(self) -> int:
+        return len(self._campaigns)
 
     @property
-    def campaigns(self) -> Sequence[Campaign | None]:
-        """The campaigns by position; None where one has left."""
-        return self._campaigns
+    def campaigns(self) -> Iterator[Campaign]:
+        """Every campaign, in no order."""
+        return self._campaigns.values()
 
     @property
     def formats(self) -> Collection[Format]:
         """Every format that some campaign can serve."""
         return self._choices["formats"].values
 
+    @property
+    def deals(self) -> Collection[str]:
+        """Every deal that some campaign buys."""
+        return self._choices["deals"].values
+
+    def at(self, position: int) -> Campaign | None:
+        """Return the campaign at a position; None where one has left."""
+        return self._campaigns.get(position)
+
     def position_of(self, campaign_id: int) -> int | None:
         """Return the campaign's position, None if it is not there."""
         return self._position_of.get(campaign_id)
+
+    def open_at(self, now_ms: int) -> int:
+        """Return the positions of the campaigns whose flights and hours are open, as bits."""
+        return self._clock.open_at(now_ms)
 
     def with_campaign(self, campaign: Campaign) -> CampaignIndex:
         """Return an index with ``campaign`` added, or in the place of its older version.
@@ -171,11 +218,6 @@ class CampaignIndex:
         position = self._position_of.get(campaign_id)
         return self if position is None else self._replaced(position, None)
 
-    @property
-    def deals(self) -> Collection[str]:
-        """Every deal that some campaign buys."""
-        return self._choices["deals"].values
-
     def match(
         self,
         attributes: RequestAttributes,
@@ -187,19 +229,23 @@ class CampaignIndex:
 
         With ``deal_id``, only those that buy the deal.
         """
-        for position in self.match_positions(attributes, formats, now_ms, deal_id):
-            campaign = self._campaigns[position]
-            if campaign is not None:
+        for position in positions(self.match_bits(attributes, formats, now_ms, deal_id)):
+            campaign = self._campaigns.get(position)
+            if campaign is not None and is_near(campaign, attributes):
                 yield campaign
 
-    def match_positions(
+    def match_bits(
         self,
         attributes: RequestAttributes,
         formats: Collection[Format],
         now_ms: int,
         deal_id: str | None = None,
-    ) -> Iterator[int]:
-        """Yield the places of the campaigns that match yields."""
+    ) -> int:
+        """Return the positions of the campaigns for a request, as bits.
+
+        Of those with circles it is not yet known whether the request is in one: see is_near. They
+        are few, and measured only as far as somebody reads.
+        """
         bits = self._clock.open_at(now_ms) & self._choices["formats"].naming(formats)
         if deal_id is not None:
             bits &= self._choices["deals"].naming((deal_id,))
@@ -210,13 +256,9 @@ class CampaignIndex:
             bits &= choices.taking_any(known(attributes))
         if bits:
             bits &= self._in_inventory(attributes)
+        if bits:
             bits &= self._in_audience(attributes.segments)
-        # The few with circles are measured last, and only as far as the caller reads.
-        for position in positions(bits):
-            campaign = self._campaigns[position]
-            radii = campaign.targeting.radii if campaign else ()
-            if not radii or within_any(radii, attributes.lat, attributes.lon):
-                yield position
+        return bits
 
     def _in_inventory(self, attributes: RequestAttributes) -> int:
         here = where(attributes)
@@ -243,34 +285,46 @@ class CampaignIndex:
         self, names: Iterable[str]
     ) -> tuple[tuple[Callable[[RequestAttributes], Any], Choices[Any]], ...]:
         return tuple(
-            (attrgetter(name), self._choices[name]) for name in names if self._choices[name].values
+            (_GETTERS[name], self._choices[name]) for name in names if self._choices[name].values
         )
 
     def _free_place(self) -> int:
-        if len(self._position_of) == len(self._campaigns):
-            return len(self._campaigns)
-        return self._campaigns.index(None)
+        return (self._free & -self._free).bit_length() - 1 if self._free else self.size
 
     def _replaced(self, position: int, after: Campaign | None) -> CampaignIndex:
-        campaigns = list(self._campaigns)
-        if position == len(campaigns):
-            campaigns.append(None)
-        before, campaigns[position] = campaigns[position], after
+        before = self._campaigns.get(position)
+        named_before = dict(_named(before)) if before else {}
+        named_after = dict(_named(after)) if after else {}
+        bit = 1 << position
         choices = {
             name: self._choices[name].replaced(
-                1 << position,
-                None if before is None else named(before),
-                None if after is None else named(after),
+                bit,
+                None if before is None else named_before.get(name, _NOTHING),
+                None if after is None else named_after.get(name, _NOTHING),
             )
-            for name, named in _NAMED.items()
+            for name in _ATTRIBUTES
         }
-        position_of = dict(self._position_of)
-        if before is not None:
-            del position_of[before.id]
-        if after is not None:
-            position_of[after.id] = position
-        clock = self._clock.replaced(position, after, choices["hours"])
-        return CampaignIndex(campaigns, position_of, choices, clock)
+        position_of = self._position_of
+        if before is None or after is None or before.id != after.id:
+            if before is not None:
+                position_of = position_of.replaced(before.id, None)
+            if after is not None:
+                position_of = position_of.replaced(after.id, position)
+        return CampaignIndex(
+            self._campaigns.replaced(position, after),
+            position_of,
+            max(self.size, position + 1),
+            choices,
+            self._clock.replaced(position, before, after, choices["hours"]),
+            self._free | bit if after is None else self._free & ~bit,
+            self._required if choices["segments_all"] is self._choices["segments_all"] else None,
+        )
+
+
+def is_near(campaign: Campaign, attributes: RequestAttributes) -> bool:
+    """Return whether the request is in one of the campaign's circles, if it has any."""
+    radii = campaign.targeting.radii
+    return not radii or within_any(radii, attributes.lat, attributes.lon)
 
 
 def where(attributes: RequestAttributes) -> list[tuple[str, str]]:
@@ -299,4 +353,34 @@ def _servable(campaign: Campaign) -> Campaign | None:
     creatives = servable_creatives(campaign)
     if campaign.status is not Status.ACTIVE or not creatives:
         return None
+    if len(creatives) == len(campaign.creatives):
+        return campaign
     return msgspec.structs.replace(campaign, creatives=creatives)
+
+
+def _choices(campaigns: Sequence[Campaign]) -> dict[str, Choices[Any]]:
+    """Return the choices of campaigns at positions 0, 1, 2 …, by attribute."""
+    places: dict[str, dict[Hashable, list[int]]] = {name: {} for name in _ATTRIBUTES}
+    restricting: dict[str, list[int]] = {name: [] for name in _ATTRIBUTES}
+    for position, campaign in enumerate(campaigns):
+        for name, values in _named(campaign):
+            restricting[name].append(position)
+            at = places[name]
+            for value in values:
+                at.setdefault(value, []).append(position)
+    everybody = (1 << len(campaigns)) - 1
+    return {
+        name: Choices(
+            {value: bits_at(at) for value, at in places[name].items()},
+            everybody ^ bits_at(restricting[name]),
+        )
+        for name in _ATTRIBUTES
+    }
+
+
+def _by_one(required: Iterable[frozenset[str]]) -> dict[str, list[frozenset[str]]]:
+    """Return sets of segments by one of each, so that only those a user can have are looked at."""
+    found: dict[str, list[frozenset[str]]] = {}
+    for needed in required:
+        found.setdefault(min(needed), []).append(needed)
+    return found

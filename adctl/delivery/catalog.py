@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from itertools import accumulate
 from typing import TYPE_CHECKING, Self
 
-from adctl.delivery.campaign_index import CampaignIndex
+from adctl.delivery.bid_blocks import BidBlocks
+from adctl.delivery.campaign_index import CampaignIndex, is_near
 from adctl.delivery.pricing import base_bid_micros, bid_cpm_micros, performance_ppm
 from adctl.models import Factors
 
@@ -28,15 +27,11 @@ class Catalog:
     """
 
     def __init__(
-        self, index: CampaignIndex, factors: Mapping[int, Factors], bids: list[int] | None = None
+        self, index: CampaignIndex, factors: Mapping[int, Factors], bids: BidBlocks
     ) -> None:
         self.index = index
         self._factors = factors
-        if bids is None:
-            bids = [_bid(campaign, factors) for campaign in index.campaigns]
-        # By position: a campaign's bid, and the highest bid from there to the end.
         self._bids = bids
-        self._ceilings = list(accumulate(reversed(bids), max))[::-1]
 
     @classmethod
     def build(
@@ -54,15 +49,20 @@ class Catalog:
                 * performance_ppm(campaign, known.get(campaign.id, _NEUTRAL))
             ),
         )
-        return cls(index, known)
+        bids = [_bid(index.at(position), known) for position in range(index.size)]
+        return cls(index, known, BidBlocks.build(bids))
 
     def __len__(self) -> int:
-        return sum(campaign is not None for campaign in self.index.campaigns)
+        return len(self.index)
+
+    def prepare(self, now_ms: int) -> None:
+        """Find out whose flights and hours are open now, so that no request has to."""
+        self.index.open_at(now_ms)
 
     def campaign(self, campaign_id: int) -> Campaign | None:
         """Return the campaign with the creatives it may show; None if it may not be served."""
         position = self.index.position_of(campaign_id)
-        return None if position is None else self.index.campaigns[position]
+        return None if position is None else self.index.at(position)
 
     def factors_of(self, campaign_id: int) -> Factors:
         """Return what the pacer set for the campaign; neutral factors until it has."""
@@ -73,20 +73,14 @@ class Catalog:
     ) -> Iterator[tuple[Campaign, int]]:
         """Yield each campaign that matches and bids, with its bid in CPM micros, dearest first.
 
-        Lazy: who stops after a few pays for little more than those, as long as ranks are about
-        right. The order is exact even where factors have overtaken the ranks.
+        Lazy: who stops after a few pays for little more than those.
         """
-        waiting: list[tuple[int, int]] = []
-        for position in self.index.match_positions(attributes, formats, now_ms):
-            ceiling = self._ceilings[position]
-            while waiting and -waiting[0][0] >= ceiling:
-                yield self._priced(heappop(waiting))
-            if not ceiling:
-                break
-            if self._bids[position]:
-                heappush(waiting, (-self._bids[position], position))
-        while waiting:
-            yield self._priced(heappop(waiting))
+        index = self.index
+        bits = index.match_bits(attributes, formats, now_ms)
+        for negative_bid, position in self._bids.dearest_first(bits):
+            campaign = index.at(position)
+            if campaign is not None and is_near(campaign, attributes):
+                yield campaign, -negative_bid
 
     def with_campaign(self, campaign: Campaign) -> Catalog:
         """Return a catalog with this campaign added or replaced; without it if it may not serve."""
@@ -103,19 +97,12 @@ class Catalog:
     def _next(
         self, index: CampaignIndex, factors: Mapping[int, Factors], changed: Iterable[int]
     ) -> Catalog:
-        bids = [*self._bids, *[0] * (len(index.campaigns) - len(self._bids))]
+        bids = {}
         for campaign_id in changed:
-            for position in {self.index.position_of(campaign_id), index.position_of(campaign_id)}:
+            for position in (self.index.position_of(campaign_id), index.position_of(campaign_id)):
                 if position is not None:
-                    bids[position] = _bid(index.campaigns[position], factors)
-        return Catalog(index, factors, bids)
-
-    def _priced(self, waiting: tuple[int, int]) -> tuple[Campaign, int]:
-        bid, position = waiting
-        campaign = self.index.campaigns[position]
-        if campaign is None:
-            raise LookupError(f"position {position} matched and is empty")
-        return campaign, -bid
+                    bids[position] = _bid(index.at(position), factors)
+        return Catalog(index, factors, self._bids.replaced(bids))
 
 
 def _bid(campaign: Campaign | None, factors: Mapping[int, Factors]) -> int:

@@ -102,6 +102,8 @@ def servable_creatives(campaign: Campaign) -> tuple[Creative, ...]:
 
     Sizes it is targeted at are for banners; other kinds are fitted to what a player or page takes.
     """
+    if not campaign.targeting.sizes and all(c.status is Status.ACTIVE for c in campaign.creatives):
+        return campaign.creatives
     allowed = target_sizes(campaign)
     return tuple(
         creative

@@ -123,7 +123,9 @@ class CatalogFeed:
         documents = self._source.load(self._documents)
         if documents != self._documents or not len(self._catalog):
             self._documents = documents
-            self._catalog = self._build(documents)
+            catalog = self._build(documents)
+            catalog.prepare(time.time_ns() // 1_000_000)
+            self._catalog = catalog
         self._refreshed_at = time.monotonic()
         self._pause_sec = _FIRST_PAUSE_SEC
         if self._out:

@@ -21,7 +21,7 @@ from adctl.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from random import Random
 
     from adctl.delivery.targeting import Format
@@ -71,7 +71,7 @@ def test_paused_and_empty_campaigns_are_not_in_it(
         make_campaign(3, creatives=()),
         make_campaign(4, creatives=(make_creative(status=Status.PAUSED),)),
     )
-    assert not any(index.campaigns)
+    assert len(index) == 0
 
 
 def test_a_campaign_is_found_with_only_the_creatives_it_may_show(
@@ -290,7 +290,7 @@ def test_a_paused_campaign_leaves_and_its_place_is_taken_again(
     assert found(index, RequestAttributes()) == [2]
     index = index.with_campaign(make_campaign(3))
     assert found(index, RequestAttributes()) == [3, 2]
-    assert len(index.campaigns) == 2
+    assert len(index) == index.size == 2
     assert found(index.without_campaign(99), RequestAttributes()) == [3, 2]
 
 
@@ -421,9 +421,18 @@ def test_the_index_finds_what_the_plain_rules_let_through(
         chosen = tuple(random.sample(creatives, random.randint(0, 3)))
         return make_campaign(number, creatives=chosen, **a_draft(random))
 
+    def check(index: CampaignIndex, campaigns: Mapping[int, Campaign], now: datetime) -> None:
+        attributes = a_request(random)
+        formats = frozenset(random.sample(FORMATS, random.randint(0, 3)))
+        expected = [c.id for c in campaigns.values() if matches(c, attributes, formats, now)]
+        assert sorted(found(index, attributes, formats, now)) == sorted(expected)
+
     campaigns = {number: make(number) for number in range(random.randint(0, 80))}
     index = build(*campaigns.values())
+    past: list[tuple[CampaignIndex, dict[int, Campaign]]] = []
+    now = a_moment(random)
     for _ in range(random.randint(0, 20)):
+        past.append((index, campaigns.copy()))
         number = random.randint(0, 90)
         if random.random() < 0.3:
             campaigns.pop(number, None)
@@ -431,8 +440,11 @@ def test_the_index_finds_what_the_plain_rules_let_through(
         else:
             campaigns[number] = make(number)
             index = index.with_campaign(campaigns[number])
+        # Mostly a little later, as time goes on; sometimes a clock is set.
+        now += timedelta(minutes=random.randint(0, 40))
+        now = a_moment(random) if random.random() < 0.1 else now
+        check(index, campaigns, now)
+    for older, those in random.sample(past, min(len(past), 5)):
+        check(older, those, a_moment(random))
     for _ in range(20):
-        attributes, now = a_request(random), a_moment(random)
-        formats = frozenset(random.sample(FORMATS, random.randint(0, 3)))
-        expected = [c.id for c in campaigns.values() if matches(c, attributes, formats, now)]
-        assert sorted(found(index, attributes, formats, now)) == sorted(expected)
+        check(index, campaigns, a_moment(random))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from itertools import islice
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adctl.delivery.bid_blocks import BidBlocks
+from adctl.delivery.bitmaps import bits_at
+
+# Few amounts, so that many are equal, and enough positions for several blocks.
+bids = st.lists(st.integers(0, 9), max_size=300)
+asked = st.sets(st.integers(0, 400))
+
+
+def expected(bids: list[int], asked: set[int]) -> list[tuple[int, int]]:
+    return sorted((-bids[at], at) for at in asked if at < len(bids) and bids[at])
+
+
+@given(bids, asked)
+def test_the_dearest_come_first_and_of_equals_the_lowest_position(
+    bids: list[int], asked: set[int]
+) -> None:
+    found = list(BidBlocks.build(bids).dearest_first(bits_at(asked)))
+    assert found == expected(bids, asked)
+
+
+@given(bids, asked, st.lists(st.dictionaries(st.integers(0, 350), st.integers(0, 99)), max_size=5))
+def test_changed_bids_are_as_if_built_anew(
+    bids: list[int], asked: set[int], changes: list[dict[int, int]]
+) -> None:
+    blocks = BidBlocks.build(bids)
+    for changed in changes:
+        before, known = blocks, list(bids)
+        blocks = blocks.replaced(changed)
+        bids += [0] * (max(changed, default=0) + 1 - len(bids))
+        for position, bid in changed.items():
+            bids[position] = bid
+        assert list(blocks.dearest_first(bits_at(asked))) == expected(bids, asked)
+        assert list(before.dearest_first(bits_at(asked))) == expected(known, asked)
+
+
+def test_the_first_cost_no_look_at_blocks_that_bid_less() -> None:
+    class Watched(tuple[int, ...]):
+        __slots__ = ()
+        read = 0
+
+        def __getitem__(self, place: object) -> int:
+            Watched.read += 1
+            return super().__getitem__(place)
+
+    blocks = [Watched(range(at, at + 64)) for at in range(1, 6400, 64)]
+    order = sorted((-max(block), number * 64) for number, block in enumerate(blocks))
+    walk = BidBlocks(blocks, order).dearest_first((1 << 6400) - 1)
+    assert [-bid for bid, _ in islice(walk, 12)] == list(range(6400, 6388, -1))
+    assert Watched.read <= 2 * 64
