@@ -124,7 +124,7 @@ class Stages:
         for request in self._requests:
             attributes = attributes_of(request, segments=True, precise_location=True)
             sizes = offered_sizes(request.imp[0].banner)
-            next(self._catalog.index.match_positions(attributes, sizes, self._now_ms), None)
+            next(self._catalog.dearest_first(attributes, sizes, self._now_ms), None)
 
     def _find_candidates(self) -> None:
         for request in self._requests:
