@@ -68,9 +68,15 @@ class StoreUnavailableError(AdctlError):
 
 
 class UnhealthyError(AdctlError):
-    """A check ran and failed: ``doctor``, ``stack status``, a proof that does not hold."""
+    """A check ran and failed: ``doctor``, ``stack status``."""
 
     exit_code = 8
+
+
+class DisprovedError(AdctlError):
+    """The books do not add up: an invariant that ``budget prove`` checks does not hold."""
+
+    exit_code = 1
 
 
 class ForgedTokenError(AdctlError):

@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
-from adctl.cli.render import Output, OutputOption, render_record, render_rows
-from adctl.cli.stores import postgres_session, redis_client
+from adctl.cli.render import Output, OutputOption, render_record, render_rows, warn
+from adctl.cli.stores import postgres_pool, postgres_session, redis_client
 from adctl.control.budget_report import CampaignBudget, read_budgets
 from adctl.control.lookup import find_campaign
+from adctl.control.proving import Prover
+from adctl.errors import DisprovedError
 from adctl.stores.budgets import Budgets
 from adctl.stores.steering import SteeringStore
 from adctl.stores.tables import psycopg_of
@@ -55,6 +57,33 @@ def show(
     """
     (budget,) = _read(ctx, campaign)
     render_record(budget.fields(), output)
+
+
+@app.command()
+def prove(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Prove that all money adds up, on the running system, and say how much can be overspent.
+
+    Compares Redis with the ledger while bids and events go on. Exits with 1, naming every
+    campaign, if something does not hold. at_most is the bound: how far beyond their budgets all
+    campaigns together could come, if every bid that has expired were billed after all.
+
+    Example: adctl budget prove --output json
+    """
+    with postgres_pool(ctx) as pool, redis_client(ctx) as client:
+        proof = Prover(pool, client).prove()
+    breaches = [breach.fields() for breach in proof.breaches]
+    bound = {"campaigns": proof.campaigns, **proof.bound.fields()}
+    if output is Output.JSON:
+        everything = {"invariants": proof.rows(), "breaches": breaches, "bound": bound}
+        render_record(everything, output)
+    else:
+        render_rows(proof.rows(), output)
+        if output is Output.TABLE:
+            render_record(bound)
+        for breach in breaches:
+            warn(" ".join(f"{name}={value}" for name, value in breach.items()))
+    if breaches:
+        raise DisprovedError(f"{len(breaches)} things do not add up")
 
 
 def _read(ctx: typer.Context, campaign: str | None) -> list[CampaignBudget]:

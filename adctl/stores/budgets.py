@@ -37,6 +37,7 @@ class BudgetState(msgspec.Struct, frozen=True):
     day_spent: int
     late: int
     exposed: int = 0
+    cut: int = 0
 
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> Self:

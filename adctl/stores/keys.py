@@ -34,7 +34,8 @@ def budget(shard: int, campaign_id: int) -> str:
 
     ``budget``, ``available``, ``reserved``, ``spent`` for the flight, ``day`` (ISO date in the
     campaign's zone), ``day_budget``, ``day_available``, ``day_spent`` for its day; ``late``: the
-    part of ``spent`` whose reservation was gone; ``exposed``: reservations that have expired and
+    part of ``spent`` whose reservation was gone; ``cut``: what a budget that was lowered, or
+    rebuilt, is over for that reason; ``exposed``: reservations that have expired and
     whose bids could still be billed. Always, and after every script:
     ``spent + reserved + available == budget`` and
     ``day_spent + reserved + day_available == day_budget``.
@@ -42,7 +43,7 @@ def budget(shard: int, campaign_id: int) -> str:
     return f"{PREFIX}:{{s{shard}}}:budget:{campaign_id}"
 
 
-def reservations(shard: int, bucket: int) -> str:
+def reservations(shard: int, bucket: int | str) -> str:
     """Return the key (hash) of one bucket of bids: campaign id → nanos still reserved."""
     return f"{PREFIX}:{{s{shard}}}:reserved:{bucket}"
 
@@ -52,7 +53,7 @@ def buckets(shard: int) -> str:
     return f"{PREFIX}:{{s{shard}}}:buckets"
 
 
-def exposed(shard: int, bucket: int) -> str:
+def exposed(shard: int, bucket: int | str) -> str:
     """Return the key (hash) of one expired bucket: campaign id → nanos that may still be billed."""
     return f"{PREFIX}:{{s{shard}}}:exposed:{bucket}"
 
@@ -92,3 +93,8 @@ def events(shard: int) -> str:
     Fields, in this order: ``e`` Event JSON, ``late`` 0/1, ``odd`` track.lua's verdict.
     """
     return f"{PREFIX}:{{s{shard}}}:events"
+
+
+def trimmed(shard: int) -> str:
+    """Return the key (string) of the stream id up to which events were confirmed and forgotten."""
+    return f"{PREFIX}:{{s{shard}}}:trimmed"

@@ -71,6 +71,7 @@ class EventStream:
 
     def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
         self.key = keys.events(shard)
+        self._trimmed = keys.trimmed(shard)
         self._redis = client
         self._renumber = Script("renumber_stream")
 
@@ -95,10 +96,18 @@ class EventStream:
         Only for entries that PostgreSQL and Kafka have both confirmed.
         """
         ms, seq = id_order(upto_id)
-        removed: int = self._execute(
-            "trim the event stream", "XTRIM", self.key, "MINID", "=", f"{ms}-{seq + 1}"
-        )
-        return removed
+        with redis_errors("trim the event stream"):
+            pipeline = self._redis.pipeline(transaction=True)
+            # A reader that comes back from further behind has lost what it had confirmed.
+            pipeline.set(self._trimmed, upto_id)
+            pipeline.xtrim(self.key, minid=f"{ms}-{seq + 1}", approximate=False)
+            _, removed = pipeline.execute()
+        return int(removed)
+
+    def trimmed_id(self) -> str:
+        """Return the id up to which entries were trimmed, ORIGIN if none ever was."""
+        trimmed: str | None = self._execute("read what was trimmed", "GET", self._trimmed)
+        return trimmed or ORIGIN
 
     def length(self) -> int:
         """Return the number of entries that have not been trimmed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from adctl.control.health import check_postgres, check_redis
+from adctl.control.proving import Prover
 from adctl.control.steering import Pacer
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
@@ -20,7 +21,7 @@ from adctl.streams.producer import ReliableProducer
 from daemons.jobs import Job, scheduled
 from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
 from daemons.pacer.app import PacerMetrics, create_app
-from daemons.pacer.work import CatalogWork, PacerWork
+from daemons.pacer.work import CatalogWork, PacerWork, ProofWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ _THREADS = 4
 _OUTBOX_SEC = 1.0
 _SYNC_SEC = 2.0
 _EXPIRY_SEC = 5.0
+_PROOF_SEC = 30.0
 _PARTITIONS_SEC = 60.0
 # The outbox is held while it is sent; a lost Kafka must not keep it from Redis for long.
 _SEND_TIMEOUT_SEC = 3.0
@@ -54,6 +56,7 @@ def main(settings: Settings) -> None:
         pacer = Pacer(catalog, budgets, SteeringStore(client))
         steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
+        proof = ProofWork(Prover(pool, client), metrics)
         jobs = [
             Job("sync", keeping.sync, _SYNC_SEC, metrics),
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
@@ -61,6 +64,7 @@ def main(settings: Settings) -> None:
             Job("steer", steering.steer, section.interval_sec, metrics),
             Job("days", steering.roll_days, section.interval_sec, metrics),
             Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
+            Job("proof", proof.prove, _PROOF_SEC, metrics),
         ]
         app = create_app(
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},

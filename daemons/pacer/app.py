@@ -42,6 +42,17 @@ class PacerMetrics(JobMetrics):
             "Times the catalog was written to Redis as a whole.",
             registry=registry,
         )
+        self.breaches = Gauge(
+            "adctl_proof_breaches",
+            "Campaigns of which an invariant of the money did not hold at the last look.",
+            ["invariant"],
+            registry=registry,
+        )
+        self.at_most = Gauge(
+            "adctl_overspend_bound_units",
+            "How far beyond their budgets campaigns can come, in units of the account's currency.",
+            registry=registry,
+        )
 
 
 def create_app(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adctl.control.publishing import relay_outbox, sync_all
+from adctl.money import NANOS_PER_UNIT
 from adctl.stores.events import EventStore
 from adctl.stores.postgres import postgres_errors
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config import Settings
+    from adctl.control.proving import Prover
     from adctl.control.steering import Pacer
     from adctl.stores.budgets import Budgets
     from adctl.stores.catalog import CatalogStore
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from daemons.pacer.app import PacerMetrics
 
 log = structlog.get_logger()
+
+# One broken store breaks every campaign; the metrics have the number.
+_LOGGED = 20
 
 
 class PacerWork:
@@ -93,3 +98,21 @@ class CatalogWork:
         today = datetime.now(UTC).date()
         with postgres_errors("make event partitions"), self._pool.connection() as conn:
             self._events.make_partitions(conn, [today, today + timedelta(days=1)])
+
+
+class ProofWork:
+    """The job that looks whether all money adds up."""
+
+    def __init__(self, prover: Prover, metrics: PacerMetrics) -> None:
+        self._prover = prover
+        self._metrics = metrics
+
+    def prove(self) -> None:
+        """Check every invariant; what does not hold goes to the metrics and into the log."""
+        proof = self._prover.prove()
+        for invariant, times in proof.broken().items():
+            self._metrics.breaches.labels(invariant).set(times)
+        # A gauge is a float: good enough to be alerted by, and nothing is counted with it.
+        self._metrics.at_most.set(proof.bound.at_most / NANOS_PER_UNIT)
+        for breach in proof.breaches[:_LOGGED]:
+            log.error("the money does not add up", **breach.fields())

@@ -34,6 +34,18 @@ local function spend_unflushed()
   until #entries == 0
 end
 
+-- What the campaign is over its new budget, late wins aside, was not overspent but cut.
+local function note_cut()
+  local now = redis.call('HMGET', key, 'available', 'late')
+  redis.call('HSET', key, 'cut', '0')
+  if string.sub(now[1], 1, 1) ~= '-' then return end
+  redis.call('HSET', key, 'cut', string.sub(now[1], 2))
+  redis.call('HINCRBY', key, 'cut', minus(now[2]))
+  if string.sub(redis.call('HGET', key, 'cut'), 1, 1) == '-' then
+    redis.call('HSET', key, 'cut', '0')
+  end
+end
+
 local old = redis.call('HMGET', key, 'budget', 'day_budget')
 if not old[1] then
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
@@ -42,6 +54,7 @@ if not old[1] then
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
   spend_unflushed()
+  note_cut()
   return 1
 end
 redis.call('HINCRBY', key, 'available', budget)
@@ -49,4 +62,5 @@ redis.call('HINCRBY', key, 'available', minus(old[1]))
 redis.call('HINCRBY', key, 'day_available', day_budget)
 redis.call('HINCRBY', key, 'day_available', minus(old[2]))
 redis.call('HSET', key, 'budget', budget, 'day_budget', day_budget)
+if old[1] ~= budget then note_cut() end
 return 0

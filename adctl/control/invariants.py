@@ -1,0 +1,138 @@
+"""What must always hold of the money, in words and as checks of one campaign's books."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from adctl.money import format_nanos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from adctl.stores.books import CampaignBooks
+    from adctl.stores.budgets import BudgetState
+
+STATE = "money_state"
+FLIGHT = "flight_adds_up"
+DAY = "day_adds_up"
+CONFIGURED = "budget_as_configured"
+RESERVED = "reserved_in_buckets"
+EXPOSED = "exposed_in_buckets"
+SIGNS = "nothing_negative"
+BOOKED = "spend_is_booked"
+OVERSPEND = "overspend_is_late"
+ENTRIES = "ledger_balances"
+STREAM = "stream_is_whole"
+
+STATEMENTS = {
+    STATE: "every campaign that serves has its money in Redis",
+    FLIGHT: "spent + reserved + available = budget",
+    DAY: "day_spent + reserved + day_available = day_budget",
+    CONFIGURED: "a budget in Redis is the one in PostgreSQL",
+    RESERVED: "reserved = what the buckets of bids hold",
+    EXPOSED: "exposed = what the expired buckets of bids hold",
+    SIGNS: "spent, reserved, late, exposed and cut are not negative",
+    BOOKED: "spent in Redis = ledger + events on their way to it",
+    OVERSPEND: "what is over a budget was billed late, or the budget was cut",
+    ENTRIES: "the entries of the ledger add up to 0",
+    STREAM: "PostgreSQL has every event the stream has forgotten",
+}
+"""Every invariant, by name."""
+
+
+class LedgerBooks(NamedTuple):
+    """A campaign as PostgreSQL has it; budgets and spend in nanos."""
+
+    campaign_id: int
+    campaign: str
+    budget: int
+    day_budget: int
+    serving: bool
+    spent: int
+
+
+class Breach(NamedTuple):
+    """An invariant that does not hold, of one campaign or (id 0) of the whole.
+
+    ``expected`` and ``found`` are nanos, or stream ids.
+    """
+
+    invariant: str
+    campaign_id: int
+    campaign: str
+    expected: int | str
+    found: int | str
+
+    def fields(self) -> dict[str, object]:
+        """Return everything a person asks for, amounts as exact decimals."""
+        return {
+            "invariant": self.invariant,
+            "campaign_id": self.campaign_id or None,
+            "campaign": self.campaign,
+            "expected": _shown(self.expected),
+            "found": _shown(self.found),
+        }
+
+
+class Bound(NamedTuple):
+    """How much can be overspent, in nanos.
+
+    ``over_budget`` is what campaigns are beyond their budgets, ``late`` what was billed after its
+    reservation was gone, ``exposed`` what expired bids could still cost; ``at_most`` is how far
+    beyond their budgets campaigns can come if all of that is billed.
+    """
+
+    over_budget: int
+    late: int
+    exposed: int
+    at_most: int
+
+    def fields(self) -> dict[str, object]:
+        """Return the amounts as exact decimals."""
+        return {name: format_nanos(nanos) for name, nanos in self._asdict().items()}
+
+
+def breaches(ledger: LedgerBooks, books: CampaignBooks) -> Iterator[Breach]:
+    """Yield what does not hold of one campaign, by what both stores say of it."""
+    state = books.state
+    if state is None:
+        # A campaign that never served need not have any; spend without a state is lost money.
+        if ledger.serving:
+            yield Breach(STATE, ledger.campaign_id, ledger.campaign, ledger.budget, "nothing")
+        return
+    for invariant, expected, found in _equations(ledger, books, state):
+        if expected != found:
+            yield Breach(invariant, ledger.campaign_id, ledger.campaign, expected, found)
+    least = min(state.spent, state.reserved, state.late, state.exposed, state.cut)
+    if least < 0:
+        yield Breach(SIGNS, ledger.campaign_id, ledger.campaign, 0, least)
+    if -state.available > state.late + state.cut:
+        most = state.late + state.cut
+        yield Breach(OVERSPEND, ledger.campaign_id, ledger.campaign, most, -state.available)
+
+
+def _equations(
+    ledger: LedgerBooks, books: CampaignBooks, state: BudgetState
+) -> Iterator[tuple[str, int, int]]:
+    yield FLIGHT, state.budget, state.spent + state.reserved + state.available
+    yield DAY, state.day_budget, state.day_spent + state.reserved + state.day_available
+    yield CONFIGURED, ledger.budget, state.budget
+    yield CONFIGURED, ledger.day_budget, state.day_budget
+    yield RESERVED, books.reserved, state.reserved
+    yield EXPOSED, books.exposed, state.exposed
+    yield BOOKED, ledger.spent + books.unflushed, state.spent
+
+
+def bound(books: Sequence[CampaignBooks]) -> Bound:
+    """Return the bound of all campaigns together: what each can be over is added up."""
+    states = [of.state for of in books if of.state]
+    return Bound(
+        over_budget=sum(max(0, -state.available) for state in states),
+        late=sum(state.late for state in states),
+        exposed=sum(state.exposed for state in states),
+        at_most=sum(state.exposed + max(0, -state.available) for state in states),
+    )
+
+
+def _shown(value: int | str) -> str:
+    return value if isinstance(value, str) else format_nanos(value)

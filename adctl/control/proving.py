@@ -1,0 +1,115 @@
+"""The proof that the money adds up: every invariant, on the running system, and the bound."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from adctl.control.invariants import (
+    ENTRIES,
+    STATEMENTS,
+    STREAM,
+    Bound,
+    Breach,
+    LedgerBooks,
+    bound,
+    breaches,
+)
+from adctl.errors import StoreUnavailableError
+from adctl.stores.books import BookReader, BooksMovedOnError
+from adctl.stores.positions import POSTGRES, StreamPositions
+from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.stores.stream import ORIGIN, EventStream, id_order
+
+if TYPE_CHECKING:
+    import psycopg
+    import redis
+    from psycopg_pool import ConnectionPool
+
+_ATTEMPTS = 5
+
+
+class Proof(NamedTuple):
+    """What was proved: how many campaigns were looked at, what does not hold, and the bound."""
+
+    campaigns: int
+    breaches: tuple[Breach, ...]
+    bound: Bound
+
+    def broken(self) -> dict[str, int]:
+        """Return how often each invariant does not hold, all of them included."""
+        found = Counter(breach.invariant for breach in self.breaches)
+        return {name: found[name] for name in STATEMENTS}
+
+    def rows(self) -> list[dict[str, object]]:
+        """Return a row for each invariant: its name, what it says, and how often it is broken."""
+        return [
+            {"invariant": name, "says": STATEMENTS[name], "holds": not times, "broken": times}
+            for name, times in self.broken().items()
+        ]
+
+
+class _Ledger(NamedTuple):
+    """PostgreSQL's books of one moment; ``unbalanced`` is the sum of all entries in nanos."""
+
+    flushed_id: str
+    unbalanced: int
+    campaigns: list[LedgerBooks]
+
+
+class Prover:
+    """Checks the books of both stores against each other while bids and events go on."""
+
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis) -> None:
+        self._pool = pool
+        self._stream = EventStream(client)
+        self._positions = StreamPositions(self._stream.key)
+        self._reader = BookReader(client)
+        self._queries = load_queries("queries/proof.sql")
+
+    def prove(self) -> Proof:
+        """Check every invariant of every campaign that is not archived; changes nothing.
+
+        Raises StoreUnavailableError.
+        """
+        for _ in range(_ATTEMPTS):
+            ledger = self._ledger()
+            try:
+                books = self._reader.read(
+                    [of.campaign_id for of in ledger.campaigns], ledger.flushed_id
+                )
+            except BooksMovedOnError:
+                # The flusher has written and trimmed meanwhile; or PostgreSQL is really behind.
+                if behind := self._behind():
+                    return Proof(len(ledger.campaigns), (behind,), bound([]))
+                continue
+            found = [
+                breach
+                for of, held in zip(ledger.campaigns, books, strict=True)
+                for breach in breaches(of, held)
+            ]
+            if ledger.unbalanced:
+                found.append(Breach(ENTRIES, 0, "", 0, ledger.unbalanced))
+            return Proof(len(books), tuple(found), bound(books))
+        raise StoreUnavailableError("the ledger moves on faster than it can be compared")
+
+    def _ledger(self) -> _Ledger:
+        with postgres_errors("read the ledger"), self._pool.connection() as conn:
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return _Ledger(
+                self._flushed_id(conn),
+                int(self._queries.unbalanced(conn)),
+                [LedgerBooks(*row) for row in self._queries.campaigns(conn)],
+            )
+
+    def _behind(self) -> Breach | None:
+        trimmed_id = self._stream.trimmed_id()
+        with postgres_errors("read stream positions"), self._pool.connection() as conn:
+            flushed_id = self._flushed_id(conn)
+        if id_order(flushed_id) >= id_order(trimmed_id):
+            return None
+        return Breach(STREAM, 0, "", trimmed_id, flushed_id)
+
+    def _flushed_id(self, conn: psycopg.Connection) -> str:
+        positions = self._positions.read(conn)
+        return next((found.last_id for found in positions if found.reader == POSTGRES), ORIGIN)

@@ -1,0 +1,133 @@
+"""The books in Redis, read so that they can be checked while bids and events go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from adctl.errors import AdctlError, StoreUnavailableError
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD, BudgetState
+from adctl.stores.redis import Script, redis_errors
+from adctl.stores.stream import EventStream, UnusableEntryError, id_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import redis
+
+# Campaigns read by one script: Redis does nothing else meanwhile, for about a millisecond.
+_CHUNK = 100
+_READ = 1000
+_ATTEMPTS = 5
+
+
+class BooksMovedOnError(AdctlError):
+    """The stream no longer holds what follows the position that was asked for."""
+
+
+class CampaignBooks(NamedTuple):
+    """One campaign's money at one moment, in nanos; ``state`` is None where Redis has none.
+
+    ``reserved`` and ``exposed`` are the sums over the buckets of bids, which the state's own must
+    equal; ``unflushed`` is the cost of its events that the ledger does not know yet.
+    """
+
+    campaign_id: int
+    state: BudgetState | None
+    reserved: int
+    exposed: int
+    unflushed: int
+
+
+class BookReader:
+    """Reads the books of one shard."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._stream = EventStream(client)
+        self._script = Script("read_books")
+
+    def read(self, campaign_ids: Iterable[int], flushed_id: str) -> list[CampaignBooks]:
+        """Return each campaign's books; ``unflushed`` is what the stream has after ``flushed_id``.
+
+        Raises BooksMovedOnError if entries after ``flushed_id`` are gone from the stream: whoever
+        stood there has moved on, or is not who wrote them down.
+        """
+        wanted = sorted(campaign_ids)
+        chunks = [wanted[at : at + _CHUNK] for at in range(0, len(wanted), _CHUNK)]
+        for _ in range(_ATTEMPTS):
+            exposed = self._exposed()
+            snapshots = [self._snapshot(chunk) for chunk in chunks]
+            last_id = max((last for last, _ in snapshots), key=id_order, default=flushed_id)
+            costs = self._costs(flushed_id, last_id)
+            if id_order(self._stream.trimmed_id()) > id_order(flushed_id):
+                raise BooksMovedOnError(f"the stream is forgotten beyond {flushed_id}")
+            # Buckets are not read in the same moment: expiries and late wins are rare, and read
+            # again.
+            if self._exposed() == exposed:
+                return [
+                    _books(number, found, exposed.get(number, 0), costs.get(number, []), last)
+                    for (last, chunk), ids in zip(snapshots, chunks, strict=True)
+                    for number, found in zip(ids, chunk, strict=True)
+                ]
+        raise StoreUnavailableError("Redis: the books change faster than they can be read")
+
+    def _snapshot(self, ids: Sequence[int]) -> tuple[str, list[Any]]:
+        last_id, *found = self._script.run(
+            self._redis,
+            [
+                keys.events(SHARD),
+                keys.buckets(SHARD),
+                *(keys.budget(SHARD, campaign_id) for campaign_id in ids),
+            ],
+            [keys.reservations(SHARD, ""), *ids],
+        )
+        return last_id, found
+
+    def _costs(self, after_id: str, last_id: str) -> dict[int, list[tuple[str, int]]]:
+        costs: dict[int, list[tuple[str, int]]] = {}
+        while id_order(after_id) < id_order(last_id):
+            entries = self._stream.read(after_id, _READ)
+            if not entries:
+                break
+            for entry in entries:
+                try:
+                    event = entry.decode()
+                except UnusableEntryError:
+                    continue
+                if event.cost_nanos:
+                    costs.setdefault(event.campaign_id, []).append((entry.id, event.cost_nanos))
+            after_id = entries[-1].id
+        return costs
+
+    def _exposed(self) -> dict[int, int]:
+        with redis_errors("read the exposed buckets"):
+            buckets = sorted(self._redis.smembers(keys.exposed_buckets(SHARD)))
+            pipeline = self._redis.pipeline(transaction=False)
+            for bucket in buckets:
+                pipeline.hgetall(keys.exposed(SHARD, str(bucket)))
+            found = pipeline.execute()
+        sums: dict[int, int] = {}
+        for amounts in found:
+            for campaign_id, nanos in amounts.items():
+                sums[int(campaign_id)] = sums.get(int(campaign_id), 0) + int(nanos)
+        return sums
+
+
+def _books(
+    campaign_id: int,
+    found: tuple[list[str], list[str]],
+    exposed: int,
+    costs: list[tuple[str, int]],
+    last_id: str,
+) -> CampaignBooks:
+    flat, amounts = found
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    upto = id_order(last_id)
+    return CampaignBooks(
+        campaign_id,
+        BudgetState.from_hash(fields) if fields else None,
+        sum(int(amount) for amount in amounts),
+        exposed,
+        sum(nanos for stream_id, nanos in costs if id_order(stream_id) <= upto),
+    )

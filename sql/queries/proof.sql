@@ -1,0 +1,17 @@
+-- name: campaigns()
+-- Each campaign that is not archived, with its budgets and what the ledger says it spent.
+SELECT c.id, c.name, c.total_budget_nanos, c.daily_budget_nanos,
+       c.status = 'active' AND a.status = 'active'
+           AND (c.ends_at IS NULL OR c.ends_at > now()) AS serving,
+       coalesce(l.spent_nanos, 0)::bigint AS spent_nanos
+FROM campaign AS c
+JOIN advertiser AS a ON a.id = c.advertiser_id
+LEFT JOIN (
+    SELECT campaign_id, sum(amount_nanos) AS spent_nanos
+    FROM ledger_entry WHERE account = 'campaign' GROUP BY campaign_id
+) AS l ON l.campaign_id = c.id
+WHERE c.status <> 'archived'
+ORDER BY c.id;
+
+-- name: unbalanced()$
+SELECT coalesce(sum(amount_nanos), 0) FROM ledger_entry;
