@@ -1,0 +1,127 @@
+"""What must hold at the end of a run, beside what every demo checks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+import redis
+
+from adctl.demo.summary import Check
+from adctl.stores.budgets import Budgets, BudgetState
+from tests.chaos.market import DRY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from adctl.stores.embedded.state import StackRecord
+
+_SETTLED_WITHIN_SEC = 30.0
+
+
+class Audit(NamedTuple):
+    """Every check, and what all late wins cost together."""
+
+    checks: tuple[Check, ...]
+    late_nanos: int
+
+
+def audit(record: StackRecord, environment: Mapping[str, str], tend: Callable[[], None]) -> Audit:
+    """Return every check of a run that has drained; the one place where they are called.
+
+    ``tend`` keeps the processes going meanwhile. Nothing else is done for them: what was reserved
+    has to expire by itself.
+    """
+    with (
+        psycopg.connect(record.postgres_url, autocommit=True) as postgres,
+        redis.Redis.from_url(record.redis_url, decode_responses=True) as client,
+    ):
+        names = dict(postgres.execute("SELECT id, name FROM campaign ORDER BY id").fetchall())
+        money = _when_nothing_is_reserved(Budgets(client), names, tend)
+        of_events = _sums(postgres, "SELECT campaign_id, sum(cost_nanos) FROM event GROUP BY 1")
+        of_ledger = _sums(
+            postgres,
+            "SELECT campaign_id, sum(amount_nanos) FROM ledger_entry "
+            "WHERE account = 'campaign' GROUP BY 1",
+        )
+        unbalanced = postgres.execute(
+            "SELECT count(*) FROM (SELECT FROM ledger_entry GROUP BY transaction "
+            "HAVING sum(amount_nanos) <> 0) AS t"
+        ).fetchone()
+        late_events = _sums(
+            postgres, "SELECT campaign_id, sum(cost_nanos) FROM event WHERE late GROUP BY 1"
+        )
+    checks = (
+        _nobody("every campaign has its money in Redis", names, lambda n: n not in money),
+        _nobody("both equations hold", names, lambda n: not money[n].adds_up),
+        _nobody("nothing stays reserved", names, lambda n: money[n].reserved != 0),
+        _nobody(
+            "Redis, the ledger and the events agree on what each campaign spent",
+            names,
+            lambda n: not money[n].spent == of_ledger.get(n, 0) == of_events.get(n, 0),
+        ),
+        _nobody(
+            "late is what late events cost", names, lambda n: money[n].late != late_events.get(n, 0)
+        ),
+        _nobody(
+            "no campaign overspent but by late wins",
+            names,
+            lambda n: money[n].spent > money[n].budget + money[n].late,
+        ),
+        Check("the ledger balances", unbalanced == (0,), f"{unbalanced} transactions"),
+        _several_ran_dry(names, money),
+        *_proven(environment),
+    )
+    return Audit(checks, sum(state.late for state in money.values()))
+
+
+def _when_nothing_is_reserved(
+    budgets: Budgets, names: Mapping[int, str], tend: Callable[[], None]
+) -> dict[int, BudgetState]:
+    """Return the campaigns' money once all reservations have expired, or when time is up."""
+    deadline = time.monotonic() + _SETTLED_WITHIN_SEC
+    while True:
+        money = budgets.read(names)
+        if time.monotonic() > deadline or not any(state.reserved for state in money.values()):
+            return money
+        tend()
+        time.sleep(0.2)
+
+
+def _sums(postgres: psycopg.Connection, query: str) -> dict[int, int]:
+    return {campaign_id: int(nanos) for campaign_id, nanos in postgres.execute(query)}
+
+
+def _nobody(claim: str, names: Mapping[int, str], astray: Callable[[int], bool]) -> Check:
+    found = [name for number, name in names.items() if astray(number)]
+    return Check(claim, not found, ", ".join(found) or "all campaigns")
+
+
+def _several_ran_dry(names: Mapping[int, str], money: Mapping[int, BudgetState]) -> Check:
+    """Return whether the run was one in which overspending could have shown."""
+    dearest_nanos = 10_000_000
+    dry = [
+        names[number]
+        for number, state in money.items()
+        if min(state.available, state.day_available) < dearest_nanos
+    ]
+    enough = sum(name in dry for name in DRY) >= 2
+    return Check("several campaigns ran dry", enough, ", ".join(dry) or "none")
+
+
+def _proven(environment: Mapping[str, str]) -> list[Check]:
+    """Return what ``adctl budget prove`` says, where there is such a command."""
+    adctl = [sys.executable, "-m", "adctl", "budget"]
+    known = subprocess.run(
+        [*adctl, "--help"], env=dict(environment), capture_output=True, text=True, check=True
+    )
+    if "prove" not in known.stdout:
+        return []
+    proof = subprocess.run(
+        [*adctl, "prove"], env=dict(environment), capture_output=True, text=True, check=False
+    )
+    said = f"{proof.stdout}\n{proof.stderr}".strip()
+    return [Check("adctl budget prove finds nothing", proof.returncode == 0, said)]
