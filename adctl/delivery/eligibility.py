@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from adctl.delivery.targeting import Size
     from adctl.models import Creative
     from adctl.openrtb import Banner, BidRequest, Imp
-    from adctl.openrtb.request import Number
 
 _NO_FLOOR = Decimal(0)
 _LONGEST_QUANTITY = 12
@@ -109,13 +108,17 @@ def offered_sizes(banner: Banner) -> frozenset[Size]:
     )
 
 
-def flexible_ratio(banner: Banner, width: int, height: int) -> tuple[Number, Number] | None:
-    """Return the ratio among the banner's flexible formats that this size has, or None [3.2.10]."""
+def flexible_ratio(banner: Banner, width: int, height: int) -> tuple[int, int] | None:
+    """Return the ratio among the banner's flexible formats that this size has, or None [3.2.10].
+
+    Ratios are whole numbers, and a bid repeats them: one that is not fits nothing.
+    """
     for offered in banner.format or ():
         across, down = offered.wratio, offered.hratio
-        fits = across and down and width * down == height * across
-        if across and down and fits and width >= (offered.wmin or 0):
-            return across, down
+        if not across or not down or across != int(across) or down != int(down):
+            continue
+        if width * down == height * across and width >= (offered.wmin or 0):
+            return int(across), int(down)
     return None
 
 

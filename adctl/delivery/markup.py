@@ -48,7 +48,7 @@ def ad_of(creative: Creative, imp: Imp, urls: TrackingUrls, bid_id: str) -> tupl
     )
 
 
-def ratio_of(creative: Creative, banner: Banner | None) -> tuple[int | float, int | float] | None:
+def ratio_of(creative: Creative, banner: Banner | None) -> tuple[int, int] | None:
     """Return the ratio a banner was fitted by, if no exact size that is asked for is its own."""
     size = (creative.width, creative.height)
     if banner is None or creative.kind is not CreativeKind.BANNER or size in offered_sizes(banner):

@@ -150,6 +150,12 @@ def test_creative_is_not_blocked_by(harmless: dict[str, object]) -> None:
     assert CreativeRules(request(**harmless)).allow(CREATIVE)
 
 
+def test_creative_without_categories_is_of_none_that_is_allowed() -> None:
+    creative = msgspec.structs.replace(CREATIVE, cat=(), cattax=7)
+    assert not CreativeRules(request(acat=["IAB3-1"])).allow(creative)
+    assert CreativeRules(request(bcat=["IAB3-1"])).allow(creative)
+
+
 @pytest.mark.parametrize(
     ("banner", "fits"),
     [
@@ -175,6 +181,13 @@ def test_size_of_a_flexible_format_has_its_ratio_and_its_least_width() -> None:
     assert flexible_ratio(banner, 320, 80) == (4, 1)
     assert flexible_ratio(banner, 316, 79) is None
     assert flexible_ratio(banner, 300, 250) is None
+
+
+def test_ratio_that_a_bid_cannot_repeat_fits_nothing() -> None:
+    banner = msgspec.json.decode(b'{"format":[{"wratio":1,"hratio":0.25}]}', type=Banner)
+    assert flexible_ratio(banner, 640, 160) is None
+    banner = msgspec.json.decode(b'{"format":[{"wratio":4.0,"hratio":1.0}]}', type=Banner)
+    assert str(flexible_ratio(banner, 640, 160)) == "(4, 1)"
 
 
 @pytest.mark.parametrize(
