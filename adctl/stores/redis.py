@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.retry import Retry
 
+from adctl.config_urls import is_redis_cluster
 from adctl.errors import StoreUnavailableError
 from adctl.resources import REDIS_SCRIPTS
+from adctl.stores.cluster import LazyCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +26,11 @@ def connect(url: str, settings: RedisSettings) -> redis.Redis:
     """Return a client that decodes replies to str and never repeats a command on its own.
 
     redis-py retries by default, and a retried increment whose reply was lost counts twice. Nothing
-    is sent until the first command. The client is safe to share between threads.
+    is sent until the first command. The client is safe to share between threads. A cluster's is
+    used in the same way, with the keys of a command in one slot; see LazyCluster.
     """
+    if is_redis_cluster(url):
+        return cast("redis.Redis", LazyCluster(url, settings))
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=settings.pool_size,
@@ -43,7 +48,7 @@ def redis_errors(doing: str) -> Iterator[None]:
     """Turn the driver's exceptions into StoreUnavailableError, naming what was being done."""
     try:
         yield
-    except RedisError as exc:
+    except (RedisError, RedisClusterException) as exc:
         raise StoreUnavailableError(f"Redis: could not {doing}: {exc}") from exc
 
 

@@ -8,7 +8,7 @@ Nothing is ever sent twice.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import greenlet
 import redis
@@ -58,16 +58,35 @@ class HotConnection:
         Raises StoreUnavailableError when any reply is missing: what was sent may or may not have
         happened.
         """
-        if self._clock() < self._closed_until:
+        self.send(commands)
+        return self.receive(len(commands))
+
+    @property
+    def failing(self) -> bool:
+        """Whether the server failed a moment ago, so that nothing is sent to it now."""
+        return self._clock() < self._closed_until
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send ``commands``, whose replies have to be received next. Raises as exchange does."""
+        if self.failing:
             raise StoreUnavailableError("Redis failed a moment ago")
         try:
             packed = self._connection.pack_commands(commands)
             self._connection.send_packed_command(packed, check_health=False)
-            return [self._reply() for _ in commands]
         except (RedisError, OSError) as exc:
-            self._connection.disconnect()
-            self._closed_until = self._clock() + _OPEN_SEC
-            raise StoreUnavailableError(f"Redis did not answer: {exc}") from exc
+            raise self._failed(exc) from exc
+
+    def receive(self, count: int) -> list[Any]:
+        """Return the replies to the ``count`` commands that were sent. Raises as exchange does."""
+        try:
+            return [self._reply() for _ in range(count)]
+        except (RedisError, OSError) as exc:
+            raise self._failed(exc) from exc
+
+    def _failed(self, exc: Exception) -> StoreUnavailableError:
+        self._connection.disconnect()
+        self._closed_until = self._clock() + _OPEN_SEC
+        return StoreUnavailableError(f"Redis did not answer: {exc}")
 
     def _reply(self) -> Any:
         try:
@@ -80,10 +99,23 @@ class HotConnection:
         self._connection.disconnect()
 
 
+class Exchange(Protocol):
+    """A connection, or several as one."""
+
+    def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Send ``commands``, return their replies; an error stands in the place of its reply.
+
+        Raises StoreUnavailableError if that is so of all.
+        """
+
+    def close(self) -> None:
+        """Hang up."""
+
+
 class RoundTrips:
     """Shares round trips among the greenlets of one thread; alone, a call goes out by itself."""
 
-    def __init__(self, connection: HotConnection) -> None:
+    def __init__(self, connection: Exchange) -> None:
         self._connection = connection
         self.waiting: list[tuple[greenlet.greenlet, Command]] = []
 
@@ -113,9 +145,10 @@ class RoundTrips:
     def _send(self, command: Command) -> Any:
         me = greenlet.getcurrent()
         if me.parent is None:
-            return self._connection.exchange([command])[0]
-        self.waiting.append((me, command))
-        reply = me.parent.switch()
+            reply = self._connection.exchange([command])[0]
+        else:
+            self.waiting.append((me, command))
+            reply = me.parent.switch()
         if isinstance(reply, StoreUnavailableError):
             raise StoreUnavailableError(str(reply)) from reply
         return reply

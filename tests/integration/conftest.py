@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import redis
 
 from adctl.control.daemon_process import DaemonProcess, Health
 from adctl.models import Event, EventKind
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import psycopg
-    import redis
     from psycopg_pool import ConnectionPool
 
     from adctl.config import Settings
@@ -109,6 +109,62 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def own_redis_url(own_valkey: Server) -> str:
     """Where the module's own Valkey is; the same after a restart."""
     return f"redis://:{own_valkey.record.password}@127.0.0.1:{own_valkey.port}/0"
+
+
+@pytest.fixture(scope="module")
+def cluster_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """A cluster of three Valkeys, a third of the slots each, without replicas."""
+    servers = []
+    for number in range(3):
+        folder = tmp_path_factory.mktemp(f"node{number}")
+        record = ServerRecord(port=_free_port(), password="of-no-consequence")
+        node = ClusteredValkey(folder, "127.0.0.1", record)
+        servers.append(Server(node, folder, record, lambda: None))
+        servers[-1].start(owned=True)
+    join_into_cluster(servers)
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster_url(cluster_nodes: list[Server]) -> str:
+    """Where the cluster is; its first node alone, which knows the others."""
+    first = cluster_nodes[0]
+    return f"redis+cluster://:{first.record.password}@127.0.0.1:{first.port}"
+
+
+class ClusteredValkey(Valkey):
+    """A Valkey that can be a node of a cluster."""
+
+    def _configuration(self) -> dict[str, str]:
+        return {
+            **super()._configuration(),
+            "cluster-enabled": "yes",
+            "cluster-port": str(_free_port()),
+            "cluster-node-timeout": "1000",
+        }
+
+
+def join_into_cluster(servers: list[Server]) -> None:
+    """Make ``servers`` one cluster, with the slots spread evenly; return when they agree."""
+    clients = [
+        redis.Redis(port=server.port, password=server.record.password, decode_responses=True)
+        for server in servers
+    ]
+    bus = clients[0].config_get("cluster-port")["cluster-port"]
+    slots = 16_384
+    for number, client in enumerate(clients):
+        first, after = (slots * at // len(clients) for at in (number, number + 1))
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
+        if number:
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port, bus)
+    deadline = time.monotonic() + 20
+    while not all(client.cluster("INFO")["cluster_state"] == "ok" for client in clients):
+        assert time.monotonic() < deadline, "the nodes do not become a cluster"
+        time.sleep(0.02)
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from adctl.config import Settings, load_settings
 from adctl.config_keys import parse_price_keys
 from adctl.config_sources import settings_in_force, unknown_variables
+from adctl.config_urls import redis_node_urls
 from adctl.errors import ConfigError
 from adctl.resources import DEFAULT_CONFIG
 
@@ -145,9 +146,37 @@ def test_usual_postgres_urls_are_taken(url: str) -> None:
     assert settings.postgres.url.get_secret_value() == url
 
 
-@pytest.mark.parametrize("url", ["redis://h", "rediss://u:p@h:6380/2", "redis://[::1]:6379", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "rediss://u:p@h:6380/2",
+        "redis://[::1]:6379",
+        "redis+cluster://h:7001",
+        "rediss+cluster://u:p@h:7001,[::1]:7002/0",
+        "",
+    ],
+)
 def test_usual_redis_urls_are_taken(url: str) -> None:
     assert load_settings(overrides={"redis": {"url": url}}).redis.url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis+cluster://h:7001/3", "redis+cluster://h:1,:2", "redis+cluster://", "redis://a:1,b:2"],
+)
+def test_cluster_url_that_names_a_database_or_no_host_is_refused(
+    url: str, faults_in: Callable[[str], dict[str, str]]
+) -> None:
+    assert "redis+cluster://" in faults_in(f'[redis]\nurl = "{url}"')["redis.url"]
+
+
+def test_cluster_url_names_each_node_with_the_same_account() -> None:
+    assert redis_node_urls("rediss+cluster://u:p@a:1,b:2") == [
+        "rediss://u:p@a:1/0",
+        "rediss://u:p@b:2/0",
+    ]
+    assert redis_node_urls("redis://a:1/3") == ["redis://a:1/3"]
 
 
 @pytest.mark.parametrize("servers", ["a:9092", "a:9092,b.example:9093", ""])
@@ -209,3 +238,37 @@ def test_price_keys_are_read_in_either_base64() -> None:
     one, other = bytes([251] * 32), bytes(32)
     keys = f"{b64encode(one).decode()}:{urlsafe_b64encode(other).decode()}"
     assert parse_price_keys(keys) == (one, other)
+
+
+def test_exchange_is_asked_for_the_notice_that_bills(
+    faults_in: Callable[[str], dict[str, str]],
+) -> None:
+    faults = faults_in(
+        """
+        [exchanges.a]
+        billing_event = "burl"
+        billing_notice = false
+        win_notice = false
+        gdpr_policy = "never"
+        [exchanges.b]
+        billing_event = "nurl"
+        win_notice = false
+        loss_notice = "perhaps"
+        """
+    )
+    assert set(faults) == {
+        "exchanges.a.billing_notice",
+        "exchanges.a.gdpr_policy",
+        "exchanges.b.win_notice",
+        "exchanges.b.loss_notice",
+    }
+    assert "true, as billing_event is burl" in faults["exchanges.a.billing_notice"]
+    assert "true or false" in faults["exchanges.b.loss_notice"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "ü", "x" * 65])
+def test_exchange_has_a_name_that_fits_into_its_path(
+    faults_in: Callable[[str], dict[str, str]], name: str
+) -> None:
+    faults = faults_in(f'[exchanges."{name}"]')
+    assert "letters, digits" in faults["exchanges"]
