@@ -7,10 +7,11 @@ import typer
 from adctl.cli.changing import ActorOption, report, report_created, show_all, show_history
 from adctl.cli.changing import show as show_view
 from adctl.cli.context import settings_of
-from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm
-from adctl.control import advertisers
+from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm, say
+from adctl.control import accounting, advertisers
 from adctl.control import history as audit
-from adctl.control.plane import open_plane
+from adctl.control.drafts import VoucherView
+from adctl.control.plane import Outcome, open_plane
 from adctl.models import Status
 
 app = typer.Typer(no_args_is_help=True)
@@ -19,6 +20,28 @@ AdvertiserArgument = Annotated[str, typer.Argument(help="Id or name.", show_defa
 NameOption = Annotated[
     str | None, typer.Option(help="The advertiser's name; no other has it.", show_default=False)
 ]
+FeeOption = Annotated[
+    str | None,
+    typer.Option(help="What it is charged on top of its spend, in percent.", show_default=False),
+]
+PrepaidOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--prepaid/--postpaid",
+        help="Whether its campaigns stop when what it has paid in is spent. [default: postpaid]",
+        show_default=False,
+    ),
+]
+_COLUMNS = (
+    "id",
+    "name",
+    "status",
+    "prepaid",
+    "fee_percent",
+    "balance",
+    "created_at",
+    "updated_at",
+)
 
 
 @app.command()
@@ -26,15 +49,18 @@ def create(
     ctx: typer.Context,
     actor: ActorOption,
     name: NameOption = None,
+    fee_percent: FeeOption = None,
+    prepaid: PrepaidOption = None,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create an advertiser and print its id.
 
-    Example: adctl advertiser create --name Acme
+    Example: adctl advertiser create --name Acme --fee-percent 15 --prepaid
     """
+    fields = {"name": name, **_chosen(fee_percent=fee_percent, prepaid=prepaid)}
     with open_plane(settings_of(ctx)) as plane:
-        outcome = advertisers.create(plane, actor, {"name": name}, dry_run=dry_run)
+        outcome = advertisers.create(plane, actor, fields, dry_run=dry_run)
     report_created("advertiser", outcome, output)
 
 
@@ -52,7 +78,7 @@ def list_(
     """
     with open_plane(settings_of(ctx)) as plane:
         views = advertisers.list_all(plane, status=status)
-    show_all(views, output, ("id", "name", "status", "created_at", "updated_at"))
+    show_all(views, output, _COLUMNS)
 
 
 @app.command()
@@ -74,14 +100,18 @@ def update(
     advertiser: AdvertiserArgument,
     actor: ActorOption,
     name: NameOption = None,
+    fee_percent: FeeOption = None,
+    prepaid: PrepaidOption = None,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Rename an advertiser.
+    """Change an advertiser's name, its fee, or whether it pays in advance.
 
-    Example: adctl advertiser update Acme --name "Acme Ltd"
+    A new fee is charged on what is booked from then on.
+
+    Example: adctl advertiser update Acme --name "Acme Ltd" --fee-percent 12.5
     """
-    patch = {} if name is None else {"name": name}
+    patch = _chosen(name=name, fee_percent=fee_percent, prepaid=prepaid)
     with open_plane(settings_of(ctx)) as plane:
         outcome = advertisers.update(plane, actor, advertiser, patch, dry_run=dry_run)
     report("advertiser", "updated", outcome, output)
@@ -142,6 +172,67 @@ def archive(
     report("advertiser", "archived", outcome, output)
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def deposit(
+    ctx: typer.Context,
+    advertiser: AdvertiserArgument,
+    amount: Annotated[str, typer.Argument(help="What was paid, such as 500 or 499.90.")],
+    actor: ActorOption,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Which payment it is: a repeat with the same one changes nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Add a payment to an advertiser's balance. Exits with 6 if it was booked otherwise.
+
+    Example: adctl advertiser deposit Acme 500 --reference "bank 2026-11-03/17"
+    """
+    fields = {"amount": amount, "reference": reference}
+    with open_plane(settings_of(ctx)) as plane:
+        outcome = accounting.deposit(plane, actor, advertiser, fields, dry_run=dry_run)
+    _show_voucher(outcome, output)
+
+
+@app.command()
+def correct(
+    ctx: typer.Context,
+    advertiser: AdvertiserArgument,
+    actor: ActorOption,
+    credit: Annotated[
+        str | None, typer.Option(help="The amount to add to its balance.", show_default=False)
+    ] = None,
+    charge: Annotated[
+        str | None, typer.Option(help="The amount to take from its balance.", show_default=False)
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why. Statements show it.", show_default=False)
+    ] = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Credit or charge an advertiser outside the course of business, for a reason.
+
+    Nothing that is booked is ever changed; a wrong correction is taken back by another one.
+
+    Example: adctl advertiser correct Acme --credit 12.50 --reason "invalid traffic in May" --yes
+    """
+    fields = _chosen(credit=credit, charge=charge, reason=reason)
+    with open_plane(settings_of(ctx)) as plane:
+        planned = accounting.correct(plane, actor, advertiser, fields, dry_run=True)
+        if not dry_run:
+            view = planned.view
+            question = f"Change the balance of {view.name} by {view.amount}, to {view.balance}?"
+            confirm(question, yes=yes)
+            planned = accounting.correct(plane, actor, view.advertiser_id, fields)
+    _show_voucher(planned, output)
+
+
 @app.command()
 def history(
     ctx: typer.Context, advertiser: AdvertiserArgument, output: OutputOption = Output.TABLE
@@ -153,3 +244,20 @@ def history(
     with open_plane(settings_of(ctx)) as plane:
         entries = audit.history(plane, "advertiser", advertiser)
     show_history(entries, output)
+
+
+def _chosen(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _show_voucher(outcome: Outcome[VoucherView], output: Output) -> None:
+    view = outcome.view
+    what = f"{view.kind} of {view.amount}"
+    if outcome.dry_run:
+        say(f"dry run: {what} would be booked for {view.name}; nothing was written")
+    elif outcome.changed:
+        say(f"{what} booked for {view.name}, whose balance is now {view.balance}")
+    else:
+        say(f"{what} with the reference {view.reference} was booked already, at {view.booked_at}")
+    if output is not Output.TABLE or outcome.dry_run:
+        show_view(view, output)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from sqlmodel import col, select
 
 from adctl.control.lookup import find_advertiser, require_live
-from adctl.control.plane import ControlPlane, Outcome, change, reading
+from adctl.control.merging import merge
+from adctl.control.plane import Change, ControlPlane, Outcome, change, reading
 from adctl.control.statuses import ACTION_OF, change_status
-from adctl.control.validation import read_name
-from adctl.control.views import advertiser_view
+from adctl.control.validation import read_advertiser
+from adctl.control.views import advertiser_fields, advertiser_views
 from adctl.models import Status
 from adctl.stores.tables import AdvertiserRow, CampaignRow
 
@@ -24,15 +25,21 @@ def create(
     plane: ControlPlane, actor: str, fields: Mapping[str, object], *, dry_run: bool = False
 ) -> Outcome[AdvertiserView]:
     """Create an advertiser. Raises FaultyInputError, or ConflictError if the name is taken."""
-    name = read_name(fields, "the advertiser")
+    columns = read_advertiser(fields, "the advertiser")
     with change(plane, actor, dry_run=dry_run) as making:
         row = AdvertiserRow(
-            name=name, status=Status.ACTIVE.value, created_at=making.now, updated_at=making.now
+            **columns,
+            status=Status.ACTIVE.value,
+            # Nothing has been paid in yet; the pacer looks for money every second.
+            funded=not columns["prepaid"],
+            created_at=making.now,
+            updated_at=making.now,
         )
         making.session.add(row)
         making.session.flush()
-        making.record("advertiser", row.id, "create", None, {"name": name, "status": row.status})
-        view = advertiser_view(row)
+        after = {**advertiser_fields(row), "status": row.status}
+        making.record("advertiser", row.id, "create", None, after)
+        (view,) = advertiser_views(making.session, [row])
     return making.outcome(view)
 
 
@@ -44,15 +51,26 @@ def update(
     *,
     dry_run: bool = False,
 ) -> Outcome[AdvertiserView]:
-    """Rename an advertiser. Raises FaultyInputError, NotFoundError, ConflictError."""
+    """Change fields of an advertiser; ``patch`` is a JSON merge patch of its fields.
+
+    Raises FaultyInputError, NotFoundError, ConflictError.
+    """
     with change(plane, actor, dry_run=dry_run) as making:
         row = find_advertiser(making.session, ref, lock=True)
         require_live("advertiser", row)
-        name = read_name({"name": row.name, **patch}, f"the change to advertiser {row.id}")
-        if name != row.name:
-            making.record("advertiser", row.id, "update", {"name": row.name}, {"name": name})
-            row.name, row.updated_at = name, making.now
-        view = advertiser_view(row)
+        before = advertiser_fields(row)
+        columns = read_advertiser(merge(before, patch), f"the change to advertiser {row.id}")
+        billed_otherwise = columns["prepaid"] != row.prepaid
+        for name, value in columns.items():
+            setattr(row, name, value)
+        after = advertiser_fields(row)
+        if after != before:
+            making.record("advertiser", row.id, "update", before, after)
+            row.updated_at = making.now
+        if billed_otherwise:
+            row.funded = True
+            touch_campaigns(making, row, "update")
+        (view,) = advertiser_views(making.session, [row])
     return making.outcome(view)
 
 
@@ -80,7 +98,7 @@ def archive(
 def show(plane: ControlPlane, ref: int | str) -> AdvertiserView:
     """Return one advertiser. Raises NotFoundError."""
     with reading(plane) as session:
-        return advertiser_view(find_advertiser(session, ref))
+        return advertiser_views(session, [find_advertiser(session, ref)])[0]
 
 
 def list_all(
@@ -99,7 +117,19 @@ def list_all(
             .order_by(col(AdvertiserRow.id))
             .limit(limit)
         )
-        return [advertiser_view(row) for row in rows]
+        return advertiser_views(session, list(rows))
+
+
+def touch_campaigns(making: Change, row: AdvertiserRow, action: str) -> None:
+    """Note that the advertiser's campaigns may now serve, or not, or with other money."""
+    campaigns = making.session.exec(
+        select(CampaignRow)
+        .where(CampaignRow.advertiser_id == row.id, CampaignRow.status != Status.ARCHIVED)
+        .order_by(col(CampaignRow.id))
+        .with_for_update()
+    )
+    for campaign in campaigns:
+        making.touch(campaign, f"advertiser.{action}")
 
 
 def _set_status(
@@ -108,13 +138,6 @@ def _set_status(
     with change(plane, actor, dry_run=dry_run) as making:
         row = find_advertiser(making.session, ref, lock=True)
         if change_status(making, "advertiser", row, status):
-            campaigns = making.session.exec(
-                select(CampaignRow)
-                .where(CampaignRow.advertiser_id == row.id, CampaignRow.status != Status.ARCHIVED)
-                .order_by(col(CampaignRow.id))
-                .with_for_update()
-            )
-            for campaign in campaigns:
-                making.touch(campaign, f"advertiser.{ACTION_OF[status]}")
-        view = advertiser_view(row)
+            touch_campaigns(making, row, ACTION_OF[status])
+        (view,) = advertiser_views(making.session, [row])
     return making.outcome(view)

@@ -34,6 +34,22 @@ Money = Annotated[
         examples=["12.50"],
     ),
 ]
+Balance = Annotated[
+    str,
+    Meta(
+        description="A decimal in the account's currency, as text; below zero, it is owed.",
+        pattern=r"^-?[0-9]{1,30}(\.[0-9]{1,9})?$",
+        examples=["12.50"],
+    ),
+]
+Percent = Annotated[
+    str,
+    Meta(
+        description="From 0 to 100, as text, with at most four decimal places.",
+        pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?$",
+        examples=["12.5"],
+    ),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Instant = Annotated[
     str,
@@ -61,9 +77,19 @@ DealText = Annotated[
 
 
 class AdvertiserDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """An advertiser, as sent."""
+    """An advertiser, as sent. ``fee_percent`` is charged on spend."""
 
     name: Name
+    fee_percent: Percent | None = None
+    prepaid: bool = False
+
+
+class AdvertiserPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """Changes to an advertiser as a JSON merge patch (RFC 7396): null takes a field back."""
+
+    name: Name | None = None
+    fee_percent: Percent | None = None
+    prepaid: bool | None = None
 
 
 class TargetingDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -179,11 +205,14 @@ class CreativePatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class AdvertiserView(Struct, frozen=True):
-    """An advertiser, as shown."""
+    """An advertiser, as shown. ``balance`` is what it has paid in less what it was charged."""
 
     id: int
     name: str
     status: Status
+    prepaid: bool
+    fee_percent: Percent
+    balance: Balance
     created_at: datetime
     updated_at: datetime
 
@@ -244,6 +273,21 @@ class CampaignView(Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     creatives: list[CreativeView]
+
+
+class VoucherView(Struct, frozen=True):
+    """A deposit or correction, as shown; ``name`` and ``balance`` are the advertiser's."""
+
+    id: int
+    advertiser_id: int
+    name: str
+    kind: Literal["deposit", "correction"]
+    amount: Balance
+    balance: Balance
+    reference: str
+    reason: str
+    actor: str
+    booked_at: datetime
 
 
 class FieldChange(Struct, frozen=True):

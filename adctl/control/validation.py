@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from adctl.control.deals_input import read_deals
-from adctl.control.drafts import CampaignDraft
+from adctl.control.drafts import AdvertiserDraft, CampaignDraft
 from adctl.control.fields import FieldReader, near
 from adctl.control.targeting_input import read_targeting
 from adctl.models import BidStrategy, FrequencyCap, Pacing, Targeting
@@ -35,6 +36,10 @@ _INSTANT_EXPECTED = (
     "a date such as 2030-01-31, or ISO 8601 such as 2030-01-31T09:00:00+01:00, from 2000 to 2099"
 )
 
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?", re.ASCII)
+_WHOLE_PPM = 1_000_000
+
+ADVERTISER_FIELDS = AdvertiserDraft.__struct_fields__
 CAMPAIGN_FIELDS = CampaignDraft.__struct_fields__
 CAMPAIGN_DEFAULTS: dict[str, object] = {
     "strategy": BidStrategy.CPM,
@@ -44,13 +49,37 @@ CAMPAIGN_DEFAULTS: dict[str, object] = {
 }
 
 
-def read_name(values: Mapping[str, object], subject: str) -> str:
-    """Return the one field an advertiser has. Raises FaultyInputError."""
+def read_advertiser(values: Mapping[str, object], subject: str) -> dict[str, Any]:
+    """Return the columns of an advertiser from its fields. Raises FaultyInputError."""
     reader = FieldReader(values)
-    reader.only(("name",))
-    name = reader.text("name", required=True)
+    reader.only(ADVERTISER_FIELDS)
+    columns = {
+        "name": reader.text("name", required=True),
+        "fee_ppm": _fee_ppm(reader),
+        "prepaid": reader.values.get("prepaid") or False,
+    }
+    if not isinstance(columns["prepaid"], bool):
+        reader.reject("prepaid", columns["prepaid"], "true or false")
     reader.raise_faults(subject)
-    return str(name)
+    return columns
+
+
+def format_percent(ppm: int) -> str:
+    """Return a rate in percent, as people write it."""
+    return format(Decimal(ppm).scaleb(-4).normalize(), "f")
+
+
+def _fee_ppm(reader: FieldReader) -> int:
+    value = reader.values.get("fee_percent")
+    if value is None:
+        return 0
+    written = isinstance(value, str) and _PERCENT.fullmatch(value)
+    ppm = int(Decimal(str(value)).scaleb(4)) if written else -1
+    if not 0 <= ppm <= _WHOLE_PPM:
+        reader.reject(
+            "fee_percent", value, 'a percentage in quotes from "0" to "100", such as "12.5"'
+        )
+    return ppm
 
 
 def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:

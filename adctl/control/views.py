@@ -11,10 +11,11 @@ from adctl.control.deals_input import format_deal
 from adctl.control.drafts import AdvertiserView, CampaignView, CreativeView
 from adctl.control.media_input import MEDIA_KINDS
 from adctl.control.targeting_input import targeting_fields
-from adctl.control.validation import format_cap, format_instant
+from adctl.control.validation import format_cap, format_instant, format_percent
 from adctl.models import BidStrategy, CreativeKind, Deal, FrequencyCap, Pacing, Status, Targeting
 from adctl.money import format_micros, format_nanos
-from adctl.stores.tables import AdvertiserRow, CreativeRow
+from adctl.stores.ledger import read_balances
+from adctl.stores.tables import AdvertiserRow, CreativeRow, psycopg_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +26,31 @@ if TYPE_CHECKING:
     from adctl.stores.tables import CampaignRow
 
 
-def advertiser_view(row: AdvertiserRow) -> AdvertiserView:
-    """Return an advertiser as shown."""
-    return AdvertiserView(row.id, row.name, Status(row.status), row.created_at, row.updated_at)
+def advertiser_fields(row: AdvertiserRow) -> dict[str, object]:
+    """Return the fields that, sent again, would make the same advertiser; as the audit has them."""
+    return {
+        "name": row.name,
+        "fee_percent": format_percent(row.fee_ppm),
+        "prepaid": row.prepaid,
+    }
+
+
+def advertiser_views(session: Session, rows: Sequence[AdvertiserRow]) -> list[AdvertiserView]:
+    """Return advertisers as shown, with their balances."""
+    balances = read_balances(psycopg_of(session), [row.id for row in rows])
+    return [
+        AdvertiserView(
+            id=row.id,
+            name=row.name,
+            status=Status(row.status),
+            prepaid=row.prepaid,
+            fee_percent=format_percent(row.fee_ppm),
+            balance=format_nanos(balances[row.id]),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
 
 
 def campaign_fields(row: CampaignRow) -> dict[str, object]:

@@ -32,6 +32,9 @@ class AdvertiserRow(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)
     name: str
     status: str
+    fee_ppm: int = 0
+    prepaid: bool = False
+    funded: bool = True
     created_at: datetime = _instant()
     updated_at: datetime = _instant()
 

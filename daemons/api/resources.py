@@ -11,6 +11,7 @@ import msgspec
 from adctl.control import advertisers, campaigns, creatives
 from adctl.control.drafts import (
     AdvertiserDraft,
+    AdvertiserPatch,
     AdvertiserView,
     CampaignDraft,
     CampaignPatch,
@@ -59,7 +60,7 @@ class Noun:
 
 
 NOUNS = (
-    Noun("advertiser", advertisers, AdvertiserDraft, AdvertiserDraft, AdvertiserView),
+    Noun("advertiser", advertisers, AdvertiserDraft, AdvertiserPatch, AdvertiserView),
     Noun("campaign", campaigns, CampaignDraft, CampaignPatch, CampaignView, "advertiser"),
     Noun("creative", creatives, CreativeDraft, CreativePatch, CreativeView, "campaign"),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, DateTime, Integer, String
+from sqlalchemy import BigInteger, Boolean, DateTime, Integer, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel.sql.sqltypes import AutoString
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 KINDS = {
     "integer": Integer,
     "bigint": BigInteger,
+    "boolean": Boolean,
     "text": String,
     "jsonb": JSONB,
     "timestamp with time zone": DateTime,
