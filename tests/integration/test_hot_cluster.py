@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,20 @@ def hot(cluster_url: str) -> Iterator[HotCluster]:
     hot = HotCluster(redis_node_urls(cluster_url), timeout_ms=2000)
     yield hot
     hot.close()
+
+
+@pytest.fixture
+def nodes(cluster_nodes: Sequence[Server]) -> Iterator[list[redis.Redis]]:
+    """A client of each node, which speaks to that one alone."""
+    with ExitStack() as closing:
+        yield [
+            closing.enter_context(
+                redis.Redis(
+                    port=server.port, password=server.record.password, decode_responses=True
+                )
+            )
+            for server in cluster_nodes
+        ]
 
 
 def key(shard: int) -> str:
@@ -82,12 +97,16 @@ def test_cluster_that_is_away_is_unavailable() -> None:
 
 
 def test_slot_in_migration_is_asked_for_at_its_new_node(
-    cluster_nodes: Sequence[Server], client: redis.Redis, hot: HotCluster
+    cluster_nodes: Sequence[Server],
+    nodes: list[redis.Redis],
+    client: redis.Redis,
+    hot: HotCluster,
 ) -> None:
     """A key that has moved already is served by the new node, which is not asked the next time."""
     client.set(key(3), "moved")
     hot.exchange([("GET", key(3))])
-    source, target = owner_and_other(cluster_nodes, client, key(3))
+    source = next(node for node in nodes if error_of(node, key(3)) is None)
+    target = next(node for node in nodes if node is not source)
     slot = source.execute_command("CLUSTER", "KEYSLOT", key(3))
     ids = [node.execute_command("CLUSTER", "MYID") for node in (source, target)]
     target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
@@ -116,17 +135,6 @@ def test_node_that_ends_takes_only_its_own_shards_along(
     assert 0 < len(lost) < SHARDS
     assert all(now == then or now in lost for now, then in zip(replies, before, strict=True))
     assert set(map(type, lost)) == {StoreUnavailableError}
-
-
-def owner_and_other(
-    servers: Sequence[Server], client: redis.Redis, name: str
-) -> tuple[redis.Redis, redis.Redis]:
-    nodes = [
-        redis.Redis(port=server.port, password=server.record.password, decode_responses=True)
-        for server in servers
-    ]
-    owner = next(node for node in nodes if error_of(node, name) is None)
-    return owner, next(node for node in nodes if node is not owner)
 
 
 def error_of(node: redis.Redis, name: str) -> Any:
