@@ -1,7 +1,8 @@
-"""What well-behaved traffic notices of hostile bodies: megabytes, long lists, bombs, deep nests.
+"""What hostile bodies cost the bidder, and what well-behaved traffic notices of them.
 
-Sent at a steady rate well under what the bidder can answer, so that the wait is the bodies' doing
-and not the load's.
+The cost is the CPU time of the worker's loop, which another load on the machine hardly changes:
+for as long the loop answers nobody else. Traffic is sent at a steady rate well under what the
+bidder can answer, so that the wait is the bodies' doing and not the load's.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import threading
+import multiprocessing
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle
-from typing import TYPE_CHECKING
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.bench import market
 from tests.bench.measurements import Measurement, ratio
@@ -22,28 +25,101 @@ from tests.bench.serving import running_bidder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from multiprocessing.synchronize import Event
 
     from adctl.stores.endpoints import Endpoints
+    from tests.bench.serving import Running
 
 _PER_SEC = 20
 _STEADY_PER_SEC = 300
 _CONNECTIONS = 10
-_ROUND_SEC = 3.0
+_SLICE_SEC = 1.5
 _BODIES = 1000
+_BIDS = 300
+_REPEATS = 5
+_MANY = 11_900  # just below what a request may hold
+
+
+class Post(NamedTuple):
+    """A body with its headers."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    def send(self, port: int) -> None:
+        """Post it over a connection of its own."""
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        client.request("POST", "/bid-request", self.body, self.headers)
+        status = client.getresponse().status
+        client.close()
+        if status >= 500:
+            raise SystemExit(f"a hostile body was answered {status}")
 
 
 def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurement]:
-    """Yield the 99th percentile with and without hostile bodies beside, in turns, and the ratio."""
+    """Yield what bids and hostile bodies cost, then waits with and without such bodies beside."""
     bodies = market.bodies(_BODIES)
-    attack = hostile()
+    with running_bidder(endpoints, state) as bidder:
+        _waits(bidder.port, bodies)
+        yield from _costs(bidder, bodies, rounds)
+        yield from _notices(bidder.port, bodies, rounds)
+
+
+def _costs(bidder: Running, bodies: Sequence[bytes], rounds: int) -> Iterator[Measurement]:
+    posts = [Post({}, body) for body in bodies[:_BIDS]]
+    bid = Measurement(
+        "a request, on a connection of its own",
+        "ms CPU",
+        [median(_cost_ms(bidder, post) for post in posts) for _ in range(rounds)],
+    )
+    attacks = [
+        Measurement(
+            f"the dearest hostile body: {name}",
+            "ms CPU",
+            [median(_cost_ms(bidder, post) for _ in range(_REPEATS)) for _ in range(rounds)],
+        )
+        for name, post in hostile().items()
+    ]
+    dearest = max(attacks, key=lambda one: median(one.rounds))
+    yield bid
+    yield Measurement(
+        f"a hostile body, on average of {len(attacks)} kinds",
+        "ms CPU",
+        [
+            sum(of_round) / len(attacks)
+            for of_round in zip(*(a.rounds for a in attacks), strict=True)
+        ],
+    )
+    yield dearest
+    yield ratio("the dearest hostile body / a request", dearest, bid)
+
+
+def _cost_ms(bidder: Running, post: Post) -> float:
+    began = _loop_ns(bidder)
+    post.send(bidder.port)
+    # What is left to do after the answer: closing the connection.
+    time.sleep(0.001)
+    return (_loop_ns(bidder) - began) / 1e6
+
+
+def _loop_ns(bidder: Running) -> int:
+    """Return the CPU time of the first worker's main thread, which is its loop."""
+    [worker, *_] = Path(f"/proc/{bidder.pid}/task/{bidder.pid}/children").read_text().split()
+    return int(Path(f"/proc/{worker}/schedstat").read_text().split()[0])
+
+
+def _notices(port: int, bodies: Sequence[bytes], rounds: int) -> Iterator[Measurement]:
     quiet, beset = [], []
-    with running_bidder(endpoints, state) as port:
-        _steady_p99_ms(port, bodies)
+    with _sender(port) as sending:
         for _ in range(rounds):
-            quiet.append(_steady_p99_ms(port, bodies))
-            with _sending(attack, port):
-                beset.append(_steady_p99_ms(port, bodies))
+            waits: dict[bool, list[float]] = {False: [], True: []}
+            # In this order a machine that becomes slower, or faster, is so for both.
+            for hostile_too in (False, True, True, False):
+                (sending.set if hostile_too else sending.clear)()
+                waits[hostile_too] += _waits(port, bodies)
+            sending.clear()
+            quiet.append(_p99_ms(waits[False]))
+            beset.append(_p99_ms(waits[True]))
     rate = f"{_STEADY_PER_SEC} requests a second"
     alone = Measurement(f"99th percentile, {rate} alone", "ms", quiet)
     beside = Measurement(
@@ -54,17 +130,17 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
     yield ratio("with hostile bodies / alone", beside, alone)
 
 
-def _steady_p99_ms(port: int, bodies: Sequence[bytes]) -> float:
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        waits = [
-            wait
-            for found in pool.map(
-                lambda number: _call_steadily(port, bodies[number::_CONNECTIONS], number),
-                range(_CONNECTIONS),
-            )
-            for wait in found
-        ]
+def _p99_ms(waits: list[float]) -> float:
     return sorted(waits)[len(waits) * 99 // 100] * 1000
+
+
+def _waits(port: int, bodies: Sequence[bytes]) -> list[float]:
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        found = pool.map(
+            lambda number: _call_steadily(port, bodies[number::_CONNECTIONS], number),
+            range(_CONNECTIONS),
+        )
+        return [wait for waits in found for wait in waits]
 
 
 def _call_steadily(port: int, bodies: Sequence[bytes], number: int) -> list[float]:
@@ -74,7 +150,7 @@ def _call_steadily(port: int, bodies: Sequence[bytes], number: int) -> list[floa
     pause = _CONNECTIONS / _STEADY_PER_SEC
     began = time.perf_counter() + pause * number / _CONNECTIONS
     waits = []
-    for turn, body in zip(range(round(_ROUND_SEC / pause)), cycle(bodies), strict=False):
+    for turn, body in zip(range(round(_SLICE_SEC / pause)), cycle(bodies), strict=False):
         due = began + turn * pause
         time.sleep(max(0, due - time.perf_counter()))
         client.request("POST", "/bid-request", body)
@@ -85,40 +161,63 @@ def _call_steadily(port: int, bodies: Sequence[bytes], number: int) -> list[floa
 
 
 @contextmanager
-def _sending(attack: Sequence[tuple[dict[str, str], bytes]], port: int) -> Iterator[None]:
-    stop = threading.Event()
+def _sender(port: int) -> Iterator[Event]:
+    """Run a process that sends hostile bodies while the event is set.
 
-    def send() -> None:
-        for headers, body in cycle(attack):
-            if stop.wait(1 / _PER_SEC):
-                return
-            client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            client.request("POST", "/bid-request", body, headers)
-            status = client.getresponse().status
-            client.close()
-            if status >= 500:
-                raise SystemExit(f"a hostile body was answered {status}")
-
-    sender = threading.Thread(target=send)
-    sender.start()
+    In this one they would hold up those who measure.
+    """
+    context = multiprocessing.get_context("spawn")
+    ready, sending = context.Event(), context.Event()
+    process = context.Process(target=_send, args=(port, ready, sending), daemon=True)
+    process.start()
     try:
-        yield
+        if not ready.wait(30):
+            raise SystemExit("the sender of hostile bodies did not come up")
+        yield sending
+        if not process.is_alive():
+            raise SystemExit("the sender of hostile bodies has failed")
     finally:
-        stop.set()
-        sender.join()
+        process.terminate()
+        process.join()
 
 
-def hostile() -> list[tuple[dict[str, str], bytes]]:
-    """Return bodies made to cost more than they should, each with its headers."""
-    good = json.loads(market.bodies(1)[0])
+def _send(port: int, ready: Event, sending: Event) -> None:
+    posts = cycle(hostile().values())
+    ready.set()
+    while sending.wait():
+        due = time.perf_counter() + 1 / _PER_SEC
+        next(posts).send(port)
+        time.sleep(max(0, due - time.perf_counter()))
+
+
+def hostile() -> dict[str, Post]:
+    """Return bodies made to cost more than they should: refused ones, and the dearest not."""
+    good: dict[str, Any] = json.loads(market.bodies(1)[0])
+    [imp, *_] = good["imp"]
+    site, user = {"page": "https://news.example/"}, {"id": "u"}
+    segments = [{"id": f"s{n}"} for n in range(_MANY)]
     plain = {"Content-Type": "application/json"}
     zipped = {**plain, "Content-Encoding": "gzip"}
-    lists = {**good, "badv": [f"d{n}.example" for n in range(100_000)]}
-    return [
-        (plain, json.dumps({**good, "site": {"page": "x" * 1_000_000}}).encode()),
-        (plain, json.dumps(lists).encode()),
-        (plain, json.dumps({**good, "bcat": [f"IAB{n}" for n in range(30_000)]}).encode()),
-        (zipped, gzip.compress(b" " * (64 << 20))),
-        (plain, b'{"id":"1","ext":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-        (plain, json.dumps({**good, "imp": good["imp"] * 2000}).encode()),
-    ]
+    posts = {
+        name: Post(plain, json.dumps({**good, **changes}).encode())
+        for name, changes in {
+            "a string of a megabyte": {"site": {"page": "x" * 1_000_000}},
+            "an id of 200 KB": {"id": "x" * 200_000},
+            "100,000 blocked domains": {"badv": [f"d{n}.example" for n in range(100_000)]},
+            "30,000 blocked categories": {"bcat": [f"IAB{n}" for n in range(30_000)]},
+            "2,000 impressions": {"imp": [{**imp, "id": str(n)} for n in range(2000)]},
+            "250 impressions": {"imp": [{**imp, "id": str(n)} for n in range(250)]},
+            "5,000 sizes": {"imp": [{"id": "1", "banner": {"format": [{"w": 1, "h": 1}] * 5000}}]},
+            f"{_MANY:,} categories": {"site": {**site, "cat": [f"IAB{n}" for n in range(_MANY)]}},
+            f"{_MANY:,} languages": {"wlang": [f"x{n}" for n in range(_MANY)]},
+            f"{_MANY:,} segments": {"user": {**user, "data": [{"segment": segments}]}},
+        }.items()
+    }
+    nested = b'{"id":"1","ext":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    chunked = {**plain, "Transfer-Encoding": "chunked"}
+    return {
+        **posts,
+        "100,000 nested brackets": Post(plain, nested),
+        "a gzip bomb of 64 MiB": Post(zipped, gzip.compress(b" " * (64 << 20))),
+        "1,300 chunks of a byte": Post(chunked, b"1\r\n \r\n" * 1300 + b"0\r\n\r\n"),
+    }

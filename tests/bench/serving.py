@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.bench import load, market
 from tests.bench.measurements import Measurement, ratio
@@ -31,6 +31,13 @@ _ROUND_SEC = 3.0
 _OUTCOMES = re.compile(r'^adctl_bid_requests_total\{outcome="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
+class Running(NamedTuple):
+    """A server's process, and where it listens."""
+
+    port: int
+    pid: int
+
+
 def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurement]:
     """Yield answers per second and latencies of all three, in turns, and their ratios."""
     bodies = state / "bodies.jsonl"
@@ -38,9 +45,9 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
     answers: dict[str, list[load.Answered]] = {OURS: [], STOCK: [], BIDDER: []}
     with ExitStack() as running:
         ports = {
-            OURS: running.enter_context(_server("tests.bench.bare", "single-threaded")),
-            STOCK: running.enter_context(_server("tests.bench.bare", "stock")),
-            BIDDER: running.enter_context(running_bidder(endpoints, state)),
+            OURS: running.enter_context(_server("tests.bench.bare", "single-threaded")).port,
+            STOCK: running.enter_context(_server("tests.bench.bare", "stock")).port,
+            BIDDER: running.enter_context(running_bidder(endpoints, state)).port,
         }
         for port in ports.values():
             load.run(port, bodies, 1)
@@ -69,8 +76,8 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
 
 
 @contextmanager
-def running_bidder(endpoints: Endpoints, state: Path) -> Iterator[int]:
-    """Run the bidder with one worker on these stores; its port."""
+def running_bidder(endpoints: Endpoints, state: Path) -> Iterator[Running]:
+    """Run the bidder with one worker on these stores."""
     environment = {
         "ADCTL_STATE_DIR": str(state),
         "ADCTL_POSTGRES_URL": endpoints.postgres_url,
@@ -78,14 +85,14 @@ def running_bidder(endpoints: Endpoints, state: Path) -> Iterator[int]:
         "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
         "ADCTL_TRACKER_PUBLIC_URL": "https://t.example",
     }
-    with _server("daemons.bidder", environment=environment, path="/health/ready") as port:
-        yield port
+    with _server("daemons.bidder", environment=environment, path="/health/ready") as bidder:
+        yield bidder
 
 
 @contextmanager
 def _server(
     module: str, *arguments: str, environment: dict[str, str] | None = None, path: str = "/"
-) -> Iterator[int]:
+) -> Iterator[Running]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryFile() as log:
@@ -98,7 +105,7 @@ def _server(
             if not _answers(process, f"http://127.0.0.1:{port}{path}"):
                 log.seek(0)
                 raise SystemExit(f"{module} did not come up:\n{log.read().decode()}")
-            yield port
+            yield Running(port, process.pid)
         finally:
             _end(process)
 
