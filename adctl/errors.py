@@ -79,6 +79,10 @@ class DisprovedError(AdctlError):
     exit_code = 1
 
 
+class LedgerBehindError(UnhealthyError):
+    """PostgreSQL lacks events it once confirmed: it was restored to a moment before them."""
+
+
 class ForgedTokenError(AdctlError):
     """A tracking token whose signature, shape or version is wrong."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.errors import LedgerBehindError
 from adctl.money import format_nanos
 from adctl.stores.events import EventStore, Stored, UnstorableEventError, bid_date
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
@@ -95,10 +96,18 @@ class Flusher:
 
         One transaction: after a crash at any moment all of it happened or none, and flushing again
         stores nothing twice. An entry that is no event is put aside as rejected and blocks nobody.
-        Raises StoreUnavailableError.
+        Raises StoreUnavailableError, and LedgerBehindError if PostgreSQL was restored to a moment
+        before events that the stream has forgotten since.
         """
         with postgres_errors("flush events"), self._pool.connection() as conn, conn.transaction():
             position = self._positions.lock_postgres(conn)
+            trimmed_id = self._stream.trimmed_id()
+            if id_order(position) < id_order(trimmed_id):
+                raise LedgerBehindError(
+                    f"PostgreSQL has the events up to {position}, and has had those up to "
+                    f"{trimmed_id}: it was restored to the past; `adctl budget reconcile --repair` "
+                    "brings back what Kafka holds of them"
+                )
             entries = self._stream.read(position, batch_size)
             if not entries:
                 return FlushedBatch()

@@ -69,16 +69,24 @@ class Budgets:
         spent_nanos: int,
         day_spent_nanos: int,
         flushed_id: str = "0-0",
+        *,
+        anew: bool = False,
     ) -> bool:
         """Make Redis hold the campaign's budgets; True if it had no money state before.
 
         Only in that case does it count what is spent: the ledger's sums (in all and on ``day``) of
         the moment when the event stream was flushed up to ``flushed_id``, and what the stream
-        holds beyond. A state that is there knows better.
+        holds beyond. A state that is there knows better, unless it is to be made ``anew``
+        because it is known to be wrong; reservations are then counted again, and late is kept.
         """
         created = self._sync.run(
             self._redis,
-            [keys.budget(SHARD, campaign.id), keys.events(SHARD)],
+            [
+                keys.budget(SHARD, campaign.id),
+                keys.events(SHARD),
+                keys.buckets(SHARD),
+                keys.exposed_buckets(SHARD),
+            ],
             [
                 campaign.total_budget_nanos,
                 campaign.daily_budget_nanos,
@@ -87,6 +95,9 @@ class Budgets:
                 day_spent_nanos,
                 flushed_id,
                 campaign.id,
+                keys.reservations(SHARD, ""),
+                keys.exposed(SHARD, ""),
+                int(anew),
             ],
         )
         return bool(created)

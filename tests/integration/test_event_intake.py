@@ -304,6 +304,30 @@ def test_lost_money_state_is_rebuilt_from_the_ledger_and_what_is_not_flushed(des
     assert desk.money.adds_up
 
 
+def test_lost_money_state_is_rebuilt_with_what_is_still_reserved_and_exposed(desk: Desk) -> None:
+    desk.bid()
+    desk.budgets.expire(NOW_MS // 60_000 + 1)
+    bid = desk.bid(NOW_MS + 60_000)
+    before = desk.money
+    desk.redis.delete(keys.budget(0, 1))
+    desk.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0)
+    assert desk.money == before
+    assert desk.tell(bid, EventKind.IMPRESSION) == "taken"
+    assert (desk.money.reserved, desk.money.exposed) == (0, PRICE)
+
+
+def test_wrong_money_state_can_be_made_anew(desk: Desk) -> None:
+    desk.tell(desk.bid(), EventKind.IMPRESSION, "1.5")
+    desk.bid()
+    before = desk.money
+    for field in ("available", "spent", "reserved", "exposed", "day_spent"):
+        desk.redis.hincrby(keys.budget(0, 1), field, 7)
+    desk.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0)
+    assert desk.money != before
+    desk.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0, anew=True)
+    assert desk.money == before
+
+
 def test_old_fields_of_a_user_are_pruned(desk: Desk) -> None:
     user = keys.user(0, USER)
     desk.redis.hset(user, mapping={f"9:3600:{n}": 1 for n in range(200)})

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from adctl.control.flushing import FlushedBatch, Flusher
+from adctl.errors import LedgerBehindError
 from adctl.models import EventKind
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD
@@ -112,6 +113,23 @@ def test_a_crash_before_the_trim_loses_and_doubles_nothing(
     assert redis_client.xlen(STREAM) == 2
     assert flusher.flush_once(100) == FlushedBatch()
     assert rows(postgres, "SELECT count(*) FROM event") == [(2,)]
+
+
+def test_postgres_that_was_restored_to_the_past_is_not_written_on(
+    flusher: Flusher,
+    stream: EventStream,
+    postgres: psycopg.Connection,
+    make_event: MakeEvent,
+    append: Append,
+) -> None:
+    append(make_event("a"))
+    flusher.flush_once(100)
+    stream.trim(stream.last_id())
+    append(make_event("b"))
+    postgres.execute("UPDATE stream_position SET last_id = '0-0'")
+    postgres.commit()
+    with pytest.raises(LedgerBehindError, match="reconcile --repair"):
+        flusher.flush_once(100)
 
 
 def test_a_crash_before_the_commit_leaves_nothing_behind(

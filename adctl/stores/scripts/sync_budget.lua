@@ -1,8 +1,10 @@
 -- Create a campaign's money, or take over a changed budget. Repeating it changes nothing.
--- KEYS[1] budget hash  [2] event stream
+-- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed buckets
 -- ARGV    1 budget  2 day_budget  3 day (ISO)
 --         only for a new hash: 4 spent and 5 day_spent, as the ledger has them once the stream was
---         flushed up to  6 this stream id;  7 campaign id
+--         flushed up to  6 this stream id;  7 campaign id;  8 and 9 what the keys of reservations
+--         and of exposed hashes begin with
+--         10 '1' to make the hash anew from all that, though it is there: only late is kept
 -- Returns 1 if the hash was created, 0 if it was there.
 -- Amounts are nanos beyond 2^53, so Redis adds them (HINCRBY); Lua only passes the texts on.
 local key = KEYS[1]
@@ -46,14 +48,31 @@ local function note_cut()
   end
 end
 
-local old = redis.call('HMGET', key, 'budget', 'day_budget')
-if not old[1] then
+-- What bids still hold, and expired ones could still cost: their buckets may outlive the hash.
+local function count_buckets()
+  for _, bucket in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+    local amount = redis.call('HGET', ARGV[8] .. bucket, ARGV[7])
+    if amount then
+      redis.call('HINCRBY', key, 'reserved', amount)
+      redis.call('HINCRBY', key, 'available', minus(amount))
+      redis.call('HINCRBY', key, 'day_available', minus(amount))
+    end
+  end
+  for _, bucket in ipairs(redis.call('SMEMBERS', KEYS[4])) do
+    local amount = redis.call('HGET', ARGV[9] .. bucket, ARGV[7])
+    if amount then redis.call('HINCRBY', key, 'exposed', amount) end
+  end
+end
+
+local old = redis.call('HMGET', key, 'budget', 'day_budget', 'late')
+if not old[1] or ARGV[10] == '1' then
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
     'spent', ARGV[4], 'day', ARGV[3], 'day_budget', day_budget, 'day_available', day_budget,
-    'day_spent', ARGV[5], 'late', '0', 'exposed', '0')
+    'day_spent', ARGV[5], 'late', old[3] or '0', 'exposed', '0')
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
   spend_unflushed()
+  count_buckets()
   note_cut()
   return 1
 end
