@@ -116,6 +116,15 @@ def add_health_routes(
     app.add_route("/metrics", Metrics(registry))
 
 
+def create_health_app(
+    checks: Mapping[str, Check], registry: CollectorRegistry
+) -> falcon.App[Request, Response]:
+    """Return an app that has nothing else: for daemons whose work does not come over HTTP."""
+    app = falcon.App()
+    add_health_routes(app, checks, registry)
+    return app
+
+
 def run_threaded(
     app: falcon.App[Request, Response], host: str, port: int, threads: int, stop: threading.Event
 ) -> None:

@@ -16,9 +16,9 @@ from adctl.stores.budgets import SHARD
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.streams.admin import KafkaAdmin
-from daemons.consumer.app import ConsumerMetrics, create_app
+from daemons.consumer.metrics import ConsumerMetrics
 from daemons.consumer.reading import AnalyticsReader
-from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
+from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 
 _THREADS = 4
 
@@ -42,7 +42,7 @@ def main(settings: Settings) -> None:
             section.batch_size,
             ConsumerMetrics(registry),
         )
-        app = create_app(
+        app = create_health_app(
             {"postgres": lambda: check_postgres(pool), "kafka": reader.check}, registry
         )
         thread = threading.Thread(target=reader.run, args=[stop], name="reader")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adctl.control.rebuilding import RollupRebuilder
     from adctl.streams.admin import KafkaAdmin
     from adctl.streams.consumer import IncomingMessage
-    from daemons.consumer.app import ConsumerMetrics
+    from daemons.consumer.metrics import ConsumerMetrics
 
 log = structlog.get_logger()
 

@@ -16,10 +16,10 @@ from adctl.stores.redis import connect
 from adctl.stores.stream import EventStream
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
-from daemons.flusher.app import FlusherMetrics, create_app
+from daemons.flusher.metrics import FlusherMetrics
 from daemons.flusher.work import FlusherWork
 from daemons.jobs import Job, scheduled
-from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
+from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 
 _THREADS = 4
 _MEASURE_SEC = 5.0
@@ -49,7 +49,7 @@ def main(settings: Settings) -> None:
         flush = Job("flush", work.flush, section.interval_sec, metrics)
         relay = Job("relay", work.relay, section.interval_sec, metrics)
         measure = Job("measure", work.measure, _MEASURE_SEC, metrics)
-        app = create_app(
+        app = create_health_app(
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
             registry,
         )

@@ -9,7 +9,7 @@ import structlog
 if TYPE_CHECKING:
     from adctl.control.flushing import FlushedBatch, Flusher
     from adctl.control.relaying import Relay
-    from daemons.flusher.app import FlusherMetrics
+    from daemons.flusher.metrics import FlusherMetrics
 
 log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from adctl.stores.steering import SteeringStore
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from daemons.jobs import Job, scheduled
-from daemons.lifecycle import run_daemon, run_threaded, stop_on_signals
-from daemons.pacer.app import PacerMetrics, create_app
+from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
+from daemons.pacer.metrics import PacerMetrics
 from daemons.pacer.work import CatalogWork, PacerWork, ProofWork
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def main(settings: Settings) -> None:
             Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
             Job("proof", proof.prove, _PROOF_SEC, metrics),
         ]
-        app = create_app(
+        app = create_health_app(
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
             registry,
         )

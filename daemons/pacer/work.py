@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adctl.stores.budgets import Budgets
     from adctl.stores.catalog import CatalogStore
     from adctl.streams.producer import OutgoingMessage
-    from daemons.pacer.app import PacerMetrics
+    from daemons.pacer.metrics import PacerMetrics
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from adctl.models import CandidateOutcome, Decision, EventKind, ImpDecision
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage
 from adctl.streams.producer import OutgoingMessage, ReliableProducer
-from daemons.consumer.app import ConsumerMetrics
+from daemons.consumer.metrics import ConsumerMetrics
 from daemons.consumer.reading import AnalyticsReader
 
 if TYPE_CHECKING:

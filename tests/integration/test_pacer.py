@@ -15,7 +15,7 @@ from adctl.stores import keys
 from adctl.stores.budgets import SHARD, Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.steering import SteeringStore
-from daemons.pacer.app import PacerMetrics
+from daemons.pacer.metrics import PacerMetrics
 from daemons.pacer.work import CatalogWork
 
 if TYPE_CHECKING:

@@ -1,18 +1,8 @@
-"""The consumer's HTTP face: health and metrics."""
+"""What the consumer counts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import falcon
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-from daemons.lifecycle import add_health_routes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from falcon import Request, Response
 
 
 class ConsumerMetrics:
@@ -36,12 +26,3 @@ class ConsumerMetrics:
         self.partitions = Gauge(
             "adctl_consumer_partitions", "Partitions assigned to this process.", registry=registry
         )
-
-
-def create_app(
-    checks: Mapping[str, Callable[[], None]], registry: CollectorRegistry
-) -> falcon.App[Request, Response]:
-    """Return the app; ``checks`` are asked by /health/ready."""
-    app = falcon.App()
-    add_health_routes(app, checks, registry)
-    return app

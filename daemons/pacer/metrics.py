@@ -1,19 +1,10 @@
-"""The pacer's HTTP face: health and metrics."""
+"""What the pacer counts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import falcon
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from daemons.jobs import JobMetrics
-from daemons.lifecycle import add_health_routes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from falcon import Request, Response
 
 
 class PacerMetrics(JobMetrics):
@@ -53,12 +44,3 @@ class PacerMetrics(JobMetrics):
             "How far beyond their budgets campaigns can come, in units of the account's currency.",
             registry=registry,
         )
-
-
-def create_app(
-    checks: Mapping[str, Callable[[], None]], registry: CollectorRegistry
-) -> falcon.App[Request, Response]:
-    """Return the app; ``checks`` are asked by /health/ready."""
-    app = falcon.App()
-    add_health_routes(app, checks, registry)
-    return app

@@ -1,19 +1,10 @@
-"""The flusher's HTTP face: health and metrics."""
+"""What the flusher counts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import falcon
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from daemons.jobs import JobMetrics
-from daemons.lifecycle import add_health_routes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from falcon import Request, Response
 
 
 class FlusherMetrics(JobMetrics):
@@ -54,12 +45,3 @@ class FlusherMetrics(JobMetrics):
             "Age of the oldest event Kafka has not confirmed yet.",
             registry=registry,
         )
-
-
-def create_app(
-    checks: Mapping[str, Callable[[], None]], registry: CollectorRegistry
-) -> falcon.App[Request, Response]:
-    """Return the app; ``checks`` are asked by /health/ready."""
-    app = falcon.App()
-    add_health_routes(app, checks, registry)
-    return app
