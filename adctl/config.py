@@ -7,19 +7,17 @@ of the file and the environment is reported together, with its key and what woul
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -29,8 +27,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of
-from adctl.config_keys import parse_hex_key, parse_price_keys, parse_signing_keys
+from adctl.config_keys import parse_hex_key, parse_signing_keys
+from adctl.config_section import Section
 from adctl.config_urls import redis_node_urls
 from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class Section(BaseModel):
-    """A table of config.toml: frozen, and an unknown key in it is a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PostgresSettings(Section):
@@ -221,31 +215,7 @@ class SigningSettings(Section):
         return key
 
 
-class ExchangeSettings(Section):
-    """``[exchanges.NAME]``."""
-
-    billing_event: Literal["impression", "burl", "nurl"] = "impression"
-    seat: str = ""
-    currency: str = Field(
-        default="", pattern=r"^([A-Z]{3})?$", description="three capital letters such as USD"
-    )
-    qps_limit: int = Field(default=0, ge=0)
-    no_bid: Literal["empty", "nbr"] = "empty"
-    price_encoding: Literal["plain", "base64", "encrypted"] = "plain"
-    price_keys: SecretStr = SecretStr("")
-
-    @field_validator("price_keys")
-    @classmethod
-    def _price_keys_are_two(cls, keys: SecretStr) -> SecretStr:
-        if keys.get_secret_value():
-            parse_price_keys(keys.get_secret_value())
-        return keys
-
-    @model_validator(mode="after")
-    def _encrypted_prices_have_keys(self) -> Self:
-        if self.price_encoding == "encrypted" and not self.price_keys.get_secret_value():
-            raise ValueError("price_keys too, where price_encoding is encrypted")
-        return self
+_EXCHANGE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Settings(BaseSettings):
@@ -290,6 +260,10 @@ class Settings(BaseSettings):
     def _default_exchange_exists(
         cls, exchanges: dict[str, ExchangeSettings]
     ) -> dict[str, ExchangeSettings]:
+        # A name is a part of the path, and of every token.
+        if wrong := [name for name in exchanges if not _EXCHANGE_NAME.fullmatch(name)]:
+            expected = "tables named with 1 to 64 letters, digits, dots, hyphens or underscores"
+            raise ValueError(f"{expected}, not {', '.join(map(repr, wrong))}")
         return {"default": ExchangeSettings(), **exchanges}
 
 

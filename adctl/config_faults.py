@@ -20,6 +20,8 @@ HIDDEN = "(hidden)"
 # By pydantic's type of error; its own message where there is none. ``{…}`` are its details.
 _EXPECTED = {
     "extra_forbidden": "a key that exists; `adctl config show` lists them",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",

@@ -70,6 +70,11 @@ def _fields(settings: Settings, name: str) -> dict[str, Any]:
         "seat": exchange.seat or settings.bidder.seat,
         "currency": exchange.currency or settings.currency,
         "billing_event": exchange.billing_event,
+        "win_notice": exchange.win_notice,
+        "billing_notice": exchange.billing_notice,
+        "loss_notice": exchange.loss_notice,
+        "price_encoding": exchange.price_encoding,
         "qps_limit": exchange.qps_limit or None,
         "no_bid": exchange.no_bid,
+        "gdpr_policy": exchange.gdpr_policy or settings.privacy.gdpr_policy,
     }

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.consent.permissions import Permissions
+    from adctl.delivery.currency import RatesForBids
     from adctl.delivery.terms import Terms
     from adctl.openrtb import BidRequest, Imp
 
@@ -94,12 +95,16 @@ class Bidder:
         now_ms = self._clock_ms()
         terms = self._exchanges.get(exchange, self._terms)
         permissions = permissions_of(request, terms.privacy)
-        refusal = _refusal(request, terms) or ("" if permissions.bid else reasons.PRIVACY)
+        rates = self._rates.current
+        refusal = _refusal(request, terms, terms.currency)
+        if refusal == reasons.CURRENCY and (foreign := _rates_for_bids(request, terms, rates)):
+            rates, refusal = foreign, _refusal(request, terms, foreign.bid_currency.code)
+        refusal = refusal or ("" if permissions.bid else reasons.PRIVACY)
         if refusal:
             return Answer(_decision(request, exchange, now_ms, refusal))
         user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
-        auctions, refused = self._auctions(request, terms, permissions, user_hash, now_ms)
+        auctions, refused = self._auctions(request, terms, rates, permissions, user_hash, now_ms)
         # Nothing is reserved for an answer that would come too late.
         if _is_late(request, terms, self._clock_ms() - now_ms):
             return Answer(_decision(request, exchange, now_ms, reasons.TIMEOUT))
@@ -113,11 +118,13 @@ class Bidder:
             )
         except StoreUnavailableError:
             return Answer(_decision(request, exchange, now_ms, reasons.UNAVAILABLE))
-        bids, decided = self._bids(request, auctions, verdicts, exchange, user_hash, now_ms)
+        bids, decided = self._bids(
+            request, auctions, verdicts, exchange, terms, rates, user_hash, now_ms
+        )
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
         decision = _decision(request, exchange, now_ms, reason, imps, user_hash)
-        return Answer(decision, _response(request, bids, terms) if bids else None)
+        return Answer(decision, _response(request, bids, terms, rates) if bids else None)
 
     def _bucket(self, now_ms: int) -> int:
         return now_ms // (self._terms.reservation_bucket_sec * 1000)
@@ -126,6 +133,7 @@ class Bidder:
         self,
         request: BidRequest,
         terms: Terms,
+        rates: Rates,
         permissions: Permissions,
         user_hash: str,
         now_ms: int,
@@ -137,7 +145,6 @@ class Bidder:
             segments=identified and permissions.segments,
             precise_location=identified and permissions.precise_location,
         )
-        rates = self._rates.current
         search = CandidateSearch(catalog, attributes, CreativeRules(request), terms, rates, now_ms)
         auctions: list[ImpAuction] = []
         refused: list[ImpDecision] = []
@@ -166,6 +173,8 @@ class Bidder:
         auctions: list[ImpAuction],
         verdicts: list[Verdict],
         exchange: str,
+        terms: Terms,
+        rates: Rates,
         user_hash: str,
         now_ms: int,
     ) -> tuple[list[Bid], list[ImpDecision]]:
@@ -195,8 +204,9 @@ class Bidder:
                     cap_windows=tuple(cap.window_sec for cap in winner.caps if not test),
                     test=test,
                     quantity_ppm=auction.quantity_ppm,
+                    currency=rates.bid_currency,
                 )
-                bids.append(self._bid(imps[auction.imp_id], winner, token))
+                bids.append(self._bid(imps[auction.imp_id], winner, token, terms))
                 decision = msgspec.structs.replace(
                     decision,
                     winner=winner.campaign.id,
@@ -209,15 +219,15 @@ class Bidder:
             decided.append(decision)
         return bids, decided
 
-    def _bid(self, imp: Imp, winner: Candidate, token: BidToken) -> Bid:
-        urls = tracking_urls(self._terms.tracker_url, self._signer, token)
+    def _bid(self, imp: Imp, winner: Candidate, token: BidToken, terms: Terms) -> Bid:
+        urls = tracking_urls(terms.tracker_url, self._signer, token, terms.notices)
         creative = winner.creative
         markup, fields = ad_of(creative, imp, urls, token.bid_id)
         ratio = ratio_of(creative, imp.banner) or (None, None)
         return Bid(
             id=token.bid_id,
             impid=imp.id,
-            price=msgspec.Raw(format_micros(token.price_cpm_micros).encode()),
+            price=msgspec.Raw(format_micros(token.asked_cpm_micros).encode()),
             adm=markup,
             nurl=urls.nurl,
             burl=urls.burl,
@@ -234,7 +244,7 @@ class Bidder:
             dur=fields.dur,
             protocol=fields.protocol,
             apis=fields.apis,
-            exp=self._terms.reservation_ttl_sec,
+            exp=terms.reservation_ttl_sec,
             cat=creative.cat,
             cattax=creative.cattax if creative.cat else None,
             attr=fields.attr,
@@ -242,10 +252,15 @@ class Bidder:
         )
 
 
-def _refusal(request: BidRequest, terms: Terms) -> str:
+def _refusal(request: BidRequest, terms: Terms, currency: str) -> str:
     if _is_late(request, terms, 0):
         return reasons.TIMEOUT
-    return request_refusal(request, terms.currency, terms.seat, terms.usual_currency)
+    return request_refusal(request, currency, terms.seat, terms.usual_currency)
+
+
+def _rates_for_bids(request: BidRequest, terms: Terms, rates: Rates) -> RatesForBids | None:
+    """Return the rates to bid under where the exchange does not take the account's currency."""
+    return rates.for_bids_in(request.cur or (terms.usual_currency,))
 
 
 def _is_late(request: BidRequest, terms: Terms, took_ms: int) -> bool:
@@ -255,12 +270,12 @@ def _is_late(request: BidRequest, terms: Terms, took_ms: int) -> bool:
     return tmax is not None and 0 < tmax <= terms.network_margin_ms + took_ms
 
 
-def _response(request: BidRequest, bids: list[Bid], terms: Terms) -> BidResponse:
+def _response(request: BidRequest, bids: list[Bid], terms: Terms, rates: Rates) -> BidResponse:
     return BidResponse(
         id=request.id,
         seatbid=[SeatBid(bid=bids, seat=terms.seat)],
         bidid=bids[0].id,
-        cur=terms.currency,
+        cur=rates.bid_currency.code if rates.bid_currency else terms.currency,
     )
 
 

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adctl.delivery.privacy import PrivacyPolicy
+from adctl.delivery.tracking_urls import ALL_NOTICES, BASE64_PRICE_MACRO, PRICE_MACRO, Notices
 
 if TYPE_CHECKING:
     from adctl.config import Settings
+    from adctl.config_exchange import ExchangeSettings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -30,6 +32,7 @@ class Terms(msgspec.Struct, frozen=True):
     # What an exchange takes whose request does not say; empty: our own currency.
     usual_currency: str = ""
     privacy: PrivacyPolicy = PrivacyPolicy()
+    notices: Notices = ALL_NOTICES
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -58,6 +61,19 @@ def terms_by_exchange(settings: Settings) -> dict[str, Terms]:
             terms_of(settings),
             seat=exchange.seat or settings.bidder.seat,
             usual_currency=exchange.currency,
+            privacy=PrivacyPolicy(
+                settings.privacy.vendor_id, exchange.gdpr_policy or settings.privacy.gdpr_policy
+            ),
+            notices=_notices(exchange),
         )
         for name, exchange in settings.exchanges.items()
     }
+
+
+def _notices(exchange: ExchangeSettings) -> Notices:
+    return Notices(
+        win=exchange.win_notice,
+        billing=exchange.billing_notice,
+        loss=exchange.loss_notice,
+        price_macro=BASE64_PRICE_MACRO if exchange.price_encoding == "base64" else PRICE_MACRO,
+    )

@@ -6,16 +6,41 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.money import ONE_IMPRESSION_PPM
+
 if TYPE_CHECKING:
     from adctl.delivery.tokens import BidToken, Signer
 
-# Filled in by the exchange, wherever they stand (OpenRTB 2.6, 4.4).
-_PRICE = "p=${AUCTION_PRICE}"
+# Filled in by the exchange, wherever they stand (OpenRTB 2.6, 4.4). Macros that only repeat what
+# the token proves (AUCTION_ID, AUCTION_BID_ID, AUCTION_IMP_ID, AUCTION_SEAT_ID, AUCTION_AD_ID) are
+# left out: a copy outside the signature would prove nothing.
+_CURRENCY = "c=${AUCTION_CURRENCY}"
+_QUANTITY = "&q=${AUCTION_MULTIPLIER}"
+_SHOWN_AT = "s=${AUCTION_IMP_TS}"
+_MARKET = "m=${AUCTION_MIN_TO_WIN}&b=${AUCTION_MBR}"
 _LOSS = "r=${AUCTION_LOSS}"
+# The suffix is what the specification shows for base64; exchanges name it to their buyers.
+PRICE_MACRO = "${AUCTION_PRICE}"
+BASE64_PRICE_MACRO = "${AUCTION_PRICE:B64}"
+
+
+class Notices(msgspec.Struct, frozen=True):
+    """The notices an exchange is asked for, and the macro it puts its price in place of."""
+
+    win: bool = True
+    billing: bool = True
+    loss: bool = True
+    price_macro: str = PRICE_MACRO
+
+
+ALL_NOTICES = Notices()
 
 
 class TrackingUrls(msgspec.Struct, frozen=True, gc=False):
-    """The tracking URLs of one bid. A conversion's is made at the click, for the landing page."""
+    """The tracking URLs of one bid; notices that are not asked for are empty.
+
+    A conversion's is made at the click, for the landing page.
+    """
 
     nurl: str
     burl: str
@@ -24,13 +49,20 @@ class TrackingUrls(msgspec.Struct, frozen=True, gc=False):
     click: str
 
 
-def tracking_urls(base_url: str, signer: Signer, token: BidToken) -> TrackingUrls:
+def tracking_urls(
+    base_url: str, signer: Signer, token: BidToken, notices: Notices = ALL_NOTICES
+) -> TrackingUrls:
     """Return the signed URLs of a bid; ``base_url`` is the tracker's, without a final slash."""
     notice, impression, click, _ = signer.sign(token)
+    price = f"p={notices.price_macro}&{_CURRENCY}"
+    # Only where one display is not one impression.
+    quantity = "" if token.quantity_ppm == ONE_IMPRESSION_PPM else _QUANTITY
+    billed = f"{price}&{_SHOWN_AT}{quantity}"
+    won = f"{base_url}/notice/win?t={notice}&{price}&{_MARKET}{quantity}"
     return TrackingUrls(
-        nurl=f"{base_url}/notice/win?t={notice}&{_PRICE}",
-        burl=f"{base_url}/notice/bill?t={notice}&{_PRICE}",
-        lurl=f"{base_url}/notice/loss?t={notice}&{_PRICE}&{_LOSS}",
-        impression=f"{base_url}/track/impression?t={impression}&{_PRICE}",
+        nurl=won if notices.win else "",
+        burl=f"{base_url}/notice/bill?t={notice}&{billed}" if notices.billing else "",
+        lurl=f"{base_url}/notice/loss?t={notice}&{price}&{_MARKET}&{_LOSS}" if notices.loss else "",
+        impression=f"{base_url}/track/impression?t={impression}&{billed}",
         click=f"{base_url}/track/click?t={click}",
     )

@@ -14,9 +14,9 @@ class Bid(Message, frozen=True, kw_only=True):
     impid: str
     price: msgspec.Raw
     adm: str
-    nurl: str
-    burl: str
-    lurl: str
+    nurl: str = ""
+    burl: str = ""
+    lurl: str = ""
     adomain: tuple[str, ...]
     cid: str
     crid: str

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from falcon import Request, Response
 
-    from adctl.config import ExchangeSettings
+    from adctl.config_exchange import ExchangeSettings
     from adctl.delivery.price_macro import ReadPrice
 
 log = structlog.get_logger()

@@ -241,7 +241,7 @@ def shown(response: dict[str, Any], house: House) -> dict[str, Any]:
     for bid in response["seatbid"][0]["bid"]:
         assert isinstance(bid["price"], Decimal), "a price is a JSON number"
         bid["price"] = str(bid["price"])
-        for field in ("adm", "nurl", "burl", "lurl"):
+        for field in {"adm", "nurl", "burl", "lurl"} & bid.keys():
             bid[field] = _TOKEN.sub(lambda found, bid=bid: proven(found[0], bid, house), bid[field])
     return response
 
@@ -261,7 +261,7 @@ def proven(text: str, bid: dict[str, Any], house: House) -> str:
 def assert_speaks_of(token: BidToken, bid: dict[str, Any], house: House) -> None:
     assert token.bid_id == bid["id"]
     assert (str(token.campaign_id), str(token.creative_id)) == (bid["cid"], bid["crid"])
-    assert format_micros(token.price_cpm_micros) == bid["price"]
+    assert format_micros(token.asked_cpm_micros) == bid["price"]
     assert (token.bid_at_ms, token.bucket) == (house.now_ms, house.now_ms // 60_000)
 
 

@@ -253,7 +253,7 @@ def broken_rules(request: Json, response: Json) -> Iterator[str]:
             continue
         imp = imps[bid["impid"]]
         for broken in (
-            *_of_price(imp, bid),
+            *_of_price(imp, bid, PRICES[response["cur"]]),
             *_of_blocks(request, bid),
             *_of_offer(imp, bid),
             *_of_urls(imp, bid),
@@ -272,9 +272,9 @@ def _of_response(request: Json, response: Json) -> Iterator[str]:
             yield "seat"
 
 
-def _of_price(imp: Json, bid: Json) -> Iterator[str]:
+def _of_price(imp: Json, bid: Json, worth: Decimal) -> Iterator[str]:
     pmp, slot = imp.get("pmp", {}), imp.get(KINDS[bid["mtype"]], {})
-    price = Decimal(str(bid["price"]))
+    price = Decimal(str(bid["price"])) * worth
     floor, currency = imp.get("bidfloor", 0), imp.get("bidfloorcur", "USD")
     per_second = Decimal(str(slot.get("mincpmpersec", 0))) * bid.get("dur", 0)
     if price <= 0:
@@ -300,7 +300,8 @@ def _of_deal(
             yield "deal floor"
         elif deal.get("at") == 3 and floor > 0:
             exact = Decimal(str(floor)) * PRICES[currency.upper()]
-            if abs(price - exact) >= Decimal("0.000001"):
+            # Rounded to a micro, of the bid's currency too.
+            if abs(price - exact) >= Decimal("0.0000022"):
                 yield "not the fixed price"
     else:
         currency = imp.get("bidfloorcur", "USD")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -11,10 +13,12 @@ from adctl.delivery import reasons
 from adctl.delivery.auction import ImpAuction, Verdict
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.catalog import Catalog
+from adctl.delivery.currency import BidCurrency, Rates
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Purpose, Signer, hash_user
 from adctl.errors import StoreUnavailableError
 from adctl.models import FrequencyCap
+from adctl.money import format_micros
 from adctl.openrtb import Banner, BidRequest, Device, Imp, Regs, Site, User
 
 if TYPE_CHECKING:
@@ -65,7 +69,7 @@ class Shelf(NamedTuple):
     current: Catalog
 
 
-def bidder(ledger: Scripted, *campaigns: Campaign) -> Bidder:
+def bidder(ledger: Scripted, *campaigns: Campaign, rates: Rates | None = None) -> Bidder:
     return Bidder(
         Shelf(Catalog.build(campaigns)),
         ledger,
@@ -74,6 +78,7 @@ def bidder(ledger: Scripted, *campaigns: Campaign) -> Bidder:
         TERMS,
         clock_ms=lambda: NOW_MS,
         make_bid_id=lambda: "0" * 23 + "1",
+        rates=rates,
     )
 
 
@@ -200,3 +205,27 @@ def test_record_of_a_request_is_bounded(make_campaign: Callable[..., Campaign]) 
     assert len(msgspec.json.encode(answer.decision)) < 1_500
     assert answer.response is not None
     assert answer.response.id == request.id
+
+
+def test_rate_of_a_bid_in_another_currency_is_signed(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    rates = Rates("USD", {"EUR": Decimal("1.1")})
+    answer = bidder(Scripted(), make_campaign(1), rates=rates).answer(changed(cur=["EUR"]), "x")
+    assert answer.response is not None
+    bid = answer.response.seatbid[0].bid[0]
+    [text] = parse_qs(urlsplit(bid.burl).query)["t"]
+    token = SIGNER.verify(text, Purpose.NOTICE, NOW_MS, 60)
+    assert token.currency == BidCurrency("EUR", Decimal("1.1"))
+    assert (answer.response.cur, bytes(bid.price)) == (
+        "EUR",
+        format_micros(token.asked_cpm_micros).encode(),
+    )
+    assert token.price_cpm_micros == answer.decision.imps[0].price_cpm_micros
+
+
+def test_seat_and_currency_must_both_be_taken(make_campaign: Callable[..., Campaign]) -> None:
+    rates = Rates("USD", {"EUR": Decimal("1.1")})
+    asked = changed(cur=["EUR"], wseat=["other"])
+    answer = bidder(Scripted(), make_campaign(1), rates=rates).answer(asked, "x")
+    assert answer.decision.reason == reasons.SEAT

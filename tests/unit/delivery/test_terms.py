@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from adctl.config import Settings, TrackerSettings
-from adctl.delivery.terms import terms_of
+from adctl.config import PrivacySettings, Settings, TrackerSettings
+from adctl.config_exchange import ExchangeSettings
+from adctl.delivery.privacy import PrivacyPolicy
+from adctl.delivery.terms import terms_by_exchange, terms_of
+from adctl.delivery.tracking_urls import BASE64_PRICE_MACRO, Notices
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,26 @@ def test_exposed_tracker_without_a_public_url_is_not_secure() -> None:
     settings = Settings(tracker=TrackerSettings(host="192.0.2.1", port=8081))
     terms = terms_of(settings)
     assert (terms.tracker_url, terms.secure) == ("http://192.0.2.1:8081", False)
+
+
+def test_exchange_goes_by_the_house_or_by_a_policy_of_its_own() -> None:
+    settings = Settings(
+        privacy=PrivacySettings(vendor_id=7),
+        exchanges={"strict": ExchangeSettings(gdpr_policy="no_bid"), "usual": ExchangeSettings()},
+    )
+    terms = terms_by_exchange(settings)
+    assert terms["strict"].privacy == PrivacyPolicy(7, "no_bid")
+    assert terms["usual"].privacy == PrivacyPolicy(7, "contextual")
+
+
+def test_exchange_is_asked_for_the_notices_it_sends_and_the_price_it_writes() -> None:
+    settings = Settings(
+        exchanges={
+            "quiet": ExchangeSettings(
+                win_notice=False, loss_notice=False, billing_event="burl", price_encoding="base64"
+            )
+        }
+    )
+    assert terms_by_exchange(settings)["quiet"].notices == Notices(
+        win=False, loss=False, price_macro=BASE64_PRICE_MACRO
+    )
