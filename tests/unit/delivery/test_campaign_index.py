@@ -4,10 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from adctl.delivery.campaign_index import CampaignIndex, distance_km
+from adctl.delivery.campaign_index import distance_km
 from adctl.delivery.mismatch import explain_mismatch, matches
 from adctl.delivery.targeting import RequestAttributes
 from adctl.models import (
@@ -19,33 +17,10 @@ from adctl.models import (
     Status,
     TimeWindow,
 )
+from tests.unit.delivery.finding import BERLIN, NOW, SIZES, build, found, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from random import Random
-
-    from adctl.delivery.targeting import Format
-
-NOW = datetime(2026, 5, 6, 12, tzinfo=UTC)
-SIZES = frozenset({(300, 250)})
-BERLIN = GeoRadius(lat=52.52, lon=13.405, radius_km=30)
-
-
-def build(*campaigns: Campaign) -> CampaignIndex:
-    return CampaignIndex.build(campaigns, lambda campaign: campaign.bid_amount_micros)
-
-
-def milliseconds(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-
-
-def found(
-    index: CampaignIndex,
-    attributes: RequestAttributes,
-    formats: Iterable[Format] = SIZES,
-    now: datetime = NOW,
-) -> list[int]:
-    return [c.id for c in index.match(attributes, frozenset(formats), milliseconds(now))]
+    from collections.abc import Callable
 
 
 def test_an_empty_index_matches_nothing() -> None:
@@ -307,144 +282,3 @@ def test_kinds_are_found_by_their_kind(
     assert found(index, RequestAttributes(), [(CreativeKind.AUDIO,)]) == []
     assert found(index, RequestAttributes(), [(300, 250)]) == [1, 3]
     assert set(index.formats) == {(300, 250), (CreativeKind.VIDEO,), (CreativeKind.NATIVE,)}
-
-
-FORMATS: list[Format] = [
-    (300, 250),
-    (728, 90),
-    (1, 1),
-    (CreativeKind.VIDEO,),
-    (CreativeKind.NATIVE,),
-]
-
-# A world with few values of each kind, so that campaigns and requests often meet.
-PLACES = (
-    {"on_site": True, "domains": ("a.com", "com")},
-    {"on_site": True, "domains": ("b.a.com", "a.com", "com")},
-    {"on_site": True, "domains": ("c.org", "org")},
-    {"on_site": True},
-    {"in_app": True, "bundle": "app.x"},
-    {"in_app": True, "bundle": "app.y"},
-    {"in_app": True},
-    {},
-)
-RESTRICTIONS: dict[str, Callable[[Random], object]] = {
-    "countries": lambda r: some(r, "USA", "deu"),
-    "regions": lambda r: some(r, "CA", "NY"),
-    "cities": lambda r: some(r, "Berlin", "Bonn"),
-    "metros": lambda r: some(r, "803", "501"),
-    "postal_codes": lambda r: some(r, "10 115", "20095"),
-    "radii": lambda _: (BERLIN,),
-    "devices": lambda r: some(r, "mobile", "tablet", "desktop"),
-    "os": lambda r: some(r, "ios", "android"),
-    "browsers": lambda r: some(r, "chrome", "safari"),
-    "connections": lambda r: some(r, "wifi", "cellular", "4g"),
-    "segments": lambda r: Segments(
-        any=some(r, *"pqr") if r.random() < 0.4 else (),
-        all=some(r, *"pqr") if r.random() < 0.4 else (),
-        none=some(r, *"pqr") if r.random() < 0.4 else (),
-    ),
-    "time_windows": lambda r: (
-        TimeWindow(
-            weekdays=some(r, "mon", "wed", "sun") if r.random() < 0.5 else (),
-            from_hour=r.randrange(12),
-            to_hour=r.randrange(10, 25),
-        ),
-    ),
-    "domains_include": lambda r: some(r, "a.com", "b.a.com", "c.org"),
-    "domains_exclude": lambda r: some(r, "a.com", "b.a.com", "c.org"),
-    "apps_include": lambda r: some(r, "app.x", "app.y"),
-    "apps_exclude": lambda r: some(r, "app.x", "app.y"),
-    "categories": lambda r: some(r, "IAB1", "IAB1-1"),
-    "languages": lambda r: some(r, "en", "de"),
-    "sizes": lambda r: some(r, "300x250", "728x90"),
-}
-
-
-def some(random: Random, *values: str) -> tuple[str, ...]:
-    return tuple(random.sample(values, random.randint(1, min(2, len(values)))))
-
-
-def perhaps(random: Random, *values: str) -> frozenset[str]:
-    return frozenset(random.sample(values, random.randint(0, 2)))
-
-
-def a_moment(random: Random) -> datetime:
-    return NOW + timedelta(milliseconds=random.randint(-(10**8) * 4, 10**8 * 4))
-
-
-def a_draft(random: Random) -> dict[str, Any]:
-    restricted = random.sample(sorted(RESTRICTIONS), random.choice([0, 1, 1, 2, 2, 3, 5]))
-    return {
-        "timezone": random.choice(["UTC", "America/New_York", "Asia/Kathmandu"]),
-        "bid_amount_micros": random.randint(1, 5),
-        "status": random.choice([Status.ACTIVE] * 9 + [Status.PAUSED]),
-        "starts_at": a_moment(random) if random.random() < 0.2 else NOW - timedelta(days=9),
-        "ends_at": a_moment(random) if random.random() < 0.2 else None,
-        **{name: RESTRICTIONS[name](random) for name in restricted},
-    }
-
-
-def a_request(random: Random) -> RequestAttributes:
-    lat = random.choice([None, 52.5, 10.0])
-    return RequestAttributes(
-        country=random.choice(["", "usa", "deu"]),
-        region=random.choice(["", "ca", "ny"]),
-        city=random.choice(["", "berlin", "bonn"]),
-        metro=random.choice(["", "803", "501"]),
-        postal_code=random.choice(["", "10115", "20095"]),
-        lat=lat,
-        lon=None if lat is None else 13.4,
-        devices=perhaps(random, "mobile", "tablet", "desktop"),
-        systems=perhaps(random, "ios", "android"),
-        browser=random.choice(["", "chrome", "safari"]),
-        connections=perhaps(random, "wifi", "cellular", "4g"),
-        segments=random.choice([None, perhaps(random, *"pqr"), frozenset("pqr")]),
-        categories=random.choice([frozenset(), frozenset({"iab1"}), frozenset({"iab1", "iab1-1"})]),
-        language=random.choice(["", "en", "de"]),
-        **random.choice(PLACES),
-    )
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.randoms(use_true_random=True))
-def test_the_index_finds_what_the_plain_rules_let_through(
-    make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative], random: Random
-) -> None:
-    def make(number: int) -> Campaign:
-        creatives = (
-            make_creative(id=1),
-            make_creative(id=2, width=728, height=90),
-            make_creative(id=3, kind=CreativeKind.VIDEO, width=728, height=90),
-            make_creative(id=4, kind=CreativeKind.NATIVE),
-        )
-        chosen = tuple(random.sample(creatives, random.randint(0, 3)))
-        return make_campaign(number, creatives=chosen, **a_draft(random))
-
-    def check(index: CampaignIndex, campaigns: Mapping[int, Campaign], now: datetime) -> None:
-        attributes = a_request(random)
-        formats = frozenset(random.sample(FORMATS, random.randint(0, 3)))
-        expected = [c.id for c in campaigns.values() if matches(c, attributes, formats, now)]
-        assert sorted(found(index, attributes, formats, now)) == sorted(expected)
-
-    campaigns = {number: make(number) for number in range(random.randint(0, 80))}
-    index = build(*campaigns.values())
-    past: list[tuple[CampaignIndex, dict[int, Campaign]]] = []
-    now = a_moment(random)
-    for _ in range(random.randint(0, 20)):
-        past.append((index, campaigns.copy()))
-        number = random.randint(0, 90)
-        if random.random() < 0.3:
-            campaigns.pop(number, None)
-            index = index.without_campaign(number)
-        else:
-            campaigns[number] = make(number)
-            index = index.with_campaign(campaigns[number])
-        # Mostly a little later, as time goes on; sometimes a clock is set.
-        now += timedelta(minutes=random.randint(0, 40))
-        now = a_moment(random) if random.random() < 0.1 else now
-        check(index, campaigns, now)
-    for older, those in random.sample(past, min(len(past), 5)):
-        check(older, those, a_moment(random))
-    for _ in range(20):
-        check(index, campaigns, a_moment(random))
