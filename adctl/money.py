@@ -7,7 +7,7 @@ price of 1,000 impressions and a micro is 1,000 nanos. No function here takes or
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, ROUND_UP, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal, InvalidOperation
 
 MICROS_PER_UNIT = 1_000_000
 NANOS_PER_UNIT = 1_000_000_000
@@ -27,6 +27,18 @@ MAX_CLEARING_MICROS = 1_000_000_000_000 * MICROS_PER_UNIT
 # several. At most what fits 32 bits, so that amounts stay below 2**53, too.
 ONE_IMPRESSION_PPM = 1_000_000
 MAX_QUANTITY_PPM = 2**32 - 1
+
+
+# Of ISO 4217, where they are not two.
+# fmt: off
+_WHOLE_UNITS = frozenset((
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW",
+    "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+))
+# fmt: on
+_THOUSANDTHS = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
+# Sums may have more digits than the 28 that Decimal keeps by itself.
+_EXACT = Context(prec=60)
 
 
 class AmountError(ValueError):
@@ -95,6 +107,17 @@ def format_nanos(nanos: int) -> str:
 def format_micros(micros: int) -> str:
     """Return a price as an exact decimal: at least two places, no trailing zeros beyond."""
     return _decimal_text(micros, MICROS_PER_UNIT)
+
+
+def round_nanos(nanos: int, currency: str) -> str:
+    """Return an amount in the currency's own smallest unit, half of one rounded away from zero.
+
+    For what is paid, once, at the end; the books are exact. Decimal places as in ISO 4217.
+    """
+    places = 0 if currency in _WHOLE_UNITS else 3 if currency in _THOUSANDTHS else 2
+    unit = Decimal(1).scaleb(-places)
+    amount = Decimal(nanos).scaleb(-9, _EXACT)
+    return format(amount.quantize(unit, ROUND_HALF_UP, _EXACT), "f")
 
 
 def _decimal_text(amount: int, scale: int) -> str:

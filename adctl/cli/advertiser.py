@@ -1,5 +1,6 @@
 """``adctl advertiser``."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -7,8 +8,16 @@ import typer
 from adctl.cli.changing import ActorOption, report, report_created, show_all, show_history
 from adctl.cli.changing import show as show_view
 from adctl.cli.context import settings_of
-from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm, say
-from adctl.control import accounting, advertisers
+from adctl.cli.render import (
+    DryRunOption,
+    Output,
+    OutputOption,
+    YesOption,
+    confirm,
+    render_rows,
+    say,
+)
+from adctl.control import accounting, advertisers, statements
 from adctl.control import history as audit
 from adctl.control.drafts import VoucherView
 from adctl.control.plane import Outcome, open_plane
@@ -231,6 +240,30 @@ def correct(
             confirm(question, yes=yes)
             planned = accounting.correct(plane, actor, view.advertiser_id, fields)
     _show_voucher(planned, output)
+
+
+@app.command()
+def statement(
+    ctx: typer.Context,
+    advertiser: AdvertiserArgument,
+    month: Annotated[
+        str | None,
+        typer.Option(
+            help="A month of UTC, such as 2026-11. Default: this one.", show_default=False
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List what moved an advertiser's balance in a month, and the balance after each.
+
+    Spend and fees are summed by campaign and day; `adctl report statement` is the month's invoice.
+
+    Example: adctl advertiser statement Acme --month 2026-11
+    """
+    asked = statements.parse_month(month, datetime.now(UTC))
+    with open_plane(settings_of(ctx)) as plane:
+        moved = statements.movements(plane, advertiser, asked)
+    render_rows([movement.fields() for movement in moved], output)
 
 
 @app.command()

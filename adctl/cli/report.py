@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from adctl.cli.render import Output, OutputOption, render_rows, say
+from adctl.cli.context import settings_of
+from adctl.cli.render import Output, OutputOption, render_record, render_rows, say
 from adctl.cli.stores import postgres_session
-from adctl.control import reporting
+from adctl.control import reporting, statements
 from adctl.control.lookup import find_campaign
+from adctl.control.plane import open_plane
 from adctl.control.reporting import By, parse_period
+from adctl.control.statements import INVOICE_COLUMNS
 from adctl.stores.tables import psycopg_of
 
 app = typer.Typer(no_args_is_help=True)
@@ -20,6 +23,10 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[
     str | None, typer.Option(help="Where to end, written like --since. Default: now.")
+]
+MonthOption = Annotated[
+    str | None,
+    typer.Option(help="A month of UTC, such as 2026-11. Default: this one.", show_default=False),
 ]
 TimezoneOption = Annotated[
     str, typer.Option(help="Zone of dates without an offset, and of the hours and days shown.")
@@ -129,6 +136,35 @@ def losses(
         campaign_id = None if campaign is None else find_campaign(session, campaign).id
         rows = reporting.losses(psycopg_of(session), period, campaign_id)
     _render([row._asdict() for row in rows], period, output)
+
+
+@app.command()
+def statement(
+    ctx: typer.Context,
+    advertiser: Annotated[
+        str, typer.Option(help="The advertiser: its id or its name.", show_default=False)
+    ],
+    month: MonthOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show an advertiser's month as an invoice: opening, deposits, campaigns, corrections, closing.
+
+    Every amount is exact but the payable one, which is the total rounded to the currency's
+    smallest unit. The total is what the month costs: closing = opening + deposits - total.
+
+    Example: adctl report statement --advertiser Acme --month 2026-11
+    """
+    now = datetime.now(UTC)
+    asked = statements.parse_month(month, now)
+    with open_plane(settings_of(ctx)) as plane:
+        invoice = statements.invoice(plane, advertiser, asked, now)
+    if output is Output.JSON:
+        render_record(invoice.fields(), output)
+        return
+    render_rows(invoice.rows(), output, INVOICE_COLUMNS)
+    if output is Output.TABLE:
+        about = f"{invoice.advertiser}, {asked.name} in UTC, {invoice.currency}"
+        say(about if invoice.final else f"{about}: not final, the month is not over yet")
 
 
 def _render(rows: list[dict[str, object]], period: reporting.Period, output: Output) -> None:

@@ -36,6 +36,15 @@ ALTER TABLE ledger_entry
 -- Statements ask for months; entries lie in the order they were booked.
 CREATE INDEX ledger_booked_at ON ledger_entry USING brin (booked_at) WITH (pages_per_range = 32);
 
+-- What moved advertisers' balances, and by how much: the entries of their own and their campaigns'
+-- accounts, with the sign turned.
+CREATE VIEW advertiser_entry AS
+SELECT coalesce(l.advertiser_id, c.advertiser_id) AS advertiser_id, l.kind, l.campaign_id,
+       c.name AS campaign, -l.amount_nanos AS effect_nanos, l.late, l.unpriced, l.booked_at
+FROM ledger_entry AS l
+LEFT JOIN campaign AS c ON c.id = l.campaign_id
+WHERE l.account IN ('advertiser', 'campaign');
+
 -- What a person booked. Its transaction in the ledger is 'voucher:' and the id. A positive amount
 -- adds to the advertiser's balance.
 CREATE TABLE voucher (

@@ -16,6 +16,7 @@ from adctl.money import (
     parse_clearing_price,
     parse_micros,
     parse_nanos,
+    round_nanos,
 )
 
 
@@ -83,3 +84,22 @@ def test_what_is_no_price_is_unpriced(text: str) -> None:
 )
 def test_told_price_is_read_rounded_down_and_bounded(text: str, micros: int) -> None:
     assert parse_clearing_price(text) == micros
+
+
+@pytest.mark.parametrize(
+    ("nanos", "currency", "payable"),
+    [
+        (9_007_999_999, "USD", "9.01"),
+        (5_000_000, "EUR", "0.01"),
+        (4_999_999, "EUR", "0.00"),
+        (-5_000_000, "EUR", "-0.01"),
+        (1_499_999_999, "JPY", "1"),
+        (1_500_000_000, "JPY", "2"),
+        (1_000_500_000, "KWD", "1.001"),
+        (10**40 + 5_000_000, "USD", f"{10**31}.01"),
+    ],
+)
+def test_what_is_payable_is_in_the_currency_s_smallest_unit(
+    nanos: int, currency: str, payable: str
+) -> None:
+    assert round_nanos(nanos, currency) == payable
