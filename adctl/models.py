@@ -318,7 +318,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CandidateOutcome(msgspec.Struct, frozen=True):
-    """One campaign's part in a decision: its bid, and why it did not win (empty if it did)."""
+    """One campaign's part in a decision: its bid, and why it did not win (empty if it did).
+
+    ``creative_id`` is 0 for a campaign that was passed over.
+    """
 
     campaign_id: int
     creative_id: int
@@ -330,7 +333,8 @@ class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided for one impression offered in a request. ``winner`` 0 means no bid.
 
     An impression has two of these where both a deal and the open auction could be bid on;
-    ``deal_id`` is the winner's.
+    ``deal_id`` is the winner's. ``passed_over`` are campaigns that target the impression but could
+    not be candidates, the dearest of them, in the first of its decisions.
     """
 
     imp_id: str
@@ -343,6 +347,7 @@ class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
     runner_up: int = 0
     reason: str = ""
     candidates: tuple[CandidateOutcome, ...] = ()
+    passed_over: tuple[CandidateOutcome, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):

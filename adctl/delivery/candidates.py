@@ -9,6 +9,7 @@ from adctl.delivery.auction import Candidate
 from adctl.delivery.deals import OfferedDeal, offered_deals
 from adctl.delivery.eligibility import CreativeRules, imp_obstacle, imp_refusal
 from adctl.delivery.offer import Offer
+from adctl.models import CandidateOutcome
 
 if TYPE_CHECKING:
     from adctl.delivery.catalog import Catalog
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
     from adctl.openrtb import Imp
 
 
+# Of those passed over, per impression, that are put on record.
+MAX_PASSED_OVER = 10
+
+
 class CandidateSearch:
     """Finds and prices the candidates for the impressions of one request.
 
     ``identified`` says whether the user is known, so that frequency caps can be counted.
+    ``passed_over`` are the dearest campaigns that target the impressions searched for since the
+    caller last emptied it, but may not bid on them; a few, with their reasons.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class CandidateSearch:
         self._terms = terms
         self._rates = rates
         self._now_ms = now_ms
+        self.passed_over: list[CandidateOutcome] = []
 
     def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
         """Return up to ``max_candidates`` for the open auction of ``imp``, dearest first.
@@ -59,6 +67,8 @@ class CandidateSearch:
 
         Without any, the reason.
         """
+        if imp.pmp is None:
+            return [], reasons.PRIVATE_AUCTION
         index = self._catalog.index
         deals, reason = offered_deals(imp, index.deals, self._terms.seat, self._rates)
         obstacle = imp_obstacle(imp, secure=self._terms.secure)
@@ -71,18 +81,29 @@ class CandidateSearch:
             for campaign in index.match(
                 self._attributes, offer.formats if offer else (), self._now_ms, deal.id
             ):
-                candidate, reason = self._for_deal(campaign, deal, offer, identified=identified)
+                bid = deal.price_for(campaign, self._catalog.factors_of(campaign.id))
+                candidate, why_not = self._for_deal(
+                    campaign, bid, deal, offer, identified=identified
+                )
                 if candidate is not None:
                     found.append(candidate)
+                    continue
+                self._pass_over(campaign, bid, why_not)
+                reason = _of_imp(why_not)
         found.sort(key=lambda one: (not one.guaranteed, -one.bid_cpm_micros, one.campaign.id))
         return found[: self._terms.max_candidates], "" if found else reason
 
     def _for_deal(
-        self, campaign: Campaign, deal: OfferedDeal, offer: Offer | None, *, identified: bool
+        self,
+        campaign: Campaign,
+        bid: int,
+        deal: OfferedDeal,
+        offer: Offer | None,
+        *,
+        identified: bool,
     ) -> tuple[Candidate | None, str]:
-        bid = deal.price_for(campaign, self._catalog.factors_of(campaign.id))
         if offer is None or not bid:
-            return None, reasons.FLOOR if deal.floor_micros else reasons.NO_CAMPAIGN
+            return None, reasons.FLOOR if deal.floor_micros else reasons.PACED
         if self._passes_on(campaign, identified=identified):
             return None, reasons.UNIDENTIFIED
         creative, reason = self._creative(campaign, offer, bid, deal)
@@ -96,25 +117,35 @@ class CandidateSearch:
     def _dearest(self, offer: Offer, *, identified: bool) -> tuple[list[Candidate], str]:
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
+        least_floor, most = offer.least_floor_micros, self._terms.max_candidates
         for campaign, bid in self._catalog.dearest_first(
             self._attributes, offer.formats, self._now_ms
         ):
-            if bid < offer.least_floor_micros:
-                # And so is every later one.
+            if bid < least_floor:
+                # And so is every later one; some of them are put on record.
                 reason = reasons.FLOOR
+                self._pass_over(campaign, bid, reason)
+                if len(self.passed_over) < MAX_PASSED_OVER:
+                    continue
                 break
-            if self._passes_on(campaign, identified=identified):
+            if campaign.caps and self._passes_on(campaign, identified=identified):
                 reason = reasons.UNIDENTIFIED
+                self._pass_over(campaign, bid, reason)
                 continue
             creative, why_not = self._creative(campaign, offer, bid)
             if creative is None:
-                reason = why_not
+                reason = _of_imp(why_not)
+                self._pass_over(campaign, bid, why_not)
                 continue
             caps = campaign.caps if identified else ()
             found.append(Candidate(campaign, creative, bid, caps, offer.floor_of(creative)))
-            if len(found) == self._terms.max_candidates:
+            if len(found) == most:
                 break
         return found, reason
+
+    def _pass_over(self, campaign: Campaign, bid: int, reason: str) -> None:
+        if len(self.passed_over) < MAX_PASSED_OVER:
+            self.passed_over.append(CandidateOutcome(campaign.id, 0, bid, reason))
 
     def _passes_on(self, campaign: Campaign, *, identified: bool) -> bool:
         return bool(campaign.caps) and not identified and campaign.unidentified == "no_bid"
@@ -122,20 +153,36 @@ class CandidateSearch:
     def _creative(
         self, campaign: Campaign, offer: Offer, bid: int, deal: OfferedDeal | None = None
     ) -> tuple[Creative | None, str]:
-        fitting = [
-            creative
-            for creative in campaign.creatives
-            if offer.fits(creative) and (deal is None or deal.takes(creative))
-        ]
-        if not fitting:
-            return None, reasons.NO_CREATIVE
-        own = None if deal is None else deal.floor_micros
-        affordable = [
-            creative
-            for creative in fitting
-            if (offer.floor_of(creative) if own is None else own) <= bid
-        ]
+        """Return the creative to show; without any, the reason of the one that came closest."""
+        affordable: list[Creative] = []
+        reason = reasons.CREATIVE_UNFIT
+        for traits in self._catalog.traits.of(campaign):
+            if traits.format not in offer.formats:
+                continue
+            creative = traits.creative
+            why_not = offer.refusal(traits)
+            if not why_not and deal is not None and not deal.takes(creative):
+                why_not = reasons.BLOCKED_ADVERTISER
+            if why_not:
+                reason = reason if reason == reasons.FLOOR else why_not
+            elif bid < _floor(offer, creative, deal):
+                reason = reasons.FLOOR
+            else:
+                affordable.append(creative)
         if not affordable:
-            return None, reasons.FLOOR
+            return None, reason
         # A campaign's creatives take turns by the millisecond.
         return affordable[self._now_ms % len(affordable)], ""
+
+
+def _floor(offer: Offer, creative: Creative, deal: OfferedDeal | None) -> int:
+    own = None if deal is None else deal.floor_micros
+    return offer.floor_of(creative) if own is None else own
+
+
+def _of_imp(reason: str) -> str:
+    """Return the reason of an impression for which a campaign was passed over for ``reason``."""
+    if reason == reasons.PACED:
+        return reasons.NO_CAMPAIGN
+    of_creative = reason not in (reasons.FLOOR, reasons.UNIDENTIFIED)
+    return reasons.NO_CREATIVE if of_creative else reason

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from adctl.delivery.bid_blocks import BidBlocks
 from adctl.delivery.campaign_index import CampaignIndex, is_near
 from adctl.delivery.pricing import base_bid_micros, bid_cpm_micros, performance_ppm
+from adctl.delivery.traits import KnownTraits
 from adctl.models import Factors
 
 if TYPE_CHECKING:
@@ -27,9 +28,14 @@ class Catalog:
     """
 
     def __init__(
-        self, index: CampaignIndex, factors: Mapping[int, Factors], bids: BidBlocks
+        self,
+        index: CampaignIndex,
+        factors: Mapping[int, Factors],
+        bids: BidBlocks,
+        traits: KnownTraits,
     ) -> None:
         self.index = index
+        self.traits = traits
         self._factors = factors
         self._bids = bids
 
@@ -50,7 +56,7 @@ class Catalog:
             ),
         )
         bids = [_bid(index.at(position), known) for position in range(index.size)]
-        return cls(index, known, BidBlocks.build(bids))
+        return cls(index, known, BidBlocks.build(bids), KnownTraits())
 
     def __len__(self) -> int:
         return len(self.index)
@@ -102,7 +108,7 @@ class Catalog:
             for position in (self.index.position_of(campaign_id), index.position_of(campaign_id)):
                 if position is not None:
                     bids[position] = _bid(index.at(position), factors)
-        return Catalog(index, factors, self._bids.replaced(bids))
+        return Catalog(index, factors, self._bids.replaced(bids), self.traits)
 
 
 def _bid(campaign: Campaign | None, factors: Mapping[int, Factors]) -> int:

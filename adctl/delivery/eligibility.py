@@ -5,7 +5,6 @@ Sections are those of OpenRTB 2.6. Lists are compared whole, never as substrings
 
 from __future__ import annotations
 
-import re
 from decimal import ROUND_CEILING, Decimal
 from mimetypes import guess_type
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from adctl.money import MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, floor_to_micros
 if TYPE_CHECKING:
     from adctl.delivery.currency import Rates
     from adctl.delivery.targeting import Size
+    from adctl.delivery.traits import Traits
     from adctl.models import Creative
     from adctl.openrtb import Banner, BidRequest, Imp
 
@@ -26,11 +26,11 @@ _NO_FLOOR = Decimal(0)
 _LONGEST_QUANTITY = 12
 _LONGEST_USER_AGENT = 1024
 # By name: "bot" alone is in the names of phones.
-_CRAWLERS = re.compile(
-    "googlebot|adsbot-google|mediapartners-google|bingbot|bingpreview|yandexbot|baiduspider"
-    "|duckduckbot|applebot|petalbot|bytespider|gptbot|claudebot|ahrefsbot|semrushbot|mj12bot"
-    "|facebookexternalhit|twitterbot|headlesschrome|phantomjs",
-    re.IGNORECASE,
+_CRAWLERS = (
+    *("googlebot", "adsbot-google", "mediapartners-google", "bingbot", "bingpreview"),
+    *("yandexbot", "baiduspider", "duckduckbot", "applebot", "petalbot", "bytespider"),
+    *("gptbot", "claudebot", "ahrefsbot", "semrushbot", "mj12bot", "facebookexternalhit"),
+    *("twitterbot", "headlesschrome", "phantomjs"),
 )
 _MARKUP_TYPES = ("text/html", "application/javascript", "text/javascript")
 
@@ -52,7 +52,11 @@ def request_refusal(request: BidRequest, currency: str, seat: str, usual_currenc
 
 def is_crawler(user_agent: str | None) -> bool:
     """Return whether a user agent says that it is a known program without a person before it."""
-    return _CRAWLERS.search((user_agent or "")[:_LONGEST_USER_AGENT]) is not None
+    if not user_agent:
+        return False
+    # Looking for each name takes a tenth of what one pattern of all of them does.
+    told = user_agent[:_LONGEST_USER_AGENT].lower()
+    return any(name in told for name in _CRAWLERS)
 
 
 def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:
@@ -135,49 +139,50 @@ class CreativeRules:
             canonical_language(told) for told in (*(request.wlang or ()), *(request.wlangb or ()))
         )
 
-    def allow(self, creative: Creative) -> bool:
-        """Return whether the request's block and allow lists leave ``creative`` in."""
-        if (
-            self._wlang
-            and creative.language
-            and canonical_language(creative.language) not in self._wlang
-        ):
-            return False
-        if self._badv and any(self._blocked_domain(domain) for domain in creative.adomain):
-            return False
+    def refusal(self, traits: Traits) -> str:
+        """Return the reason why the request's block and allow lists leave a creative out, or ''."""
+        if self._wlang and traits.language is not None and traits.language not in self._wlang:
+            return reasons.BLOCKED_LANGUAGE
+        if not self._badv.isdisjoint(traits.domains):
+            return reasons.BLOCKED_ADVERTISER
+        codes = traits.creative.cat
         # Codes of another taxonomy say nothing about ours; no code at all is of every taxonomy.
-        if creative.cat and creative.cattax != self._cattax:
-            return True
-        if self._acat and not (creative.cat and self._acat.issuperset(creative.cat)):
-            return False
+        if codes and traits.creative.cattax != self._cattax:
+            return ""
+        if self._acat and not (codes and self._acat.issuperset(codes)):
+            return reasons.BLOCKED_CATEGORY
         # A blocked tier-1 category covers the categories below it.
-        return not any(c in self._bcat or c.split("-")[0] in self._bcat for c in creative.cat)
-
-    def _blocked_domain(self, domain: str) -> bool:
-        labels = domain.lower().split(".")
-        return any(".".join(labels[at:]) in self._badv for at in range(len(labels)))
+        return "" if self._bcat.isdisjoint(traits.categories) else reasons.BLOCKED_CATEGORY
 
 
-def fits_banner(
-    creative: Creative, banner: Banner, sizes: frozenset[Size], *, secure: bool
-) -> bool:
-    """Return whether ``creative`` may be shown in ``banner``, whose sizes are ``sizes``.
+class BannerRules:
+    """What one banner takes, prepared once for all creatives; its sizes are ``sizes``.
 
     What a request does not list is not there: frameworks (api), directions to expand in (expdir).
     """
-    if (creative.width, creative.height) not in sizes:
-        return False
-    if banner.btype and creative.banner_type in banner.btype:
-        return False
-    if banner.battr and not frozenset(banner.battr).isdisjoint(creative.attr):
-        return False
-    media = creative.media
-    return (
-        all(api in (banner.api or ()) for api in media.api)
-        and all(direction in (banner.expdir or ()) for direction in media.expdir)
-        and (not banner.mimes or _is_of_type(creative, banner.mimes))
-        and not (secure and _insecure(creative))
-    )
+
+    def __init__(self, banner: Banner, sizes: frozenset[Size], *, secure: bool) -> None:
+        self._sizes = sizes
+        self._secure = secure
+        self._btype = banner.btype or ()
+        self._battr = frozenset(banner.battr or ())
+        self._api = frozenset(banner.api or ())
+        self._expdir = frozenset(banner.expdir or ())
+        self._mimes = banner.mimes
+
+    def refusal(self, traits: Traits) -> str:
+        """Return the reason why a creative may not be shown in the banner, or ''."""
+        creative = traits.creative
+        if traits.format not in self._sizes:
+            return reasons.CREATIVE_UNFIT
+        if creative.banner_type in self._btype or not self._battr.isdisjoint(traits.attr):
+            return reasons.BLOCKED_ATTRIBUTE
+        media = creative.media
+        if not self._api.issuperset(media.api) or not self._expdir.issuperset(media.expdir):
+            return reasons.CREATIVE_UNFIT
+        if self._mimes and not _is_of_type(creative, self._mimes):
+            return reasons.CREATIVE_UNFIT
+        return reasons.INSECURE_CREATIVE if self._secure and traits.insecure else ""
 
 
 def _is_of_type(creative: Creative, mimes: list[str]) -> bool:
@@ -187,7 +192,3 @@ def _is_of_type(creative: Creative, mimes: list[str]) -> bool:
     kind, _ = guess_type(urlsplit(creative.image_url).path)
     # An address that does not tell is taken at its word.
     return kind is None or asked_as(kind, mimes) is not None
-
-
-def _insecure(creative: Creative) -> bool:
-    return creative.image_url.startswith("http:") or "http://" in creative.markup

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from adctl.delivery import reasons
 from adctl.delivery.eligibility import (
+    BannerRules,
     bidfloor_micros,
-    fits_banner,
     flexible_ratio,
     offered_sizes,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from adctl.delivery.currency import Rates
     from adctl.delivery.eligibility import CreativeRules
     from adctl.delivery.targeting import Format
+    from adctl.delivery.traits import Traits
     from adctl.models import Creative
     from adctl.openrtb import Imp
 
@@ -45,21 +47,27 @@ class Offer:
         self._imp = imp
         self._rules = rules
         self._rates = rates
-        self._sizes = frozenset(_sizes(imp, known))
+        self._secure = bool(imp.secure)
+        sizes = frozenset(_sizes(imp, known))
+        self._banner = (
+            None if imp.banner is None else BannerRules(imp.banner, sizes, secure=self._secure)
+        )
         floor = bidfloor_micros(imp, rates)
         # What cannot be converted cannot be said to be met.
         self.floor_micros = _ABOVE_ANY_BID if floor is None else floor
         # A range of durations may have a floor under the impression's.
         ranged = any(slot is not None and slot.durfloors for slot in (imp.video, imp.audio))
         self.least_floor_micros = 0 if ranged else self.floor_micros
-        self.formats: frozenset[Format] = self._sizes | frozenset(_kinds(imp))
+        self.formats: frozenset[Format] = sizes.union(_kinds(imp))
 
-    def fits(self, creative: Creative) -> bool:
-        """Return whether the creative may be shown here, price aside."""
-        return self._is_taken(creative) and self._rules.allow(creative)
+    def refusal(self, traits: Traits) -> str:
+        """Return the reason why a creative may not be shown here, price aside, or ''."""
+        return self._slot_refusal(traits) or self._rules.refusal(traits)
 
     def floor_of(self, creative: Creative) -> int:
         """Return what a creative that fits has to pay at least, in the account's CPM micros."""
+        if creative.kind is CreativeKind.BANNER:
+            return self.floor_micros
         imp, media = self._imp, creative.media
         slot = {CreativeKind.VIDEO: imp.video, CreativeKind.AUDIO: imp.audio}.get(creative.kind)
         told = media.video or media.audio
@@ -69,20 +77,22 @@ class Offer:
         converted = self._rates.to_account_micros(own, imp.bidfloorcur)
         return _ABOVE_ANY_BID if converted is None else converted
 
+    def _slot_refusal(self, traits: Traits) -> str:
+        creative = traits.creative
+        if creative.kind is CreativeKind.BANNER:
+            return self._banner.refusal(traits) if self._banner else reasons.CREATIVE_UNFIT
+        return "" if self._is_taken(creative) else reasons.CREATIVE_UNFIT
+
     def _is_taken(self, creative: Creative) -> bool:
-        imp, secure = self._imp, bool(self._imp.secure)
+        imp, secure = self._imp, self._secure
         match creative.kind:
-            case CreativeKind.BANNER:
-                banner = imp.banner
-                return banner is not None and fits_banner(
-                    creative, banner, self._sizes, secure=secure
-                )
             case CreativeKind.VIDEO:
                 return imp.video is not None and fits_video(creative, imp.video, secure=secure)
             case CreativeKind.AUDIO:
                 return imp.audio is not None and fits_audio(creative, imp.audio, secure=secure)
             case CreativeKind.NATIVE:
                 return imp.native is not None and fits_native(creative, imp.native, secure=secure)
+        return False
 
 
 def _sizes(imp: Imp, known: Collection[Format]) -> Iterator[tuple[int, int]]:

@@ -37,6 +37,15 @@ SAME_REQUEST = "same_request"  # won another impression of this request
 ROADBLOCK = "roadblock"  # takes all impressions of a page or none, and cannot have all of these
 UNIDENTIFIED = "unidentified"  # capped, and the user may not be identified
 
+# --- of a campaign passed over before it was a candidate ---
+PACED = "paced"  # ahead of its pace: it bids nothing for a while
+CREATIVE_UNFIT = "creative_unfit"  # the slot takes no such file, length, protocol or framework
+BLOCKED_ADVERTISER = "blocked_advertiser"
+BLOCKED_CATEGORY = "blocked_category"
+BLOCKED_ATTRIBUTE = "blocked_attribute"
+BLOCKED_LANGUAGE = "blocked_language"
+INSECURE_CREATIVE = "insecure_creative"  # it loads something by http, for an https page
+
 NBR = {
     UNAVAILABLE: 1,
     NO_MONEY_STATE: 1,
@@ -55,7 +64,14 @@ NBR = {
     FORMAT: 505,
     INSECURE: 506,
     NO_CAMPAIGN: 507,
+    PACED: 507,
     NO_CREATIVE: 508,
+    CREATIVE_UNFIT: 508,
+    BLOCKED_ADVERTISER: 508,
+    BLOCKED_CATEGORY: 508,
+    BLOCKED_ATTRIBUTE: 508,
+    BLOCKED_LANGUAGE: 508,
+    INSECURE_CREATIVE: 508,
     FLOOR: 509,
     TOO_MANY_IMPS: 510,
     TOTAL_BUDGET: 511,

@@ -46,16 +46,16 @@ class PackOnly:
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         self._pack("EVALSHA", script.sha, len(keys), *keys, *args)
-        # One impression per request: after six numbers and the campaigns come its count of
-        # candidates, and of the first its place and its bid.
+        # One impression per request: after eight numbers and the campaigns come its count of
+        # candidates, its quantity, and of the first candidate its place and its bid.
         candidates, price = self._auction(args)
         return [1, price, 0, 1, *[0] * (candidates - 1)]
 
     def _auction(self, args: Sequence[str | int]) -> tuple[int, int]:
-        at = 6
+        at = 8
         for _ in range(int(args[4])):
-            at += 2 + 2 * int(args[at + 1])
-        return int(args[at]), int(args[at + 2])
+            at += 3 + 2 * int(args[at + 2])
+        return int(args[at]), int(args[at + 3])
 
 
 class Shelf:

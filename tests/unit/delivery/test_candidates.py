@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adctl.delivery import reasons
-from adctl.delivery.candidates import CandidateSearch
+from adctl.delivery.candidates import MAX_PASSED_OVER, CandidateSearch
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import CreativeRules
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.terms import Terms
-from adctl.models import FrequencyCap
+from adctl.models import FrequencyCap, Media
 from adctl.openrtb import Banner, BidRequest, Imp
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ CAP = FrequencyCap(3, 86_400)
 def search(
     *campaigns: Campaign, identified: bool = True, now_ms: int = NOW_MS, **imp_fields: Any
 ) -> tuple[list[Candidate], str]:
+    return looked(*campaigns, identified=identified, now_ms=now_ms, **imp_fields)[:2]
+
+
+def looked(
+    *campaigns: Campaign, identified: bool = True, now_ms: int = NOW_MS, **imp_fields: Any
+) -> tuple[list[Candidate], str, list[tuple[int, str]]]:
     imp = Imp(id="1", **{"banner": Banner(w=300, h=250), **imp_fields})
     request = BidRequest(id="r", imp=[imp], badv=["blocked.example"])
     attributes = attributes_of(request, segments=identified, precise_location=identified)
@@ -36,7 +42,8 @@ def search(
     finder = CandidateSearch(
         catalog, attributes, CreativeRules(request), TERMS, Rates("USD"), now_ms
     )
-    return finder.candidates(imp, identified=identified)
+    found, reason = finder.candidates(imp, identified=identified)
+    return found, reason, [(one.campaign_id, one.reason) for one in finder.passed_over]
 
 
 def ids(found: tuple[list[Candidate], str]) -> list[int]:
@@ -129,3 +136,54 @@ def test_creatives_that_fit_take_turns(
     campaign = make_campaign(1, creatives=creatives)
     shown = [search(campaign, now_ms=NOW_MS + ms)[0][0].creative.id for ms in range(4)]
     assert shown == [10, 13, 10, 13]
+
+
+def test_campaigns_passed_over_are_told_each_with_its_own_reason(
+    make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative]
+) -> None:
+    def with_creative(number: int, **fields: Any) -> Campaign:
+        creative = make_creative(id=number, **fields)
+        bid = 9_000_000 - number * 100_000
+        return make_campaign(number, bid_amount_micros=bid, creatives=(creative,))
+
+    campaigns = (
+        with_creative(1, adomain=("blocked.example",)),
+        with_creative(2, attr=(7,)),
+        with_creative(3, banner_type=3),
+        with_creative(4, image_url="http://cdn.example/plain.png"),
+        with_creative(5, media=Media(api=(5,))),
+        with_creative(6),
+        make_campaign(7, bid_amount_micros=3_000_000, caps=(CAP,)),
+        make_campaign(8, bid_amount_micros=1_000_000),
+        make_campaign(9, countries=("CAN",)),
+    )
+    banner = Banner(w=300, h=250, battr=[7], btype=[3])
+    found, _, passed_over = looked(
+        *campaigns, identified=False, banner=banner, secure=1, bidfloor=Decimal(2)
+    )
+    assert [one.campaign.id for one in found] == [6]
+    assert passed_over == [
+        (1, reasons.BLOCKED_ADVERTISER),
+        (2, reasons.BLOCKED_ATTRIBUTE),
+        (3, reasons.BLOCKED_ATTRIBUTE),
+        (4, reasons.INSECURE_CREATIVE),
+        (5, reasons.CREATIVE_UNFIT),
+        (7, reasons.UNIDENTIFIED),
+        (8, reasons.FLOOR),
+    ]
+
+
+def test_no_more_are_told_than_is_worth_a_record(make_campaign: Callable[..., Campaign]) -> None:
+    campaigns = [make_campaign(number) for number in range(1, MAX_PASSED_OVER + 5)]
+    _, reason, passed_over = looked(*campaigns, bidfloor=Decimal(3))
+    assert reason == reasons.FLOOR
+    assert passed_over == [(number, reasons.FLOOR) for number in range(1, MAX_PASSED_OVER + 1)]
+
+
+def test_campaign_with_a_creative_that_fits_is_not_passed_over_for_the_others(
+    make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative]
+) -> None:
+    creatives = (make_creative(id=1, adomain=("blocked.example",)), make_creative(id=2))
+    [candidate], _, passed_over = looked(make_campaign(1, creatives=creatives))
+    assert candidate.creative.id == 2
+    assert passed_over == []

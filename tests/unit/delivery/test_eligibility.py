@@ -6,15 +6,16 @@ import pytest
 from adctl.delivery import reasons
 from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import (
+    BannerRules,
     CreativeRules,
     bidfloor_micros,
-    fits_banner,
     flexible_ratio,
     imp_refusal,
     offered_sizes,
     quantity_ppm,
     request_refusal,
 )
+from adctl.delivery.traits import traits_of
 from adctl.models import Creative, CreativeKind, Media, Status
 from adctl.money import MAX_CPM_MICROS
 from adctl.openrtb import Banner, BidRequest, Imp, decode_request
@@ -35,6 +36,11 @@ CREATIVE = Creative(
     attr=(1,),
     language="en",
 )
+
+
+def fits_banner(creative: Creative, offered: Banner, *, secure: bool = True) -> bool:
+    rules = BannerRules(offered, offered_sizes(offered), secure=secure)
+    return not rules.refusal(traits_of(creative))
 
 
 def request(**parts: object) -> BidRequest:
@@ -120,19 +126,19 @@ def test_display_without_a_multiplier_is_one_impression() -> None:
 
 
 @pytest.mark.parametrize(
-    "blocked",
+    ("blocked", "reason"),
     [
-        {"badv": ["ADVERTISER.example"]},
-        {"badv": ["example"]},
-        {"bcat": ["IAB3-1"]},
-        {"bcat": ["IAB3"]},
-        {"acat": ["IAB1"]},
-        {"wlang": ["de"]},
-        {"wlangb": ["de-AT", "fr"]},
+        ({"badv": ["ADVERTISER.example"]}, reasons.BLOCKED_ADVERTISER),
+        ({"badv": ["example"]}, reasons.BLOCKED_ADVERTISER),
+        ({"bcat": ["IAB3-1"]}, reasons.BLOCKED_CATEGORY),
+        ({"bcat": ["IAB3"]}, reasons.BLOCKED_CATEGORY),
+        ({"acat": ["IAB1"]}, reasons.BLOCKED_CATEGORY),
+        ({"wlang": ["de"]}, reasons.BLOCKED_LANGUAGE),
+        ({"wlangb": ["de-AT", "fr"]}, reasons.BLOCKED_LANGUAGE),
     ],
 )
-def test_creative_is_blocked_by(blocked: dict[str, object]) -> None:
-    assert not CreativeRules(request(**blocked)).allow(CREATIVE)
+def test_creative_is_blocked_by(blocked: dict[str, object], reason: str) -> None:
+    assert CreativeRules(request(**blocked)).refusal(traits_of(CREATIVE)) == reason
 
 
 @pytest.mark.parametrize(
@@ -147,13 +153,14 @@ def test_creative_is_blocked_by(blocked: dict[str, object]) -> None:
     ],
 )
 def test_creative_is_not_blocked_by(harmless: dict[str, object]) -> None:
-    assert CreativeRules(request(**harmless)).allow(CREATIVE)
+    assert CreativeRules(request(**harmless)).refusal(traits_of(CREATIVE)) == ""
 
 
 def test_creative_without_categories_is_of_none_that_is_allowed() -> None:
     creative = msgspec.structs.replace(CREATIVE, cat=(), cattax=7)
-    assert not CreativeRules(request(acat=["IAB3-1"])).allow(creative)
-    assert CreativeRules(request(bcat=["IAB3-1"])).allow(creative)
+    rules = CreativeRules(request(acat=["IAB3-1"]))
+    assert rules.refusal(traits_of(creative)) == reasons.BLOCKED_CATEGORY
+    assert CreativeRules(request(bcat=["IAB3-1"])).refusal(traits_of(creative)) == ""
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_creative_without_categories_is_of_none_that_is_allowed() -> None:
 )
 def test_banner_rules(banner: dict[str, object], fits: bool) -> None:
     offered = msgspec.convert({"w": 300, "h": 250, **banner}, Banner)
-    assert fits_banner(CREATIVE, offered, offered_sizes(offered), secure=True) is fits
+    assert fits_banner(CREATIVE, offered) is fits
 
 
 def test_size_of_a_flexible_format_has_its_ratio_and_its_least_width() -> None:
@@ -205,7 +212,7 @@ def test_what_a_banner_needs_has_to_be_offered(
 ) -> None:
     offered = msgspec.convert({"w": 300, "h": 250, **banner}, Banner)
     creative = msgspec.structs.replace(CREATIVE, media=media)
-    assert fits_banner(creative, offered, offered_sizes(offered), secure=True) is fits
+    assert fits_banner(creative, offered) is fits
 
 
 @pytest.mark.parametrize(
@@ -215,11 +222,11 @@ def test_what_a_banner_needs_has_to_be_offered(
 def test_markup_is_html(mimes: list[str], fits: bool) -> None:
     creative = msgspec.structs.replace(CREATIVE, markup="<b>", image_url="")
     offered = Banner(w=300, h=250, mimes=mimes)
-    assert fits_banner(creative, offered, offered_sizes(offered), secure=True) is fits
+    assert fits_banner(creative, offered) is fits
 
 
 def test_insecure_markup_does_not_go_into_a_secure_page() -> None:
     insecure = msgspec.structs.replace(CREATIVE, image_url="http://cdn.example/a.png")
     offered = Banner(w=300, h=250)
-    assert not fits_banner(insecure, offered, offered_sizes(offered), secure=True)
-    assert fits_banner(insecure, offered, offered_sizes(offered), secure=False)
+    assert not fits_banner(insecure, offered)
+    assert fits_banner(insecure, offered, secure=False)
