@@ -200,7 +200,8 @@ class Creative(msgspec.Struct, frozen=True):
 
     A banner is an ``image_url`` or an HTML ``markup``; ``media`` has what the other kinds are
     made of, whose ``width`` and ``height`` are their largest rendition's, or 0. ``attr`` and
-    ``banner_type`` are OpenRTB's creative attributes and banner ad types.
+    ``banner_type`` are OpenRTB's creative attributes and banner ad types. ``app_bundle`` is the app
+    it advertises, as stores name it.
     """
 
     id: int
@@ -220,6 +221,7 @@ class Creative(msgspec.Struct, frozen=True):
     banner_type: int = 2
     language: str = ""
     media: Media = Media()
+    app_bundle: str = ""
 
 
 class Deal(msgspec.Struct, frozen=True):
@@ -257,6 +259,8 @@ class Campaign(msgspec.Struct, frozen=True):
     # What to do with a capped campaign when the user may not be identified.
     unidentified: Literal["no_bid", "skip_cap"] = "no_bid"
     deals: tuple[Deal, ...] = ()
+    # Takes all impressions of a page together, or none.
+    roadblock: bool = False
     version: int = 1
     creatives: tuple[Creative, ...] = ()
 
@@ -297,6 +301,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     ``event_id`` is made from the signed bid, so that a repeat has the same one; ``event_date``
     (ISO) is the UTC date of the *bid*, also signed, so that a repeat lands in the same partition.
     ``cost_nanos`` is what this event books: 0 unless it is the exchange's billing event.
+
+    Where the exchange told it: ``min_to_win_micros``, the least bid that would have won, in the
+    account's currency; ``market_bid_ratio_ppm``, the clearing price by the bid's; ``shown_at_ms``,
+    when the ad was shown, if that was before it was told.
     """
 
     event_id: str
@@ -315,6 +323,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     test: bool = False
     loss_reason: int = 0
     user_hash: str = ""
+    min_to_win_micros: int | None = None
+    market_bid_ratio_ppm: int | None = None
+    shown_at_ms: int | None = None
 
 
 class CandidateOutcome(msgspec.Struct, frozen=True):

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.delivery import macros
 from adctl.delivery.loss_reasons import NOT_TOLD, WON
 from adctl.delivery.tokens import BidToken, Purpose
 from adctl.models import Event, EventKind
-from adctl.money import parse_clearing_price
+from adctl.money import cost_nanos_of, parse_clearing_price
 
 if TYPE_CHECKING:
+    from adctl.delivery.currency import Rates
+    from adctl.delivery.macros import ToldMacros
     from adctl.delivery.price_macro import ReadPrice
 
 PURPOSE_OF = {
@@ -63,21 +66,25 @@ def track(
     token: BidToken,
     kind: EventKind,
     billing_kind: EventKind,
-    price: str,
-    loss: str,
+    told: ToldMacros,
     now_ms: int,
     read_price: ReadPrice = parse_clearing_price,
+    rates: Rates | None = None,
 ) -> TrackedEvent:
     """Return what ``kind`` means for the bid in ``token``.
 
-    ``price`` and ``loss`` are the exchange's macros as they arrived, ``read_price`` reads the one
-    as that exchange writes it. The billing event settles at the told price, clamped to what was
-    bid; unpriced, at what was bid. A test bid costs nothing.
+    ``told`` are the exchange's macros as they arrived, ``read_price`` reads its price as it writes
+    it, ``rates`` convert one in a currency that is not the bid's (None: all are in the bid's). The
+    billing event settles at the told price for the told quantity, both clamped to what was bid;
+    unpriced, at what was bid. A test bid costs nothing.
     """
-    told = read_price(price)
-    loss_reason = _loss_reason(loss) if kind is EventKind.LOSS else 0
+    price = read_price(told.price)
+    if price is not None:
+        price = macros.account_micros(price, told.currency, token, rates)
+    loss_reason = _loss_reason(told.loss) if kind is EventKind.LOSS else 0
     priced_kind = kind in (billing_kind, EventKind.WIN, EventKind.BILL, EventKind.IMPRESSION)
-    cleared = token.price_cpm_micros if told is None else min(told, token.price_cpm_micros)
+    cleared = token.price_cpm_micros if price is None else min(price, token.price_cpm_micros)
+    quantity_ppm = macros.quantity_ppm(told.quantity, token)
     bills = kind is billing_kind and not token.test
     seen = kind is EventKind.IMPRESSION
     # "Lost because it was won" is an exchange that tells every outcome to one address.
@@ -94,11 +101,14 @@ def track(
             creative_id=token.creative_id,
             exchange=token.exchange,
             price_cpm_micros=cleared if priced_kind else 0,
-            cost_nanos=cleared if bills else 0,
-            unpriced=bills and told is None,
+            cost_nanos=cost_nanos_of(cleared, quantity_ppm) if bills else 0,
+            unpriced=bills and price is None,
             test=token.test,
             loss_reason=loss_reason,
             user_hash=token.user_hash,
+            min_to_win_micros=macros.min_to_win_micros(told, token, rates),
+            market_bid_ratio_ppm=macros.ratio_ppm(told.market_bid_ratio),
+            shown_at_ms=macros.shown_at_ms(told.shown_at, token, now_ms),
         ),
         bucket=token.bucket,
         ending=_ending(bills=bills, lost=lost),

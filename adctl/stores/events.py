@@ -70,15 +70,24 @@ class EventStore:
 
         An event that came twice was stored under the first id only.
         """
+        return {stream_id for _, stream_id in self._stored(conn, events)}
+
+    def stored_ids(self, conn: psycopg.Connection, events: Sequence[Event]) -> set[str]:
+        """Return the event ids of those among ``events`` that are stored."""
+        return {event_id for event_id, _ in self._stored(conn, events)}
+
+    def _stored(
+        self, conn: psycopg.Connection, events: Sequence[Event]
+    ) -> Iterable[tuple[str, str]]:
         storable = [
             (day, event.event_id)
             for event in events
             if (day := bid_date(event)) and "\0" not in event.event_id
         ]
-        rows = self._queries.stored_stream_ids(
+        rows: Iterable[tuple[str, str]] = self._queries.stored(
             conn, dates=[day for day, _ in storable], ids=[event_id for _, event_id in storable]
         )
-        return {stream_id for (stream_id,) in rows}
+        return rows
 
 
 def _row(stream_id: str, event: Event) -> tuple[object, ...]:
@@ -101,6 +110,9 @@ def _row(stream_id: str, event: Event) -> tuple[object, ...]:
         event.loss_reason,
         event.user_hash,
         stream_id,
+        event.min_to_win_micros,
+        event.market_bid_ratio_ppm,
+        None if event.shown_at_ms is None else _moment(event.shown_at_ms, "shown_at_ms"),
     )
 
 
@@ -117,7 +129,11 @@ def occurred_at(event: Event) -> datetime:
 
     Raises UnstorableEventError for one beyond the calendar.
     """
+    return _moment(event.occurred_at_ms, "occurred_at_ms")
+
+
+def _moment(at_ms: int, name: str) -> datetime:
     try:
-        return _EPOCH + timedelta(milliseconds=event.occurred_at_ms)
+        return _EPOCH + timedelta(milliseconds=at_ms)
     except OverflowError as exc:
-        raise UnstorableEventError(f"occurred_at_ms {event.occurred_at_ms} is no date") from exc
+        raise UnstorableEventError(f"{name} {at_ms} is no date") from exc

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from adctl.config import rates_path
 from adctl.delivery.tokens import Signer
 from adctl.stores.endpoints import resolve_redis
 from adctl.stores.event_intake import EventIntake
 from adctl.stores.landing_pages import LandingPages
+from adctl.stores.rates_file import RatesFile
 from adctl.stores.round_trip import HotConnection, RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.stores.spool import Spool
@@ -52,7 +54,12 @@ def work(
             EventIntake(round_trips, settings.fcap.hold_sec, seen_ttl_sec + ttl_sec), spool
         )
         app = create_app(
-            Verifier(Signer(signing.keys), ttl_sec, settings.exchanges),
+            Verifier(
+                Signer(signing.keys),
+                ttl_sec,
+                settings.exchanges,
+                rates=RatesFile(rates_path(settings), settings.currency),
+            ),
             sink,
             LandingPages(round_trips, f"http://{settings.api.host}:{settings.api.port}"),
             TrackerMetrics(CollectorRegistry()),

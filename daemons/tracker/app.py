@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from adctl.config_keys import parse_price_keys
+from adctl.delivery.macros import ToldMacros
 from adctl.delivery.markup import CLICK_ID
 from adctl.delivery.price_macro import PriceKeys, price_reader
 from adctl.delivery.tokens import BidToken, Purpose, Signer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from falcon import Request, Response
 
     from adctl.config_exchange import ExchangeSettings
+    from adctl.delivery.currency import Rates
     from adctl.delivery.price_macro import ReadPrice
 
 log = structlog.get_logger()
@@ -74,6 +76,14 @@ class FindLandingPage(Protocol):
         """Return the creative's own landing page. Raises NotFoundError, StoreUnavailableError."""
 
 
+class RatesSource(Protocol):
+    """Where the exchange rates of the moment are; they may be others at every call."""
+
+    @property
+    def current(self) -> Rates:
+        """Return the rates to convert by."""
+
+
 class Verifier:
     """Turns a call's token into what it proves."""
 
@@ -83,7 +93,9 @@ class Verifier:
         ttl_sec: int,
         exchanges: Mapping[str, ExchangeSettings],
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        rates: RatesSource | None = None,
     ) -> None:
+        self._rates = rates
         self._signer = signer
         self._ttl_sec = ttl_sec
         self._exchanges = {
@@ -101,8 +113,8 @@ class Verifier:
         now_ms = self._clock_ms()
         token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec)
         billing_kind, read_price = self._exchanges.get(token.exchange, self._exchanges["default"])
-        price, loss = _param(req, "p"), _param(req, "r")
-        return token, track(token, kind, billing_kind, price, loss, now_ms, read_price)
+        rates = self._rates.current if self._rates else None
+        return token, track(token, kind, billing_kind, _told(req), now_ms, read_price, rates)
 
     def conversion_id(self, token: BidToken) -> str:
         """Return the token with which the landing page can report a conversion."""
@@ -113,6 +125,19 @@ def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
     keys = exchange.price_keys.get_secret_value()
     return price_reader(
         exchange.price_encoding, PriceKeys(*parse_price_keys(keys)) if keys else None
+    )
+
+
+def _told(req: Request) -> ToldMacros:
+    """Return what was put for the macros of our URLs; see adctl/delivery/tracking_urls.py."""
+    return ToldMacros(
+        price=_param(req, "p"),
+        loss=_param(req, "r"),
+        currency=_param(req, "c"),
+        quantity=_param(req, "q"),
+        min_to_win=_param(req, "m"),
+        market_bid_ratio=_param(req, "b"),
+        shown_at=_param(req, "s"),
     )
 
 

@@ -51,8 +51,8 @@ INSERT INTO rejected_event (stream, stream_id, reason, raw)
 VALUES (:stream, :stream_id, :reason, :raw)
 ON CONFLICT DO NOTHING;
 
--- name: stored_stream_ids(dates, ids)
-SELECT event.stream_id
+-- name: stored(dates, ids)
+SELECT event.event_id, event.stream_id
 FROM event
 JOIN unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id)
   USING (event_date, event_id);

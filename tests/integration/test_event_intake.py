@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from adctl.delivery.auction import Candidate, ImpAuction
+from adctl.delivery.macros import ToldMacros
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import track
 from adctl.models import (
@@ -106,7 +107,7 @@ class Desk:
         self, bid: BidToken | None, kind: EventKind, price: str = "1.5", now_ms: int = NOW_MS + 1000
     ) -> str:
         assert bid is not None
-        return self.intake.take(track(bid, kind, EventKind.IMPRESSION, price, "", now_ms))
+        return self.intake.take(track(bid, kind, EventKind.IMPRESSION, ToldMacros(price), now_ms))
 
     @property
     def money(self) -> BudgetState:
@@ -213,7 +214,7 @@ def test_bid_is_billed_once_whatever_event_is_made_to_bill(desk: Desk) -> None:
     bid = desk.bid()
     desk.tell(bid, EventKind.IMPRESSION, "1.5")
     assert bid is not None
-    again = track(bid, EventKind.BILL, EventKind.BILL, "1.5", "", NOW_MS + 2000)
+    again = track(bid, EventKind.BILL, EventKind.BILL, ToldMacros("1.5"), NOW_MS + 2000)
     assert desk.intake.take(again) == "rebilled"
     assert (desk.money.spent, desk.money.adds_up) == (1_500_000, True)
     entry = EventStream(desk.redis).read("0-0", 9)[-1]

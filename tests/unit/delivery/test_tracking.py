@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from adctl.delivery.loss_reasons import NOT_TOLD
+from adctl.delivery.macros import ToldMacros
 from adctl.delivery.price_macro import price_reader
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import Ending, TrackedEvent, track
@@ -30,7 +31,7 @@ def tracked(
     loss: str = "",
     token: BidToken = TOKEN,
 ) -> TrackedEvent:
-    return track(token, kind, billing, price, loss, LATER_MS)
+    return track(token, kind, billing, ToldMacros(price, loss), LATER_MS)
 
 
 def test_billing_event_settles_at_the_told_price() -> None:
@@ -97,11 +98,11 @@ def test_price_is_read_as_its_exchange_writes_it() -> None:
     text = b64encode(b"1.25").decode()
     read_price = price_reader("base64")
     event = track(
-        TOKEN, EventKind.IMPRESSION, EventKind.IMPRESSION, text, "", LATER_MS, read_price
+        TOKEN, EventKind.IMPRESSION, EventKind.IMPRESSION, ToldMacros(text), LATER_MS, read_price
     ).event
     assert (event.cost_nanos, event.unpriced) == (1_250_000, False)
 
 
 def test_event_goes_to_the_shard_of_its_bid() -> None:
     token = msgspec.structs.replace(TOKEN, shard=7)
-    assert track(token, EventKind.CLICK, EventKind.IMPRESSION, "", "", 5).shard == 7
+    assert track(token, EventKind.CLICK, EventKind.IMPRESSION, ToldMacros(), 5).shard == 7

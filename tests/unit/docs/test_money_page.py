@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adctl.delivery.macros import ToldMacros
 from adctl.delivery.pricing import bid_cpm_micros, second_price_cpm_micros
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import track
@@ -52,7 +53,9 @@ def example_token() -> BidToken:
 
 def tracked(event: str, told: str) -> TrackedEvent:
     token = example_token()
-    return track(token, EventKind(event), EventKind.IMPRESSION, told, "", token.bid_at_ms + 1000)
+    return track(
+        token, EventKind(event), EventKind.IMPRESSION, ToldMacros(told), token.bid_at_ms + 1000
+    )
 
 
 @pytest.mark.parametrize(

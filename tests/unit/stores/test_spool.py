@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from adctl.delivery.macros import ToldMacros
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import TrackedEvent, track
 from adctl.models import EventKind
@@ -20,7 +21,9 @@ def tracked(number: int) -> TrackedEvent:
         user_hash="ab" * 16,
         cap_windows=(3600,),
     )
-    return track(token, EventKind.IMPRESSION, EventKind.IMPRESSION, "1", "", 1_700_000_000_001)
+    return track(
+        token, EventKind.IMPRESSION, EventKind.IMPRESSION, ToldMacros("1"), 1_700_000_000_001
+    )
 
 
 def test_spooled_events_come_back_whole_and_in_order(tmp_path: Path) -> None:

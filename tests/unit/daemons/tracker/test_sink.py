@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adctl.delivery.macros import ToldMacros
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import TrackedEvent, track
 from adctl.errors import StoreUnavailableError
@@ -52,7 +53,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def event(number: int) -> TrackedEvent:
     token = BidToken(f"{number:024x}", 1, 2, "default", 2_000_000, NOW_MS, NOW_MS // 60_000)
-    return track(token, EventKind.IMPRESSION, EventKind.IMPRESSION, "1.5", "", NOW_MS)
+    return track(token, EventKind.IMPRESSION, EventKind.IMPRESSION, ToldMacros("1.5"), NOW_MS)
 
 
 def ids(*numbers: int) -> list[str]:

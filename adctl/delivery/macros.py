@@ -1,0 +1,93 @@
+"""What an exchange put in place of our macros (OpenRTB 2.6, 4.4), read so that nothing is an error.
+
+A value that is not known may be empty, ``AUDIT`` or the macro as it was; and anybody may call a
+URL with anything. Whatever makes no sense is None: not told, never 0.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adctl.money import MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, parse_clearing_price
+
+if TYPE_CHECKING:
+    from adctl.delivery.currency import Rates
+    from adctl.delivery.tokens import BidToken
+
+_CODE = re.compile(r"[A-Za-z]{3}")
+_LONGEST = 40
+_HIGHEST_PPM = 10**12
+
+
+class ToldMacros(msgspec.Struct, frozen=True):
+    """The values of a call's parameters, as they came; '' for what was not sent."""
+
+    price: str = ""
+    loss: str = ""
+    currency: str = ""
+    quantity: str = ""
+    min_to_win: str = ""
+    market_bid_ratio: str = ""
+    shown_at: str = ""
+
+
+def account_micros(
+    micros: int, told_currency: str, token: BidToken, rates: Rates | None
+) -> int | None:
+    """Return a told price in the account's currency, rounded up to a micro; None without a rate.
+
+    It is in the bid's currency, at the rate signed with the bid, unless ``told_currency``
+    (``${AUCTION_CURRENCY}``) is another one; that is converted by ``rates``.
+    """
+    code = told_currency.upper() if _CODE.fullmatch(told_currency) else ""
+    signed = token.currency
+    if rates is not None and code and code != (signed.code if signed else rates.account):
+        return rates.to_account_micros(micros, code)
+    return micros if signed is None else signed.account_micros(micros)
+
+
+def quantity_ppm(text: str, token: BidToken) -> int:
+    """Return how many impressions are paid, in millionths: ``${AUCTION_MULTIPLIER}``.
+
+    At most what the bid was made for, and that where nothing is told. 0 is no quantity.
+    """
+    told = _decimal(text)
+    if told is None or told <= 0 or told.adjusted() > _LONGEST:
+        return token.quantity_ppm
+    exact = (told * ONE_IMPRESSION_PPM).to_integral_value(ROUND_CEILING)
+    return min(int(exact), token.quantity_ppm, MAX_QUANTITY_PPM)
+
+
+def ratio_ppm(text: str) -> int | None:
+    """Return ``${AUCTION_MBR}``, clearing price by bid price, in millionths, rounded down."""
+    told = _decimal(text)
+    if told is None or told.adjusted() > _LONGEST:
+        return None
+    ppm = int((told * 1_000_000).to_integral_value(ROUND_FLOOR))
+    return ppm if ppm <= _HIGHEST_PPM else None
+
+
+def min_to_win_micros(told: ToldMacros, token: BidToken, rates: Rates | None) -> int | None:
+    """Return ``${AUCTION_MIN_TO_WIN}``, which is in the bid's currency, in the account's."""
+    micros = parse_clearing_price(told.min_to_win)
+    return None if micros is None else account_micros(micros, told.currency, token, rates)
+
+
+def shown_at_ms(text: str, token: BidToken, now_ms: int) -> int | None:
+    """Return ``${AUCTION_IMP_TS}``, when the ad was shown; None if not between bid and now."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST):
+        return None
+    told_ms = int(text)
+    return told_ms if token.bid_at_ms <= told_ms <= now_ms else None
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text) if len(text) <= _LONGEST and "_" not in text else None
+    except InvalidOperation:
+        return None
+    return None if number is None or not number.is_finite() or number.is_signed() else number
