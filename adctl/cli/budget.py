@@ -1,18 +1,36 @@
 """``adctl budget``: campaigns' money, live and in the ledger."""
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated
 
 import typer
 
-from adctl.cli.render import Output, OutputOption, render_record, render_rows, warn
+from adctl.cli.changing import ActorOption
+from adctl.cli.context import settings_of
+from adctl.cli.render import (
+    Output,
+    OutputOption,
+    YesOption,
+    confirm,
+    progress,
+    render_record,
+    render_rows,
+    say,
+    warn,
+)
 from adctl.cli.stores import postgres_pool, postgres_session, redis_client
 from adctl.control.budget_report import CampaignBudget, read_budgets
 from adctl.control.lookup import find_campaign
 from adctl.control.proving import Prover
+from adctl.control.reconciling import Difference, Reconciler
 from adctl.errors import DisprovedError
 from adctl.stores.budgets import Budgets
+from adctl.stores.endpoints import resolve_kafka
 from adctl.stores.steering import SteeringStore
 from adctl.stores.tables import psycopg_of
+from adctl.streams import topics
+from adctl.streams.consumer import IncomingMessage
+from adctl.streams.reader import TopicReader
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -84,6 +102,58 @@ def prove(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
             warn(" ".join(f"{name}={value}" for name, value in breach.items()))
     if breaches:
         raise DisprovedError(f"{len(breaches)} things do not add up")
+
+
+@app.command()
+def reconcile(
+    ctx: typer.Context,
+    actor: ActorOption,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair/--dry-run", help="Mend what can be mended, or only say what it is."),
+    ] = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Hold Redis, PostgreSQL and Kafka against each other, campaign by campaign.
+
+    Every difference is shown with its cause and what would mend it. Events that only Kafka has are
+    stored and booked; money that differs in Redis is made anew from ledger, stream and
+    reservations; every repair is in the campaign's history. Exits with 1 if differences remain.
+
+    Example: adctl budget reconcile --repair
+    """
+    if repair:
+        confirm("mend every difference?", yes=yes)
+    settings = settings_of(ctx)
+    with (
+        postgres_pool(ctx) as pool,
+        redis_client(ctx) as client,
+        TopicReader(
+            resolve_kafka(settings), topics.OF_EVENT.values(), settings.kafka.topic_prefix
+        ) as reader,
+        progress("reading Kafka", reader.total) as advance,
+    ):
+        reconciler = Reconciler(pool, client)
+        batches = _told(reader.batches(), advance)
+        found = reconciler.repair(batches, actor) if repair else reconciler.compare(batches)
+        remaining = len(reconciler.compare(())) if repair else len(found)
+    if found:
+        render_rows([difference.fields() for difference in found], output)
+    elif output is not Output.TABLE:
+        render_rows([], output, Difference._fields)
+    else:
+        say("the three stores agree")
+    if remaining:
+        raise DisprovedError(f"{remaining} differences" + (" remain" if repair else ""))
+
+
+def _told(
+    batches: Iterable[list[IncomingMessage]], advance: Callable[[int], None]
+) -> Iterator[list[IncomingMessage]]:
+    for batch in batches:
+        yield batch
+        advance(len(batch))
 
 
 def _read(ctx: typer.Context, campaign: str | None) -> list[CampaignBudget]:

@@ -15,7 +15,7 @@ from adctl.stores.postgres import postgres_errors
 from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, UnusableEntryError, id_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import psycopg
     from psycopg_pool import ConnectionPool
@@ -164,7 +164,7 @@ class Flusher:
         events, refused = decode_entries(entries)
         for entry, reason in refused:
             self._events.reject(conn, self._stream.key, entry, reason)
-        self._events.make_partitions(conn, _partitions([event for _, event in events]))
+        self._events.make_partitions(conn, partitions_needed(event for _, event in events))
         try:
             stored = self._events.store(conn, [(entry.id, event) for entry, event in events])
         except UnstorableEventError:
@@ -203,7 +203,8 @@ def decode_entries(
     return events, refused
 
 
-def _partitions(events: Sequence[Event]) -> set[date]:
+def partitions_needed(events: Iterable[Event]) -> set[date]:
+    """Return the days whose partitions events of ours need; not those of broken dates."""
     today = datetime.now(UTC).date()
     days = {bid_date(event) for event in events}
     return {day for day in days if day and today - _OLDEST <= day <= today + _NEWEST}

@@ -129,6 +129,17 @@ def sync_all(
     return len(serving)
 
 
+def mend_budgets(
+    conn: psycopg.Connection, budgets: Budgets, campaign_ids: Iterable[int], now: datetime
+) -> None:
+    """Make the money of these campaigns anew, whatever Redis holds of it.
+
+    The caller keeps the flusher from moving on meanwhile. Raises StoreUnavailableError.
+    """
+    campaigns = [document.campaign for document in read_documents(conn, campaign_ids, now)]
+    _sync_budgets(conn, budgets, campaigns, now, anew=True)
+
+
 def read_serving(conn: psycopg.Connection, now: datetime) -> list[Campaign]:
     """Return every campaign that may be served, as PostgreSQL has it."""
     documents = read_documents(conn, _queries.servable_campaign_ids(conn), now)
@@ -150,7 +161,12 @@ def _document(columns: dict[str, object], advertiser_status: str, now: datetime)
 
 
 def _sync_budgets(
-    conn: psycopg.Connection, budgets: Budgets, campaigns: Sequence[Campaign], now: datetime
+    conn: psycopg.Connection,
+    budgets: Budgets,
+    campaigns: Sequence[Campaign],
+    now: datetime,
+    *,
+    anew: bool = False,
 ) -> None:
     days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
     rows = _queries.spent(
@@ -162,7 +178,7 @@ def _sync_budgets(
     )
     spent = {campaign_id: sums for campaign_id, *sums in rows}
     for campaign in campaigns:
-        budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id])
+        budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id], anew=anew)
 
 
 def _local_midnight(campaign: Campaign, now: datetime) -> datetime:

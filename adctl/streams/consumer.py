@@ -89,7 +89,7 @@ class GroupConsumer:
             messages = self._consumer.consume(count, timeout_sec)
         if self._failure is not None:
             raise self._failure
-        return [self._incoming(message) for message in messages]
+        return [incoming(message, self._prefix) for message in messages]
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell Kafka the next offsets, for its tools to show; nothing relies on it."""
@@ -119,18 +119,20 @@ class GroupConsumer:
             partition.offset = offsets.get((topic, partition.partition), 0)
         consumer.assign(list(partitions))
 
-    def _incoming(self, message: Message) -> IncomingMessage:
-        error = message.error()
-        if error is not None:
-            raise StoreUnavailableError(f"Kafka: could not read messages: {_told(error)}")
-        stream_id = dict(message.headers() or ()).get(STREAM_ID_HEADER) or b""
-        return IncomingMessage(
-            str(message.topic()).removeprefix(self._prefix),
-            int(message.partition() or 0),
-            int(message.offset() or 0),
-            message.value() or b"",
-            stream_id.decode("ascii", "replace") if isinstance(stream_id, bytes) else stream_id,
-        )
+
+def incoming(message: Message, topic_prefix: str) -> IncomingMessage:
+    """Return what ``message`` carries. Raises StoreUnavailableError if it is an error."""
+    error = message.error()
+    if error is not None:
+        raise StoreUnavailableError(f"Kafka: could not read messages: {_told(error)}")
+    stream_id = dict(message.headers() or ()).get(STREAM_ID_HEADER) or b""
+    return IncomingMessage(
+        str(message.topic()).removeprefix(topic_prefix),
+        int(message.partition() or 0),
+        int(message.offset() or 0),
+        message.value() or b"",
+        stream_id.decode("ascii", "replace") if isinstance(stream_id, bytes) else stream_id,
+    )
 
 
 def _told(error: KafkaError) -> str:

@@ -15,3 +15,7 @@ ORDER BY c.id;
 
 -- name: unbalanced()$
 SELECT coalesce(sum(amount_nanos), 0) FROM ledger_entry;
+
+-- name: record_repair(actor, campaign_id, before, after)!
+INSERT INTO audit (actor, entity, entity_id, action, before, after)
+VALUES (:actor, 'campaign', :campaign_id, 'reconcile', :before::jsonb, :after::jsonb);

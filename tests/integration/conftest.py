@@ -13,15 +13,20 @@ import pytest
 import redis
 
 from adctl.control.daemon_process import DaemonProcess, Health
+from adctl.control.flushing import Flusher
+from adctl.control.plane import ControlPlane
 from adctl.models import Event, EventKind
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
+from adctl.stores.budgets import SHARD, Budgets
+from adctl.stores.catalog import CatalogStore
 from adctl.stores.embedded.kafka import Kafka
 from adctl.stores.embedded.server import Server
 from adctl.stores.embedded.state import ServerRecord
 from adctl.stores.embedded.valkey import Valkey
 from adctl.stores.postgres import open_pool
 from adctl.stores.stream import EventStream
+from adctl.stores.tables import open_engine
+from tests.integration.house import House
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,3 +219,17 @@ def _await_readiness(process: DaemonProcess) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def house(
+    settings: Settings,
+    postgres: psycopg.Connection,
+    redis_client: redis.Redis,
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+) -> Iterator[House]:
+    engine = open_engine(settings.postgres.url.get_secret_value(), settings.postgres)
+    plane = ControlPlane(engine, CatalogStore(redis_client), Budgets(redis_client))
+    yield House(plane, redis_client, Flusher(pool, stream))
+    engine.dispose()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,110 +11,18 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adctl.cli.root import app
-from adctl.control import advertisers, campaigns
-from adctl.control.flushing import Flusher
 from adctl.control.invariants import STATEMENTS, Bound
-from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
-from adctl.control.publishing import read_documents
-from adctl.delivery.auction import Candidate, ImpAuction
-from adctl.delivery.tokens import BidToken
-from adctl.delivery.tracking import track
-from adctl.models import Creative, CreativeKind, EventKind, Status
-from adctl.stores import keys
-from adctl.stores.auction_ledger import RedisLedger
-from adctl.stores.budgets import SHARD, Budgets
-from adctl.stores.catalog import CatalogStore
-from adctl.stores.event_intake import EventIntake
-from adctl.stores.tables import open_engine
+from tests.integration.house import PRICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import psycopg
     import redis
     from psycopg_pool import ConnectionPool
 
-    from adctl.config import Settings
     from adctl.stores.endpoints import Endpoints
-    from adctl.stores.redis import Script
     from adctl.stores.stream import EventStream
-
-PRICE = 2_000_000
-CREATIVE = Creative(
-    id=1,
-    campaign_id=1,
-    name="c",
-    kind=CreativeKind.BANNER,
-    status=Status.ACTIVE,
-    landing_url="https://a.example/",
-    adomain=("a.example",),
-)
-
-
-class PlainScripts:
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> object:
-        return script.run(self._client, keys, args)
-
-
-class House:
-    """One active campaign that bids, and what is told of its bids."""
-
-    def __init__(self, plane: ControlPlane, redis: redis.Redis, flusher: Flusher) -> None:
-        self.redis, self.flusher, self.budgets = redis, flusher, plane.budgets
-        advertisers.create(plane, "ann", {"name": "Acme"})
-        wanted = {"advertiser": "Acme", "name": "Spring", "budget": "50", "bid": "2.00"}
-        self.campaign_id = campaigns.create(plane, "ann", wanted).view.id
-        with plane.engine.connect() as conn:
-            raw = conn.connection.driver_connection
-            [document] = read_documents(raw, [self.campaign_id], datetime.now(UTC))
-        self._campaign = document.campaign
-        self._ledger = RedisLedger(PlainScripts(redis), hold_sec=120)
-        self._intake = EventIntake(PlainScripts(redis), hold_sec=120, seen_ttl_sec=86_400)
-        self._bids = 0
-
-    @property
-    def key(self) -> str:
-        return keys.budget(SHARD, self.campaign_id)
-
-    def bid(self) -> BidToken:
-        now_ms = time.time_ns() // 1_000_000
-        auction = ImpAuction("1", 0, (Candidate(self._campaign, CREATIVE, PRICE),))
-        [verdict] = self._ledger.decide([auction], "", now_ms // 60_000, now_ms)
-        assert verdict.winner == 0
-        self._bids += 1
-        return BidToken(
-            bid_id=f"{self._bids:024x}",
-            campaign_id=self.campaign_id,
-            creative_id=1,
-            exchange="default",
-            price_cpm_micros=PRICE,
-            bid_at_ms=now_ms,
-            bucket=now_ms // 60_000,
-        )
-
-    def show(self, bid: BidToken) -> str:
-        now_ms = bid.bid_at_ms + 1000
-        return self._intake.take(
-            track(bid, EventKind.IMPRESSION, EventKind.IMPRESSION, "1.5", "", now_ms)
-        )
-
-
-@pytest.fixture
-def house(
-    settings: Settings,
-    postgres: psycopg.Connection,
-    redis_client: redis.Redis,
-    pool: ConnectionPool[psycopg.Connection],
-    stream: EventStream,
-) -> Iterator[House]:
-    engine = open_engine(settings.postgres.url.get_secret_value(), settings.postgres)
-    plane = ControlPlane(engine, CatalogStore(redis_client), Budgets(redis_client))
-    yield House(plane, redis_client, Flusher(pool, stream))
-    engine.dispose()
+    from tests.integration.house import House
 
 
 @pytest.fixture
@@ -151,7 +58,7 @@ def test_budget_lowered_under_what_is_spent_is_cut_not_overspent(
 ) -> None:
     house.show(house.bid())
     lower = msgspec.structs.replace(
-        house._campaign, total_budget_nanos=1_000_000, daily_budget_nanos=1_000_000
+        house.campaign, total_budget_nanos=1_000_000, daily_budget_nanos=1_000_000
     )
     house.budgets.sync(lower, datetime.now(UTC).date(), 0, 0)
     postgres.execute(
@@ -183,7 +90,7 @@ def test_amount_that_has_slipped_is_found(
 
 
 def test_overspend_that_nothing_explains_is_found(house: House, prover: Prover) -> None:
-    state = house.budgets.read([house.campaign_id])[house.campaign_id]
+    state = house.money
     house.redis.hincrby(house.key, "available", -state.available - 1)
     house.redis.hincrby(house.key, "spent", state.available + 1)
     assert "overspend_is_late" in broken(prover)
