@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import redis
 
     from adctl.models import Campaign
+    from adctl.stores.redis import Call
 
-# adctl runs on one shard so far; the keys already name it.
+# The first shard; where there is one only, all there is.
 SHARD = 0
 
 
@@ -42,7 +43,11 @@ class BudgetState(msgspec.Struct, frozen=True):
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> Self:
         """Return the state a budget hash holds. Raises ValueError or KeyError on a broken one."""
-        numbers = {name: int(text) for name, text in fields.items() if name != "day"}
+        numbers = {
+            name: int(fields[name])
+            for name in cls.__struct_fields__
+            if name != "day" and name in fields
+        }
         return cls(day=fields["day"], **numbers)
 
     @property
@@ -53,10 +58,11 @@ class BudgetState(msgspec.Struct, frozen=True):
 
 
 class Budgets:
-    """Campaign money in Redis. Safe to share between threads; every change is one script."""
+    """Campaign money in one shard. Safe to share between threads; every change is one script."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
         self._redis = client
+        self._shard = shard
         self._sync = Script("sync_budget")
         self._roll = Script("roll_day")
         self._expire = Script("expire_bucket")
@@ -68,43 +74,59 @@ class Budgets:
         day: date,
         spent_nanos: int,
         day_spent_nanos: int,
-        flushed_id: str = "0-0",
-        *,
+        *flushed_ids: str,
         anew: bool = False,
     ) -> bool:
         """Make Redis hold the campaign's budgets; True if it had no money state before.
 
         Only in that case does it count what is spent: the ledger's sums (in all and on ``day``) of
-        the moment when the event stream was flushed up to ``flushed_id``, and what the stream
-        holds beyond. A state that is there knows better, unless it is to be made ``anew``
-        because it is known to be wrong; reservations are then counted again, and late is kept.
+        the moment when each shard's event stream was flushed up to its one of ``flushed_ids``, and
+        what the streams hold beyond. A state that is there knows better, unless it is to be made
+        ``anew`` because it is known to be wrong; reservations are then counted again, and late is
+        kept.
         """
-        created = self._sync.run(
-            self._redis,
+        spent, flushed_id = (spent_nanos, day_spent_nanos), flushed_ids[0] if flushed_ids else "0-0"
+        budgets = campaign.total_budget_nanos, campaign.daily_budget_nanos
+        call = self.sync_call(campaign.id, budgets, day, spent, flushed_id, int(anew))
+        return int(self._sync.run(self._redis, *call)) == 1
+
+    def sync_call(
+        self,
+        campaign_id: int,
+        budgets: tuple[int, int],
+        day: date,
+        spent: tuple[int, int],
+        flushed_id: str,
+        *rest: str | int,
+    ) -> Call:
+        """Return the keys and arguments of sync_budget.lua for this shard; amounts with the day's.
+
+        ``rest`` is what that script says of its arguments from the tenth on.
+        """
+        shard = self._shard
+        return (
             [
-                keys.budget(SHARD, campaign.id),
-                keys.events(SHARD),
-                keys.buckets(SHARD),
-                keys.exposed_buckets(SHARD),
+                keys.budget(shard, campaign_id),
+                keys.events(shard),
+                keys.buckets(shard),
+                keys.exposed_buckets(shard),
+                keys.wanting(shard),
             ],
             [
-                campaign.total_budget_nanos,
-                campaign.daily_budget_nanos,
+                *budgets,
                 day.isoformat(),
-                spent_nanos,
-                day_spent_nanos,
+                *spent,
                 flushed_id,
-                campaign.id,
-                keys.reservations(SHARD, ""),
-                keys.exposed(SHARD, ""),
-                int(anew),
+                campaign_id,
+                keys.reservations(shard, ""),
+                keys.exposed(shard, ""),
+                *rest,
             ],
         )
-        return bool(created)
 
     def roll_day(self, campaign_id: int, day: date) -> bool:
         """Begin ``day`` for a campaign; False if it had begun. Reservations are kept."""
-        key = keys.budget(SHARD, campaign_id)
+        key = keys.budget(self._shard, campaign_id)
         return bool(self._roll.run(self._redis, [key], [day.isoformat()]))
 
     def read(self, campaign_ids: Iterable[int]) -> dict[int, BudgetState]:
@@ -113,7 +135,7 @@ class Budgets:
         with redis_errors("read budgets"):
             pipeline = self._redis.pipeline(transaction=False)
             for campaign_id in wanted:
-                pipeline.hgetall(keys.budget(SHARD, campaign_id))
+                pipeline.hgetall(keys.budget(self._shard, campaign_id))
             replies = pipeline.execute()
         return {
             campaign_id: BudgetState.from_hash(fields)
@@ -130,14 +152,14 @@ class Budgets:
             self._run_on_bucket(
                 self._expire,
                 [
-                    keys.reservations(SHARD, bucket),
-                    keys.buckets(SHARD),
-                    keys.exposed(SHARD, bucket),
-                    keys.exposed_buckets(SHARD),
+                    keys.reservations(self._shard, bucket),
+                    keys.buckets(self._shard),
+                    keys.exposed(self._shard, bucket),
+                    keys.exposed_buckets(self._shard),
                 ],
                 bucket,
             )
-            for bucket in self._older(keys.buckets(SHARD), before_bucket)
+            for bucket in self._older(keys.buckets(self._shard), before_bucket)
         )
 
     def retire(self, before_bucket: int) -> int:
@@ -148,10 +170,10 @@ class Budgets:
         return sum(
             self._run_on_bucket(
                 self._retire,
-                [keys.exposed(SHARD, bucket), keys.exposed_buckets(SHARD)],
+                [keys.exposed(self._shard, bucket), keys.exposed_buckets(self._shard)],
                 bucket,
             )
-            for bucket in self._older(keys.exposed_buckets(SHARD), before_bucket)
+            for bucket in self._older(keys.exposed_buckets(self._shard), before_bucket)
         )
 
     def _older(self, listing: str, before_bucket: int) -> list[int]:
@@ -163,7 +185,7 @@ class Budgets:
         """Run ``script`` on a bucket, whose hash is the first key, with its campaigns' budgets."""
         with redis_errors("read a bucket of bids"):
             ids = [int(field) for field in self._redis.hkeys(bucket_keys[0])]
-        budget_keys = [keys.budget(SHARD, campaign_id) for campaign_id in ids]
+        budget_keys = [keys.budget(self._shard, campaign_id) for campaign_id in ids]
         found = script.run(self._redis, [*bucket_keys, *budget_keys], [bucket, *ids])
         # -1: it changed under us; the next run of the job finds it again.
         return int(found == len(ids))

@@ -52,6 +52,8 @@ class LazyCluster:
     def close(self) -> None:
         """Hang up, if there ever was a connection."""
         if self._cluster is not None:
+            # Its own close() leaves the nodes' pools as they are.
+            self._cluster.disconnect_connection_pools()
             self._cluster.close()
 
     def _connected(self) -> redis.RedisCluster:

@@ -39,8 +39,23 @@ def budget(shard: int, campaign_id: int) -> str:
     whose bids could still be billed. Always, and after every script:
     ``spent + reserved + available == budget`` and
     ``day_spent + reserved + day_available == day_budget``.
+
+    Where money is divided among shards, these are the shard's share, and there are also ``epoch``,
+    which all shards of a campaign have in common; ``to:<shard>``, a transfer on its way (number,
+    nanos, nanos of the day, day); ``from:<shard>``, the number of the newest that came;
+    ``transfers``, how many were sent; and in the first shard ``total`` and ``day_total``, the
+    campaign's budgets, ``begin`` and ``day_begin``, what the other shards began with, and
+    ``joined`` 0/1, whether all have.
     """
     return f"{PREFIX}:{{s{shard}}}:budget:{campaign_id}"
+
+
+def wanting(shard: int) -> str:
+    """Return the key (hash) of the campaigns whose share is to be looked at.
+
+    Campaign id → the price in nanos it could not pay, 0 for one with a transfer on its way.
+    """
+    return f"{PREFIX}:{{s{shard}}}:wanting"
 
 
 def reservations(shard: int, bucket: int | str) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from adctl.config import RedisSettings
 
+    # A script's keys and arguments.
+    Call = tuple[Sequence[str], Sequence[str | int]]
+
 
 def connect(url: str, settings: RedisSettings) -> redis.Redis:
     """Return a client that decodes replies to str and never repeats a command on its own.
@@ -68,6 +71,26 @@ class Script:
             except NoScriptError:
                 # Refused before anything ran (a restarted server): sending it whole is no repeat.
                 return client.eval(self.source, len(keys), *keys, *args)
+
+    def run_all(self, client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
+        """Run the script once for each call, in one round trip; the replies in their order.
+
+        Only for a script that may be repeated: a cluster's client does so when it loses a node.
+        Raises StoreUnavailableError.
+        """
+        if not calls:
+            return []
+        with redis_errors(f"run the {self.name} script"):
+            pipeline = client.pipeline(transaction=False)
+            for keys, args in calls:
+                pipeline.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
+            replies = pipeline.execute(raise_on_error=False)
+            for place, reply in enumerate(replies):
+                if isinstance(reply, NoScriptError):
+                    replies[place] = self.run(client, *calls[place])
+                elif isinstance(reply, Exception):
+                    raise reply
+        return replies
 
 
 class ClientScripts:

@@ -1,14 +1,26 @@
 -- Create a campaign's money, or take over a changed budget. Repeating it changes nothing.
 -- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed buckets
+--     [5] wanting hash
 -- ARGV    1 budget  2 day_budget  3 day (ISO)
 --         only for a new hash: 4 spent and 5 day_spent, as the ledger has them once the stream was
 --         flushed up to  6 this stream id;  7 campaign id;  8 and 9 what the keys of reservations
 --         and of exposed hashes begin with
 --         10 '1' to make the hash anew from all that, though it is there: only late is kept
--- Returns 1 if the hash was created, 0 if it was there.
+--         only where the campaign's money is divided among shards: 11 epoch
+--         of its first shard, which begins with the whole but  12 and (of the day) 13, which are
+--         14 and 15 each for the others;  10 is then an epoch that is over, or ''
+--         of every other shard: 12 is ''; 13 '1' if it must be there already
+-- Returns 1 if the hash was created, 2 if a budget has changed, 0 if neither; -1 (and does nothing)
+-- if the hash should have been there.
 -- Amounts are nanos beyond 2^53, so Redis adds them (HINCRBY); Lua only passes the texts on.
+--
+-- The first shard keeps the books of the whole: total and day_total are the campaign's budgets, and
+-- a change of those is a change of its own share. What the others begin with is theirs from then on,
+-- although they are told one by one; joined is 1 when all have been. Whatever a hash says of shares
+-- and transfers counts within its epoch only.
 local key = KEYS[1]
 local budget, day_budget = ARGV[1], ARGV[2]
+local epoch, first = ARGV[11], ARGV[12] ~= ''
 
 local function minus(amount)
   -- Redis takes no '-0' for an integer.
@@ -64,22 +76,51 @@ local function count_buckets()
   end
 end
 
-local old = redis.call('HMGET', key, 'budget', 'day_budget', 'late')
-if not old[1] or ARGV[10] == '1' then
+local old = redis.call('HMGET', key, 'budget', 'day_budget', 'late', 'epoch', 'total', 'day_total')
+local there = old[1] and ARGV[10] ~= '1'
+if epoch then
+  if first then
+    there = old[1] and old[4] and old[4] ~= ARGV[10]
+  else
+    there = old[4] == epoch
+    if there then return 0 end
+    if ARGV[13] == '1' or (old[4] and old[4] > epoch) then return -1 end
+  end
+end
+
+if not there then
+  redis.call('DEL', key)
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
     'spent', ARGV[4], 'day', ARGV[3], 'day_budget', day_budget, 'day_available', day_budget,
     'day_spent', ARGV[5], 'late', old[3] or '0', 'exposed', '0')
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
+  if epoch then redis.call('HSET', key, 'epoch', epoch) end
+  if epoch and first then
+    redis.call('HSET', key, 'total', budget, 'day_total', day_budget, 'joined', '0',
+      'begin', ARGV[14], 'day_begin', ARGV[15])
+    for _, field in ipairs({ 'budget', 'available' }) do
+      redis.call('HINCRBY', key, field, minus(ARGV[12]))
+      redis.call('HINCRBY', key, 'day_' .. field, minus(ARGV[13]))
+    end
+  end
   spend_unflushed()
   count_buckets()
   note_cut()
   return 1
 end
-redis.call('HINCRBY', key, 'available', budget)
-redis.call('HINCRBY', key, 'available', minus(old[1]))
-redis.call('HINCRBY', key, 'day_available', day_budget)
-redis.call('HINCRBY', key, 'day_available', minus(old[2]))
-redis.call('HSET', key, 'budget', budget, 'day_budget', day_budget)
-if old[1] ~= budget then note_cut() end
-return 0
+local was, day_was = old[5] or old[1], old[6] or old[2]
+for _, field in ipairs({ 'budget', 'available' }) do
+  redis.call('HINCRBY', key, field, budget)
+  redis.call('HINCRBY', key, field, minus(was))
+  redis.call('HINCRBY', key, 'day_' .. field, day_budget)
+  redis.call('HINCRBY', key, 'day_' .. field, minus(day_was))
+end
+if was ~= budget then note_cut() end
+if was == budget and day_was == day_budget then return 0 end
+if epoch then
+  redis.call('HSET', key, 'total', budget, 'day_total', day_budget)
+  -- The shares have to be put right, by whoever comes to it.
+  redis.call('HSETNX', KEYS[5], ARGV[7], '0')
+end
+return 2
