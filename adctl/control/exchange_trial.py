@@ -37,13 +37,17 @@ _MOST_EXPLAINED = 3
 
 
 class Trial(NamedTuple):
-    """What came of one sample request. ``why`` explains a missing bid, or who was outbid."""
+    """What came of one sample request. ``why`` explains a missing bid, or who was outbid.
+
+    ``price`` is in the account's currency, ``told`` as the exchange is told it.
+    """
 
     request: str
     answer: str
     campaign: int | None
     creative: int | None
     price: str | None
+    told: str | None
     deal: str | None
     why: str
 
@@ -99,12 +103,14 @@ def try_exchange(
 
 def _trial(name: str, request: BidRequest, answer: Answer, catalog: Catalog) -> Trial:
     won = next((imp for imp in answer.decision.imps if imp.winner), None)
-    if won is None:
+    response = answer.response
+    if won is None or response is None:
         reason = answer.decision.reason
-        return Trial(name, reason, None, None, None, None, _why(request, answer, catalog))
+        return Trial(name, reason, None, None, None, None, None, _why(request, answer, catalog))
     price = format_micros(won.price_cpm_micros)
     why = f"outbid: campaign {won.runner_up}" if won.runner_up else ""
-    return Trial(name, "bid", won.winner, won.creative_id, price, won.deal_id or None, why)
+    told = f"{bytes(response.seatbid[0].bid[0].price).decode()} {response.cur}"
+    return Trial(name, "bid", won.winner, won.creative_id, price, told, won.deal_id or None, why)
 
 
 def _why(request: BidRequest, answer: Answer, catalog: Catalog) -> str:

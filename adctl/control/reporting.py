@@ -126,7 +126,10 @@ class CandidatesRow(NamedTuple):
 
 
 class LossRow(NamedTuple):
-    """How often an exchange told one reason for a campaign's losses."""
+    """How often an exchange told one reason for a campaign's losses.
+
+    ``min_to_win`` is the CPM that would have won, on the average of the losses it was told of.
+    """
 
     campaign_id: int
     campaign: str | None
@@ -134,6 +137,7 @@ class LossRow(NamedTuple):
     loss_reason: int
     meaning: str
     losses: int
+    min_to_win: str | None
 
 
 def parse_period(since: str, until: str | None, timezone: str, now: datetime) -> Period:
@@ -226,8 +230,16 @@ def losses(
             )
         )
     return [
-        LossRow(number, name, exchange, reason, describe_loss(reason), count)
-        for number, name, exchange, reason, count in rows
+        LossRow(
+            number,
+            name,
+            exchange,
+            reason,
+            describe_loss(reason),
+            count,
+            None if least_micros is None else format_micros(least_micros),
+        )
+        for number, name, exchange, reason, count, least_micros in rows
     ]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adctl.money import MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, parse_clearing_price
+from adctl.money import MAX_CPM_MICROS, MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, parse_clearing_price
 
 if TYPE_CHECKING:
     from adctl.delivery.currency import Rates
@@ -72,9 +72,13 @@ def ratio_ppm(text: str) -> int | None:
 
 
 def min_to_win_micros(told: ToldMacros, token: BidToken, rates: Rates | None) -> int | None:
-    """Return ``${AUCTION_MIN_TO_WIN}``, which is in the bid's currency, in the account's."""
+    """Return ``${AUCTION_MIN_TO_WIN}``, which is in the bid's currency, in the account's.
+
+    None for more than can be bid.
+    """
     micros = parse_clearing_price(told.min_to_win)
-    return None if micros is None else account_micros(micros, told.currency, token, rates)
+    worth = None if micros is None else account_micros(micros, told.currency, token, rates)
+    return None if worth is None or worth > MAX_CPM_MICROS else worth
 
 
 def shown_at_ms(text: str, token: BidToken, now_ms: int) -> int | None:

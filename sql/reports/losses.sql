@@ -1,6 +1,7 @@
 -- name: losses(since, until, campaign_id)
 -- From the events themselves: a loss is one notice, and reasons are too many for a rollup's columns.
-SELECT e.campaign_id, campaign.name, e.exchange, e.loss_reason, count(*)
+SELECT e.campaign_id, campaign.name, e.exchange, e.loss_reason, count(*),
+       round(avg(e.min_to_win_micros))::bigint
 FROM event AS e
 LEFT JOIN campaign ON campaign.id = e.campaign_id
 WHERE e.kind = 'loss' AND NOT e.test

@@ -21,6 +21,7 @@ from adctl.stores.redis import ClientScripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import redis
 
@@ -39,7 +40,10 @@ BANNER = Creative(
     height=250,
     image_url="https://cdn.example/a.png",
 )
-EXCHANGES = {"acmex": {"seat": "1234", "qps_limit": 50}, "euros": {"currency": "EUR"}}
+EXCHANGES = {
+    "acmex": {"seat": "1234", "qps_limit": 50, "loss_notice": False},
+    "euros": {"currency": "EUR"},
+}
 
 
 def campaign(number: int, bid_micros: int, **changes: Any) -> Campaign:
@@ -94,6 +98,12 @@ def test_list_has_every_exchange_and_the_default_one(adctl: Callable[[str], Resu
 def test_show_tells_what_is_in_force(adctl: Callable[[str], Result]) -> None:
     shown = json.loads(adctl("exchange show acmex --output json").stdout)
     assert (shown["seat"], shown["currency"], shown["qps_limit"]) == ("1234", "USD", 50)
+    assert (shown["price_encoding"], shown["gdpr_policy"]) == ("plain", "contextual")
+    assert (shown["win_notice"], shown["billing_notice"], shown["loss_notice"]) == (
+        True,
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize("command", ["show", "test"])
@@ -140,6 +150,20 @@ def test_trial_at_an_exchange_of_another_currency_says_so(
 ) -> None:
     publish(redis_client, campaign(1, 2_000_000))
     assert {row["answer"] for row in tried(adctl, "euros").values()} == {"currency"}
+
+
+def test_trial_tells_the_price_in_the_exchanges_currency(
+    adctl: Callable[[str], Result],
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(redis_client, campaign(1, 2_000_000))
+    rates = tmp_path / "rates.toml"
+    rates.write_text('EUR = "1.1"\n')
+    monkeypatch.setenv("ADCTL_MONEY_RATES_FILE", str(rates))
+    banner = tried(adctl, "euros")["banner"]
+    assert (banner["price"], banner["told"]) == ("2.00", "1.818181 EUR")
 
 
 def test_trial_reserves_nothing(adctl: Callable[[str], Result], redis_client: redis.Redis) -> None:

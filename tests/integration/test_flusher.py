@@ -64,6 +64,21 @@ def test_the_moment_is_stored_to_the_millisecond(
     assert occurred_at == datetime(2026, 11, 1, 0, 0, 0, 123_000, tzinfo=UTC)
 
 
+def test_what_was_told_of_the_auction_is_stored_and_what_was_not_is_null(
+    flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
+) -> None:
+    shown_at_ms = 1_793_491_200_123
+    told = {"min_to_win_micros": 0, "market_bid_ratio_ppm": 812_500, "shown_at_ms": shown_at_ms}
+    append(make_event("a", **told), make_event("b"))
+    flusher.flush_once(100)
+    columns = "min_to_win_micros, market_bid_ratio_ppm, shown_at"
+    shown_at = datetime(2026, 11, 1, 0, 0, 0, 123_000, tzinfo=UTC)
+    assert rows(postgres, f"SELECT {columns} FROM event ORDER BY event_id") == [
+        (0, 812_500, shown_at),
+        (None, None, None),
+    ]
+
+
 def test_the_script_has_the_last_word_on_lateness(
     flusher: Flusher, postgres: psycopg.Connection, make_event: MakeEvent, append: Append
 ) -> None:

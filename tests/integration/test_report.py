@@ -113,13 +113,18 @@ def test_losses_are_counted_by_campaign_exchange_and_reason(
     append: Callable[..., None],
 ) -> None:
     lost = {"kind": EventKind.LOSS, "cost_nanos": 0}
-    append(*(make_event(f"{n}", **lost, loss_reason=102) for n in range(3)))
+    least = (3_000_000, 3_000_001, None)
+    for n, micros in enumerate(least):
+        append(make_event(f"{n}", **lost, loss_reason=102, min_to_win_micros=micros))
     append(make_event("x", **lost, loss_reason=-1), make_event("y"))
+    append(make_event("z", **{**lost, "exchange": "zed"}, loss_reason=102))
     Flusher(pool, stream).drain(100)
     rows = rows_of(run("report", "losses", "--since", "1h", "-o", "json"))
-    assert [(row["campaign"], row["meaning"], row["losses"]) for row in rows] == [
-        ("Spring", "lost to a higher bid", 3),
-        ("Spring", "not told", 1),
+    columns = ("campaign", "exchange", "meaning", "losses", "min_to_win")
+    assert [tuple(row[column] for column in columns) for row in rows] == [
+        ("Spring", "default", "lost to a higher bid", 3, "3.000001"),
+        ("Spring", "default", "not told", 1, None),
+        ("Spring", "zed", "lost to a higher bid", 1, None),
     ]
 
 

@@ -6,6 +6,7 @@ import http.client
 import re
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
@@ -16,6 +17,7 @@ import pytest
 from adctl.config import RedisSettings
 from adctl.control.daemon_process import Health
 from adctl.delivery.auction import Candidate, ImpAuction
+from adctl.delivery.currency import BidCurrency
 from adctl.delivery.tokens import BidToken, Purpose, Signer
 from adctl.models import (
     BidStrategy,
@@ -278,6 +280,44 @@ def test_repeated_event_is_answered_alike_and_counted_as_a_duplicate(street: Str
     assert len(street.events) == 1
     assert street.money.spent == 1_500_000
     assert street.metric("adctl_events_total", **labels) == before + 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("kind", ["win", "bill", "loss", "impression"])
+def test_repeated_notice_with_other_macros_changes_nothing(
+    street: Street, kind: str, method: str
+) -> None:
+    bid = street.bid()
+    told = url(bid, kind, "1.25") + "&c=USD&m=1.20&b=0.625&r=102"
+    assert street.call(told, method).status in (200, 204)
+    money, [first] = street.money, street.events
+    for again in (told, url(bid, kind, "1.9") + "&c=XYZ&m=AUDIT&b=&q=3&s=1&r=1", url(bid, kind)):
+        assert street.call(again, method).status in (200, 204)
+    assert (street.money, street.events) == (money, [first])
+    assert (first.min_to_win_micros, first.market_bid_ratio_ppm) == (1_200_000, 625_000)
+
+
+def test_price_in_the_bids_currency_is_booked_at_the_signed_rate(street: Street) -> None:
+    bid = street.bid(currency=BidCurrency("EUR", Decimal("1.1")))
+    street.call(url(bid, "impression", "1.5") + "&c=EUR")
+    assert (street.money.spent, street.events[0].unpriced) == (1_650_000, False)
+
+
+def test_price_in_a_currency_nobody_has_a_rate_of_is_unpriced(street: Street) -> None:
+    street.call(url(street.bid(), "impression", "0.1") + "&c=EUR")
+    assert (street.money.spent, street.events[0].unpriced) == (PRICE, True)
+
+
+@pytest.mark.parametrize("name", ["c", "q", "m", "b", "s", "r"])
+@pytest.mark.parametrize(
+    "value", ["", "AUDIT", "%24%7BAUCTION_X%7D", "%00%ff", "-1", "1e999999999"]
+)
+def test_macro_that_makes_no_sense_is_never_an_error(street: Street, name: str, value: str) -> None:
+    assert street.call(f"{url(street.bid(), 'bill')}&{name}={value}").status == 204
+    [event] = street.events
+    assert event.min_to_win_micros is None
+    assert event.market_bid_ratio_ppm is None
+    assert event.shown_at_ms is None
 
 
 def expired(bid: BidToken) -> BidToken:
