@@ -41,9 +41,10 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; fon
 dt { color: #5b6577 } dd { margin: 0; overflow-wrap: anywhere }
 .stage { background: #fff; border: 1px solid #d8dce5; border-radius: 8px; padding: 1rem;
          overflow: auto }
-iframe { border: 0; display: block } video { max-width: 100%; background: #000; display: block }
-pre { background: #1d2433; color: #e8ebf2; padding: 1rem; border-radius: 8px; overflow: auto;
-      font-size: .8rem }
+iframe { border: 0; display: block }
+video { max-width: 100%; height: auto; background: #000; display: block }
+pre { background: #1d2433; color: #e8ebf2; padding: 1rem; border-radius: 8px; font-size: .8rem;
+      white-space: pre-wrap; overflow-wrap: anywhere }
 table { border-collapse: collapse; font-size: .85rem } td, th { text-align: left;
       padding: .2rem .8rem .2rem 0; overflow-wrap: anywhere }
 .card { width: 22rem; border: 1px solid #d8dce5; border-radius: 8px; overflow: hidden }
@@ -114,7 +115,12 @@ def _banner(creative: Creative) -> str:
 
 def _video(creative: Creative, media: VideoMedia) -> str:
     slot = Video(mimes=[file.mime for file in media.files] or ["video/mp4"])
-    player = f"<video controls preload=auto>{_sources(media.files)}</video>"
+    # The room it takes, also before it is loaded.
+    largest = max(media.files, key=lambda file: file.width, default=None)
+    room = (
+        f' width="{largest.width}" height="{largest.height}"' if largest and largest.width else ""
+    )
+    player = f"<video controls preload=auto{room}>{_sources(media.files)}</video>"
     return _linear(f"Video, {media.duration_sec} s", player, media) + _source(
         "Its VAST", _indented(video_markup(creative, slot, _SAMPLE, "BID"))
     )
@@ -183,7 +189,7 @@ def _sources(files: tuple[MediaFile, ...]) -> str:
 
 
 def _size(file: MediaFile) -> str:
-    return f"{file.width}x{file.height}" if file.width else ""
+    return f"{file.width}x{file.height}" if file.width else "none"
 
 
 def _landing(creative: Creative) -> str:
