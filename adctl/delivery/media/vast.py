@@ -1,6 +1,6 @@
 """VAST documents: how a player is told what to play, and whom to tell about it.
 
-VAST 2.0 to 4.2 (https://iabtechlab.com/standards/vast/). The versions want the same elements in
+VAST 2.0 to 4.3 (https://iabtechlab.com/standards/vast/). The versions want the same elements in
 different orders, which is most of what differs here.
 """
 
@@ -16,8 +16,8 @@ from adctl.delivery.tracking_urls import TrackingUrls
 from adctl.models import Creative, MediaFile
 
 # AdCOM list "Creative Subtypes - Audio/Video", newest version first.
-INLINE_PROTOCOLS = {13: (4, 2), 11: (4, 1), 7: (4, 0), 3: (3, 0), 2: (2, 0)}
-WRAPPER_PROTOCOLS = {14: (4, 2), 12: (4, 1), 8: (4, 0), 6: (3, 0), 5: (2, 0)}
+INLINE_PROTOCOLS = {15: (4, 3), 13: (4, 2), 11: (4, 1), 7: (4, 0), 3: (3, 0), 2: (2, 0)}
+WRAPPER_PROTOCOLS = {16: (4, 3), 14: (4, 2), 12: (4, 1), 8: (4, 0), 6: (3, 0), 5: (2, 0)}
 _SYSTEM = "adctl"
 
 
