@@ -76,7 +76,7 @@ class RollupBatch:
         row.spend_nanos += event.cost_nanos
 
     def add_decision(self, decision: Decision) -> None:
-        """Count a request with its outcome, its bids, and how every candidate fared."""
+        """Count a request with its outcome, its bids, and what came of every campaign in it."""
         if decision.test:
             return
         hour = _hour(decision.decided_at_ms)
@@ -86,7 +86,7 @@ class RollupBatch:
             if imp.winner:
                 key = DeliveryKey(hour, imp.winner, imp.creative_id, decision.exchange)
                 self.delivery[key].bids += 1
-            for candidate in imp.candidates:
+            for candidate in (*imp.candidates, *imp.passed_over):
                 outcome = candidate.reason or "won"
                 campaign_id = candidate.campaign_id
                 self.candidates[CandidatesKey(hour, campaign_id, decision.exchange, outcome)] += 1

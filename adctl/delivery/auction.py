@@ -39,13 +39,15 @@ class ImpAuction(msgspec.Struct, frozen=True, gc=False):
     """The candidates for one impression, dearest first, none under its own floor.
 
     ``bidfloor_micros`` is the impression's, for the record. One display of the ad is
-    ``quantity_ppm`` millionths of an impression, all of which are paid.
+    ``quantity_ppm`` millionths of an impression, all of which are paid. ``passed_over`` are
+    campaigns that could not be candidates, for the record too.
     """
 
     imp_id: str
     bidfloor_micros: int
     candidates: tuple[Candidate, ...]
     quantity_ppm: int = ONE_IMPRESSION_PPM
+    passed_over: tuple[CandidateOutcome, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):

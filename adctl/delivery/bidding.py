@@ -158,12 +158,18 @@ class Bidder:
             if not is_private(imp):
                 in_open, reason = search.candidates(imp, identified=identified)
             found = [candidates for candidates in (for_deals, in_open) if candidates]
+            passed_over = tuple(search.passed_over)
+            search.passed_over.clear()
             quantity = quantity_ppm(imp) or ONE_IMPRESSION_PPM
-            auctions += (
-                ImpAuction(imp.id, floor, tuple(candidates), quantity) for candidates in found
-            )
+            for candidates in found:
+                auctions.append(
+                    ImpAuction(imp.id, floor, tuple(candidates), quantity, passed_over)
+                )
+                passed_over = ()
             if not found:
-                refused.append(ImpDecision(imp.id, floor, reason=reason))
+                refused.append(
+                    ImpDecision(imp.id, floor, reason=reason, passed_over=passed_over)
+                )
         auctions.sort(key=_urgency)
         return auctions, refused
 
@@ -187,6 +193,7 @@ class Bidder:
                 bidfloor_micros=auction.bidfloor_micros,
                 reason=verdict.no_bid_reason,
                 candidates=outcomes(auction, verdict),
+                passed_over=auction.passed_over,
             )
             if verdict.winner is not None:
                 winner = auction.candidates[verdict.winner]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from redis.connection import Connection
+import hiredis
 
 from adctl.delivery.auction import ImpAuction
 from adctl.delivery.bidding import Bidder
@@ -41,11 +41,8 @@ _ROUND_SEC = 0.12
 class PackOnly:
     """Packs each command as it would be sent, and answers that the dearest candidate won."""
 
-    def __init__(self) -> None:
-        self._pack = Connection().pack_command
-
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-        self._pack("EVALSHA", script.sha, len(keys), *keys, *args)
+        hiredis.pack_command(("EVALSHA", script.sha, len(keys), *keys, *args))
         # One impression per request: after eight numbers and the campaigns come its count of
         # candidates, its quantity, and of the first candidate its place and its bid.
         candidates, price = self._auction(args)

@@ -114,12 +114,18 @@ def test_every_candidate_of_a_decision_is_counted_with_its_outcome(
         CandidateOutcome(campaign_id=number, creative_id=1, bid_cpm_micros=1, reason=reason)
         for number, reason in ((1, "frequency_cap"), (2, ""), (3, "outbid"))
     )
-    imp = ImpDecision(imp_id="1", bidfloor_micros=0, winner=2, candidates=outcomes)
+    passed_over = (CandidateOutcome(4, 0, 1, "blocked_category"),)
+    imp = ImpDecision("1", 0, winner=2, candidates=outcomes, passed_over=passed_over)
     analytics.apply(CLUSTER, [decision_message(n, imps=(imp,)) for n in range(2)])
     rows = postgres.execute(
         "SELECT campaign_id, outcome, candidates FROM rollup_candidates ORDER BY 1"
     ).fetchall()
-    assert rows == [(1, "frequency_cap", 2), (2, "won", 2), (3, "outbid", 2)]
+    assert rows == [
+        (1, "frequency_cap", 2),
+        (2, "won", 2),
+        (3, "outbid", 2),
+        (4, "blocked_category", 2),
+    ]
 
 
 def test_test_traffic_is_left_out(

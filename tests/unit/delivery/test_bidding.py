@@ -17,7 +17,7 @@ from adctl.delivery.currency import BidCurrency, Rates
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Purpose, Signer, hash_user
 from adctl.errors import StoreUnavailableError
-from adctl.models import FrequencyCap
+from adctl.models import CandidateOutcome, FrequencyCap
 from adctl.money import format_micros
 from adctl.openrtb import Banner, BidRequest, Device, Imp, Regs, Site, User
 
@@ -123,6 +123,18 @@ def test_nothing_is_reserved_for_an_answer_that_would_be_late(
     answer = slow.answer(changed(tmax=100), "default")
     assert (answer.response, answer.decision.reason) == (None, reasons.TIMEOUT)
     assert not ledger.calls
+
+
+@pytest.mark.parametrize("wins", [True, False])
+def test_campaigns_passed_over_are_on_record(
+    make_campaign: Callable[..., Campaign], wins: bool
+) -> None:
+    capped = make_campaign(1, caps=(FrequencyCap(1, 60),), bid_amount_micros=5_000_000)
+    others = [make_campaign(2)] * wins
+    nobody = changed(user=None, device=None)
+    [imp] = bidder(Scripted(), capped, *others).answer(nobody, "default").decision.imps
+    assert imp.winner == (2 if wins else 0)
+    assert imp.passed_over == (CandidateOutcome(1, 0, 5_000_000, reasons.UNIDENTIFIED),)
 
 
 def test_ledger_is_not_asked_about_nothing() -> None:
