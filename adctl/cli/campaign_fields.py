@@ -25,6 +25,7 @@ _FLIGHT = {
     "unidentified": "unidentified",
     "cap": "caps",
     "deal": "deals",
+    "roadblock": "roadblock",
 }
 
 # The option's parameter → the targeting's field.
@@ -66,6 +67,14 @@ CAMPAIGN_OPTIONS: dict[str, Any] = {
     ),
     "cap": repeated("Impressions per user and window, e.g. 3/24h, 10/7d or 1/30m."),
     "deal": repeated("Private deal to buy: its id, or ID=PRICE, e.g. deal-1=3.50."),
+    "roadblock": Annotated[
+        bool | None,
+        typer.Option(
+            "--roadblock/--no-roadblock",
+            help="Take all impressions of a page together, or none.",
+            show_default=False,
+        ),
+    ],
     "country": repeated("Country, e.g. USA or US."),
     "region": repeated("Region, ISO 3166-2 without the country, e.g. CA."),
     "city": repeated("City."),

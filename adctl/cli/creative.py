@@ -86,6 +86,7 @@ CREATIVE_OPTIONS: dict[str, Any] = {
         int | None, typer.Option(help="OpenRTB banner type, 1 to 4. A new one: 2 (XHTML banner).")
     ],
     "language": option("Its language, e.g. en."),
+    "app_bundle": option("The app it advertises, as its store names it, e.g. com.acme.app."),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +28,7 @@ CREATIVE_DEFAULTS: dict[str, object] = {
     "banner_type": 2,
 }
 _MARKUP_LENGTH = 65_536
+_BUNDLE = re.compile(r"[!-~]{1,200}")
 # AdCOM 1.0: Creative Attributes, Category Taxonomies, Display Ad Types (OpenRTB banner types).
 # From 500 on, numbers are an exchange's own.
 _KNOWN_ATTRIBUTES = range(1, 19)
@@ -67,6 +69,7 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
             "1 (XHTML text), 2 (XHTML banner), 3 (JavaScript) or 4 (iframe)",
         ),
         "language": _language(reader),
+        "app_bundle": _app_bundle(reader),
         # As it comes back from the store: lists, not tuples, so that the same is the same.
         "media": msgspec.json.decode(msgspec.json.encode(media)),
     }
@@ -153,6 +156,13 @@ def _attributes(reader: FieldReader) -> list[int]:
             expected = "a creative attribute: 1 to 18, or 500 to 999 for an exchange's own"
             reader.reject("attr", item, expected)
     return sorted(numbers)
+
+
+def _app_bundle(reader: FieldReader) -> str:
+    text = reader.text("app_bundle")
+    if text is not None and not _BUNDLE.fullmatch(text):
+        reader.reject("app_bundle", text, "an app's id in its store such as com.example.app")
+    return text or ""
 
 
 def _language(reader: FieldReader) -> str:

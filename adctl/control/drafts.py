@@ -135,6 +135,9 @@ class CampaignDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     caps: list[Cap] | None = None
     unidentified: Literal["no_bid", "skip_cap"] = "no_bid"
     deals: list[DealText] | None = None
+    roadblock: Annotated[
+        bool, Meta(description="Takes all impressions of a page together, or none.")
+    ] = False
     status: Literal["active", "paused"] = "active"
 
 
@@ -154,6 +157,7 @@ class CampaignPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     caps: list[Cap] | None = None
     unidentified: Literal["no_bid", "skip_cap"] | None = None
     deals: list[DealText] | None = None
+    roadblock: bool | None = None
 
 
 class CreativeDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -180,6 +184,9 @@ class CreativeDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     attr: list[int] | None = None
     banner_type: int = 2
     language: str | None = None
+    app_bundle: Annotated[
+        str | None, Meta(description="The app it advertises, as stores name it.")
+    ] = None
     status: Literal["active", "paused"] = "active"
 
 
@@ -202,6 +209,7 @@ class CreativePatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     attr: list[int] | None = None
     banner_type: int | None = None
     language: str | None = None
+    app_bundle: str | None = None
 
 
 class AdvertiserView(Struct, frozen=True):
@@ -243,6 +251,7 @@ class CreativeView(Struct, frozen=True):
     attr: list[int]
     banner_type: int
     language: str
+    app_bundle: str
     created_at: datetime
     updated_at: datetime
 
@@ -268,6 +277,7 @@ class CampaignView(Struct, frozen=True):
     caps: list[str]
     unidentified: str
     deals: list[str]
+    roadblock: bool
     targeting: dict[str, object]
     version: int
     created_at: datetime

@@ -128,6 +128,13 @@ class FieldReader:
             return None
         return value
 
+    def flag(self, field: str) -> bool:
+        """Return whether a flag is set; one that is missing is not."""
+        value = self.values.get(field)
+        if value is not None and not isinstance(value, bool):
+            self.reject(field, value, "true or false")
+        return value is True
+
     def number(self, field: str, low: float, high: float) -> float | None:
         """Return a number from ``low`` to ``high``."""
         value = self._given(field, required=True)

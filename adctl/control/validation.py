@@ -46,6 +46,7 @@ CAMPAIGN_DEFAULTS: dict[str, object] = {
     "timezone": "UTC",
     "pacing": Pacing.EVEN,
     "unidentified": "no_bid",
+    "roadblock": False,
 }
 
 
@@ -56,10 +57,8 @@ def read_advertiser(values: Mapping[str, object], subject: str) -> dict[str, Any
     columns = {
         "name": reader.text("name", required=True),
         "fee_ppm": _fee_ppm(reader),
-        "prepaid": reader.values.get("prepaid") or False,
+        "prepaid": reader.flag("prepaid"),
     }
-    if not isinstance(columns["prepaid"], bool):
-        reader.reject("prepaid", columns["prepaid"], "true or false")
     reader.raise_faults(subject)
     return columns
 
@@ -112,6 +111,7 @@ def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
         "unidentified": reader.choice("unidentified", ["no_bid", "skip_cap"]),
         "caps": msgspec.to_builtins(_caps(reader)),
         "deals": msgspec.to_builtins(read_deals(reader)),
+        "roadblock": _roadblock(reader),
         "targeting": stored_targeting(read_targeting(targeting) if targeting else Targeting()),
     }
 
@@ -159,6 +159,14 @@ def _caps(reader: FieldReader) -> list[FrequencyCap]:
                 f"one cap per window; {format_cap(caps[cap.window_sec])} is there already",
             )
     return list(caps.values())
+
+
+def _roadblock(reader: FieldReader) -> bool:
+    roadblock = reader.flag("roadblock")
+    if roadblock and reader.values.get("deals"):
+        # A deal is for one impression, and its price is not another's.
+        reader.reject("roadblock", roadblock, "no road-block: a campaign that buys deals is none")
+    return roadblock
 
 
 def _zone(reader: FieldReader) -> ZoneInfo:

@@ -12,6 +12,7 @@ from adctl.control.drafts import AdvertiserView, CampaignView, CreativeView
 from adctl.control.media_input import MEDIA_KINDS
 from adctl.control.targeting_input import targeting_fields
 from adctl.control.validation import format_cap, format_instant, format_percent
+from adctl.delivery.reasons import NO_BALANCE
 from adctl.models import BidStrategy, CreativeKind, Deal, FrequencyCap, Pacing, Status, Targeting
 from adctl.money import format_micros, format_nanos
 from adctl.stores.ledger import read_balances
@@ -71,6 +72,7 @@ def campaign_fields(row: CampaignRow) -> dict[str, object]:
         "caps": [format_cap(cap) for cap in caps],
         "unidentified": row.unidentified,
         "deals": [format_deal(deal) for deal in msgspec.convert(row.deals, list[Deal])],
+        "roadblock": row.roadblock,
     }
 
 
@@ -92,6 +94,7 @@ def creative_fields(row: CreativeRow) -> dict[str, object]:
         "attr": row.attr,
         "banner_type": row.banner_type,
         "language": row.language or None,
+        "app_bundle": row.app_bundle or None,
     }
 
 
@@ -114,6 +117,7 @@ def creative_view(row: CreativeRow) -> CreativeView:
         attr=row.attr,
         banner_type=row.banner_type,
         language=row.language,
+        app_bundle=row.app_bundle,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -179,6 +183,7 @@ def _campaign_view(
         caps=fields["caps"],  # type: ignore[arg-type]
         unidentified=row.unidentified,
         deals=fields["deals"],  # type: ignore[arg-type]
+        roadblock=row.roadblock,
         targeting=fields["targeting"],  # type: ignore[arg-type]
         version=row.version,
         created_at=row.created_at,
@@ -194,6 +199,8 @@ def _serving(
         return row.status
     if advertiser.status != Status.ACTIVE:
         return f"advertiser {advertiser.status}"
+    if advertiser.prepaid and not advertiser.funded:
+        return NO_BALANCE
     if row.ends_at is not None and row.ends_at <= now:
         return "ended"
     if not any(creative.status == Status.ACTIVE for creative in creatives):

@@ -21,6 +21,7 @@ from adctl.delivery.eligibility import (
 )
 from adctl.delivery.markup import ad_of, ratio_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
+from adctl.delivery.supply_chain import chain_refusal
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
 from adctl.delivery.tracking_urls import tracking_urls
@@ -145,7 +146,10 @@ class Bidder:
             segments=identified and permissions.segments,
             precise_location=identified and permissions.precise_location,
         )
-        search = CandidateSearch(catalog, attributes, CreativeRules(request), terms, rates, now_ms)
+        page = request.imp if request.allimps else ()
+        search = CandidateSearch(
+            catalog, attributes, CreativeRules(request), terms, rates, now_ms, page
+        )
         auctions: list[ImpAuction] = []
         refused: list[ImpDecision] = []
         for place, imp in enumerate(request.imp):
@@ -256,13 +260,16 @@ class Bidder:
             cattax=creative.cattax if creative.cat else None,
             attr=fields.attr,
             language=creative.language or None,
+            bundle=creative.app_bundle or None,
         )
 
 
 def _refusal(request: BidRequest, terms: Terms, currency: str) -> str:
     if _is_late(request, terms, 0):
         return reasons.TIMEOUT
-    return request_refusal(request, currency, terms.seat, terms.usual_currency)
+    return request_refusal(request, currency, terms.seat, terms.usual_currency) or chain_refusal(
+        request.source, require_complete=terms.require_complete_schain
+    )
 
 
 def _rates_for_bids(request: BidRequest, terms: Terms, rates: Rates) -> RatesForBids | None:

@@ -9,9 +9,12 @@ from adctl.delivery.auction import Candidate
 from adctl.delivery.deals import OfferedDeal, offered_deals
 from adctl.delivery.eligibility import CreativeRules, imp_obstacle, imp_refusal
 from adctl.delivery.offer import Offer
+from adctl.delivery.roadblock import impressions_together
 from adctl.models import CandidateOutcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.currency import Rates
     from adctl.delivery.targeting import RequestAttributes
@@ -29,7 +32,9 @@ class CandidateSearch:
 
     ``identified`` says whether the user is known, so that frequency caps can be counted.
     ``passed_over`` are the dearest campaigns that target the impressions searched for since the
-    caller last emptied it, but may not bid on them; a few, with their reasons.
+    caller last emptied it, but may not bid on them; a few, with their reasons. ``page`` are all
+    impressions of the page where the request says that it offers all, else none: only on the former
+    do road-blocks bid.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class CandidateSearch:
         terms: Terms,
         rates: Rates,
         now_ms: int,
+        page: Sequence[Imp] = (),
     ) -> None:
         self._catalog = catalog
         self._attributes = attributes
@@ -47,6 +53,7 @@ class CandidateSearch:
         self._terms = terms
         self._rates = rates
         self._now_ms = now_ms
+        self._page = page
         self.passed_over: list[CandidateOutcome] = []
 
     def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
@@ -132,13 +139,19 @@ class CandidateSearch:
                 reason = reasons.UNIDENTIFIED
                 self._pass_over(campaign, bid, reason)
                 continue
+            if campaign.roadblock and not self._page:
+                reason = reasons.ROADBLOCK
+                self._pass_over(campaign, bid, reason)
+                continue
             creative, why_not = self._creative(campaign, offer, bid)
             if creative is None:
                 reason = _of_imp(why_not)
                 self._pass_over(campaign, bid, why_not)
                 continue
             caps = campaign.caps if identified else ()
-            found.append(Candidate(campaign, creative, bid, caps, offer.floor_of(creative)))
+            floor = offer.floor_of(creative)
+            together = impressions_together(campaign, self._page) if campaign.roadblock else 0
+            found.append(Candidate(campaign, creative, bid, caps, floor, together=together))
             if len(found) == most:
                 break
         return found, reason
@@ -176,8 +189,8 @@ class CandidateSearch:
 
 
 def _floor(offer: Offer, creative: Creative, deal: OfferedDeal | None) -> int:
-    own = None if deal is None else deal.floor_micros
-    return offer.floor_of(creative) if own is None else own
+    floor = offer.floor_of(creative)
+    return floor if deal is None else deal.floor_of(creative, floor)
 
 
 def _of_imp(reason: str) -> str:

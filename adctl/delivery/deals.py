@@ -11,27 +11,57 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.delivery import reasons
+
+# The struct's fields, read at run time by msgspec.
+from adctl.delivery.currency import Rates
+from adctl.delivery.media.linear import per_second_floor_micros, range_floor_micros
 from adctl.delivery.pricing import deal_bid_micros
-from adctl.money import floor_to_micros
+from adctl.money import MAX_CPM_MICROS, floor_to_micros
+from adctl.openrtb import Deal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from adctl.delivery.currency import Rates
     from adctl.models import Campaign, Creative, Factors
-    from adctl.openrtb import Deal, Imp
+    from adctl.openrtb import Imp
 
 _FIXED_PRICE = 3
 
 
 class OfferedDeal(msgspec.Struct, frozen=True):
-    """A deal that may be bid on. ``floor_micros`` is in our currency; None: it has none."""
+    """A deal that may be bid on. ``floor_micros`` is in our currency; None: it has none.
+
+    ``by_length`` is the deal as it was offered where it has floors by an ad's length, too.
+    """
 
     id: str
     floor_micros: int | None
     fixed: bool
     guaranteed: bool
     wadomain: frozenset[str]
+    rates: Rates
+    by_length: Deal | None = None
+
+    def floor_of(self, creative: Creative, imp_floor_micros: int) -> int:
+        """Return what a creative has to pay at least, as a CPM: the deal's, else the impression's.
+
+        As in an impression, a range of ``durfloors`` stands above ``bidfloor``, and
+        ``mincpmpersec`` holds beside either.
+        """
+        media = creative.media.video or creative.media.audio
+        own, per_second = self.floor_micros, 0
+        if self.by_length is not None and media is not None:
+            ranged = range_floor_micros(self.by_length, media.duration_sec)
+            own = own if ranged is None else self._converted(ranged)
+            per_second = self._converted(
+                per_second_floor_micros(self.by_length, media.duration_sec)
+            )
+        return max(imp_floor_micros if own is None else own, per_second)
+
+    def _converted(self, micros: int) -> int:
+        currency = self.by_length.bidfloorcur if self.by_length else None
+        converted = self.rates.to_account_micros(micros, currency)
+        return MAX_CPM_MICROS + 1 if converted is None else converted
 
     def price_for(self, campaign: Campaign, factors: Factors) -> int:
         """Return what the campaign bids for the deal as a CPM, 0 if it does not.
@@ -79,6 +109,8 @@ def offered_deals(
                     fixed=deal.at == _FIXED_PRICE,
                     guaranteed=bool(deal.guar),
                     wadomain=frozenset(domain.lower() for domain in deal.wadomain or ()),
+                    rates=rates,
+                    by_length=deal if deal.durfloors or deal.mincpmpersec else None,
                 )
             )
     return found, reason

@@ -132,6 +132,7 @@ class CreativeRules:
     def __init__(self, request: BidRequest) -> None:
         self._cattax = request.cattax or 1
         self._badv = frozenset(domain.lower().strip() for domain in request.badv or ())
+        self._bapp = frozenset(bundle.lower() for bundle in request.bapp or () if bundle)
         self._bcat = frozenset(request.bcat or ())
         self._acat = frozenset(request.acat or ())
         # wlang has languages, wlangb tags such as en-GB [3.2.1]: of both, the language counts.
@@ -145,6 +146,8 @@ class CreativeRules:
             return reasons.BLOCKED_LANGUAGE
         if not self._badv.isdisjoint(traits.domains):
             return reasons.BLOCKED_ADVERTISER
+        if self._bapp and traits.creative.app_bundle.lower() in self._bapp:
+            return reasons.BLOCKED_APP
         codes = traits.creative.cat
         # Codes of another taxonomy say nothing about ours; no code at all is of every taxonomy.
         if codes and traits.creative.cattax != self._cattax:

@@ -25,6 +25,9 @@ RATE_LIMIT = "rate_limit"  # more requests a second than the exchange is allowed
 UNAVAILABLE = "unavailable"  # Redis did not answer: what cannot be reserved is not bid
 TOO_MANY_IMPS = "too_many_imps"  # beyond the impressions looked at
 
+# --- of a campaign that is not in the catalog ---
+NO_BALANCE = "no_balance"  # its advertiser pays in advance, and that is used up
+
 # --- of a campaign that was a candidate ---
 WON = ""
 OUTBID = "outbid"  # could have won, but another bid more
@@ -41,6 +44,7 @@ UNIDENTIFIED = "unidentified"  # capped, and the user may not be identified
 PACED = "paced"  # ahead of its pace: it bids nothing for a while
 CREATIVE_UNFIT = "creative_unfit"  # the slot takes no such file, length, protocol or framework
 BLOCKED_ADVERTISER = "blocked_advertiser"
+BLOCKED_APP = "blocked_app"
 BLOCKED_CATEGORY = "blocked_category"
 BLOCKED_ATTRIBUTE = "blocked_attribute"
 BLOCKED_LANGUAGE = "blocked_language"
@@ -68,6 +72,7 @@ NBR = {
     NO_CREATIVE: 508,
     CREATIVE_UNFIT: 508,
     BLOCKED_ADVERTISER: 508,
+    BLOCKED_APP: 508,
     BLOCKED_CATEGORY: 508,
     BLOCKED_ATTRIBUTE: 508,
     BLOCKED_LANGUAGE: 508,
@@ -75,6 +80,7 @@ NBR = {
     FLOOR: 509,
     TOO_MANY_IMPS: 510,
     TOTAL_BUDGET: 511,
+    NO_BALANCE: 511,
     DAY_BUDGET: 511,
     SAME_REQUEST: 512,
     OUTBID: 512,

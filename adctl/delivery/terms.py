@@ -33,6 +33,7 @@ class Terms(msgspec.Struct, frozen=True):
     usual_currency: str = ""
     privacy: PrivacyPolicy = PrivacyPolicy()
     notices: Notices = ALL_NOTICES
+    require_complete_schain: bool = False
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -65,6 +66,7 @@ def terms_by_exchange(settings: Settings) -> dict[str, Terms]:
                 settings.privacy.vendor_id, exchange.gdpr_policy or settings.privacy.gdpr_policy
             ),
             notices=_notices(exchange),
+            require_complete_schain=exchange.require_complete_schain,
         )
         for name, exchange in settings.exchanges.items()
     }

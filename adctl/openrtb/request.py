@@ -25,7 +25,7 @@ class Exact(Decimal):
     __slots__ = ()
 
 
-# A flag that decides nothing by itself; exchanges write it as a boolean, too.
+# A flag of the attributes where exchanges are seen to write booleans, too.
 LooseFlag = int | bool
 
 
@@ -57,7 +57,7 @@ class Banner(Message, frozen=True):
 
 
 class DurationFloor(Message, frozen=True):
-    """3.2.35: the floor for a range of durations in seconds, in the impression's currency."""
+    """3.2.35: the floor for a range of durations in seconds, in the currency of its parent."""
 
     mindur: Number | None = None
     maxdur: Number | None = None
@@ -135,6 +135,8 @@ class Deal(Message, frozen=True):
     wadomain: list[str] | None = None
     at: int | None = None
     guar: int | None = None
+    mincpmpersec: Exact | None = None
+    durfloors: list[DurationFloor] | None = None
 
 
 class Pmp(Message, frozen=True):
@@ -321,6 +323,35 @@ class Regs(Message, frozen=True):
     ext: RegsExt | None = None
 
 
+class SupplyChainNode(Message, frozen=True):
+    """3.2.26: one who has sold the impression on."""
+
+    asi: str | None = None
+    sid: str | int | None = None
+    hp: LooseFlag | None = None
+
+
+class SupplyChain(Message, frozen=True):
+    """3.2.25."""
+
+    complete: LooseFlag | None = None
+    nodes: list[SupplyChainNode] | None = None
+    ver: str | Number | None = None
+
+
+class SourceExt(Message, frozen=True):
+    """2.5's place for the supply chain."""
+
+    schain: SupplyChain | None = None
+
+
+class Source(Message, frozen=True):
+    """3.2.2."""
+
+    schain: SupplyChain | None = None
+    ext: SourceExt | None = None
+
+
 class BidRequest(Message, frozen=True):
     """3.2.1."""
 
@@ -332,6 +363,7 @@ class BidRequest(Message, frozen=True):
     device: Device | None = None
     user: User | None = None
     regs: Regs | None = None
+    source: Source | None = None
     test: int | None = None
     at: int | None = None
     tmax: Number | None = None
@@ -344,3 +376,5 @@ class BidRequest(Message, frozen=True):
     acat: list[str] | None = None
     cattax: int | None = None
     badv: list[str] | None = None
+    bapp: list[str] | None = None
+    allimps: LooseFlag | None = None

@@ -28,6 +28,7 @@ class Bid(Message, frozen=True, kw_only=True):
     cat: tuple[str, ...] = ()
     cattax: int | None = None
     attr: tuple[int, ...] = ()
+    bundle: str | None = None
     language: str | None = None
     wratio: int | float | None = None
     hratio: int | float | None = None

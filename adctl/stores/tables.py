@@ -60,6 +60,7 @@ class CampaignRow(SQLModel, table=True):
     caps: list[dict[str, Any]] = _json()
     unidentified: str
     deals: list[dict[str, Any]] = _json()
+    roadblock: bool = False
     version: int = 1
     created_at: datetime = _instant()
     updated_at: datetime = _instant()
@@ -86,6 +87,7 @@ class CreativeRow(SQLModel, table=True):
     attr: list[int] = _json()
     banner_type: int
     language: str
+    app_bundle: str = ""
     media: dict[str, Any] = _json()
     created_at: datetime = _instant()
     updated_at: datetime = _instant()

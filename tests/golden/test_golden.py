@@ -146,6 +146,7 @@ def campaign_of(draft: dict[str, Any]) -> Campaign:
         "targeting": draft.get("targeting", {}),
         "caps": [msgspec.to_builtins(cap_of(text)) for text in draft.get("caps", [])],
         "unidentified": draft.get("unidentified", "no_bid"),
+        "roadblock": draft.get("roadblock", False),
         "deals": [msgspec.to_builtins(parse_deal(text)) for text in draft.get("deals", [])],
         "creatives": [creative_of(number, place, one) for place, one in enumerate(creatives, 1)],
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adctl.models import AudioMedia, Creative, MediaFile, VideoMedia
-    from adctl.openrtb import Audio, Video
+    from adctl.openrtb import Audio, Deal, Video
 
 # AdCOM list "Delivery Methods" by how a file is delivered.
 _DELIVERY = {"streaming": frozenset({1}), "progressive": frozenset({2, 3})}
@@ -98,8 +98,18 @@ def break_of(startdelay: float | None) -> Literal["pre", "mid", "post"] | None:
 def floor_micros_of(slot: Video | Audio, duration_sec: int, bidfloor_micros: int) -> int:
     """Return the floor for an ad of that length, a CPM in the currency of the impression's floor.
 
-    ``bidfloor_micros`` is that floor; a range of ``durfloors`` that covers the length replaces it,
-    the dearest where several do. ``mincpmpersec`` holds beside either.
+    ``bidfloor_micros`` is that floor; a range of ``durfloors`` that covers the length replaces it.
+    ``mincpmpersec`` holds beside either.
+    """
+    ranged = range_floor_micros(slot, duration_sec)
+    floor_micros = bidfloor_micros if ranged is None else ranged
+    return max(floor_micros, per_second_floor_micros(slot, duration_sec))
+
+
+def range_floor_micros(slot: Video | Audio | Deal, duration_sec: int) -> int | None:
+    """Return the floor of the range of ``durfloors`` that covers a length, None if there is none.
+
+    The dearest where several do.
     """
     ranged = [
         max(0, floor_to_micros(floor.bidfloor))
@@ -109,14 +119,18 @@ def floor_micros_of(slot: Video | Audio, duration_sec: int, bidfloor_micros: int
         and (floor.mindur is None or floor.mindur <= duration_sec)
         and (floor.maxdur is None or duration_sec <= floor.maxdur)
     ]
-    floor_micros = max(ranged) if ranged else bidfloor_micros
+    return max(ranged, default=None)
+
+
+def per_second_floor_micros(slot: Video | Audio | Deal, duration_sec: int) -> int:
+    """Return what ``mincpmpersec`` asks for an ad of that length."""
     per_second = slot.mincpmpersec
     if per_second is None or per_second <= 0:
-        return floor_micros
+        return 0
     # A price of a million digits is above any bid; multiplying it would overflow.
     huge = not per_second.is_finite() or per_second.adjusted() > 30
     asked = per_second if huge else per_second * Decimal(duration_sec)
-    return max(floor_micros, floor_to_micros(asked))
+    return floor_to_micros(asked)
 
 
 def _deliverable(file: MediaFile, slot: Video | Audio) -> bool:
