@@ -8,8 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from adctl.delivery.currency import BidCurrency
 from adctl.delivery.macros import ToldMacros
 from adctl.delivery.pricing import bid_cpm_micros, second_price_cpm_micros
 from adctl.delivery.tokens import BidToken
@@ -93,6 +95,20 @@ def test_events_do_what_the_page_says(
     found = tracked(event, told)
     assert (found.ending, format_nanos(found.event.cost_nanos)) == (ending, cost)
     assert found.event.unpriced is (unpriced == "yes")
+
+
+@pytest.mark.parametrize(("rate", "price", "bid", "told", "cost"), table("rate"), ids=str)
+def test_bids_in_other_currencies_are_what_the_page_says(
+    rate: str, price: str, bid: str, told: str, cost: str
+) -> None:
+    currency = BidCurrency("EUR", Decimal(rate))
+    token = msgspec.structs.replace(
+        example_token(), price_cpm_micros=parse_micros(price), currency=currency
+    )
+    assert format_micros(token.asked_cpm_micros) == bid
+    kind = EventKind.IMPRESSION
+    event = track(token, kind, kind, ToldMacros(told), token.bid_at_ms + 1000).event
+    assert format_nanos(event.cost_nanos) == cost
 
 
 def balances() -> dict[str, BudgetState]:
