@@ -53,7 +53,8 @@ class ImpAuction(msgspec.Struct, frozen=True, gc=False):
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What came of one ImpAuction: places in its candidates, and a reason for each of them.
 
-    When there is a winner, ``price_cpm_micros`` is reserved in its budget for each impression.
+    When there is a winner, ``price_cpm_micros`` is reserved in its budget for each impression,
+    in ``shard``.
     """
 
     winner: int | None
