@@ -61,6 +61,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     price_cpm_micros: int
     runner_up: int | None
     reasons: tuple[str, ...]
+    shard: int = 0
 
     @property
     def no_bid_reason(self) -> str:

@@ -216,6 +216,7 @@ class Bidder:
                     test=test,
                     quantity_ppm=auction.quantity_ppm,
                     currency=rates.bid_currency,
+                    shard=verdict.shard,
                 )
                 bids.append(self._bid(imps[auction.imp_id], winner, token, terms))
                 decision = msgspec.structs.replace(
