@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adctl.delivery.auction import ImpAuction, Verdict
 from adctl.delivery.reasons import OF_SCRIPT
+from adctl.delivery.sharding import shard_of
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
 from adctl.stores.redis import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class RunScript(Protocol):
@@ -22,10 +23,15 @@ class RunScript(Protocol):
 
 
 class RedisLedger:
-    """A delivery.auction.Ledger on Redis."""
+    """A delivery.auction.Ledger on Redis.
 
-    def __init__(self, scripts: RunScript, hold_sec: int) -> None:
+    Every request is decided in one shard: its user's, or each in turn where no user is known.
+    """
+
+    def __init__(self, scripts: RunScript, hold_sec: int, shards: int = 1) -> None:
         self._scripts = scripts
+        self._shards = shards
+        self._turns: Iterator[int] = cycle(range(shards))
         self._hold_sec = hold_sec
         self._decide = Script("decide")
 
@@ -54,14 +60,18 @@ class RedisLedger:
                     for cap in candidate.caps:
                         campaigns += (cap.limit, cap.window_sec)
                 imps += (places[campaign_id], candidate.bid_cpm_micros, candidate.floor_micros)
+        shard = shard_of(user_hash, self._shards) if user_hash else next(self._turns)
+        named = [
+            keys.user(shard, user_hash),
+            keys.reservations(shard, bucket),
+            keys.buckets(shard),
+            *(keys.budget(shard, campaign_id) for campaign_id in places),
+        ]
+        if self._shards > 1:
+            named.append(keys.wanting(shard))
         reply = self._scripts.run(
             self._decide,
-            [
-                keys.user(SHARD, user_hash),
-                keys.reservations(SHARD, bucket),
-                keys.buckets(SHARD),
-                *(keys.budget(SHARD, campaign_id) for campaign_id in places),
-            ],
+            named,
             [
                 now_ms,
                 bucket,
@@ -75,10 +85,10 @@ class RedisLedger:
                 *imps,
             ],
         )
-        return _verdicts(auctions, reply)
+        return _verdicts(auctions, reply, shard)
 
 
-def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int]) -> list[Verdict]:
+def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int], shard: int) -> list[Verdict]:
     verdicts = []
     at = 0
     for auction in auctions:
@@ -90,6 +100,7 @@ def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int]) -> list[Verd
                 price_cpm_micros=price,
                 runner_up=runner_up - 1 if runner_up else None,
                 reasons=tuple(OF_SCRIPT[number] for number in reply[at + 3 : end]),
+                shard=shard,
             )
         )
         at = end

@@ -1,7 +1,8 @@
 -- Decide the auctions of one bid request and reserve what the winners may cost.
 --
 -- KEYS 1 the user's hash (any key of the slot when the user is not identified)
---      2 reservations hash of the bid's bucket   3 buckets set   4.. one budget hash per campaign
+--      2 reservations hash of the bid's bucket   3 buckets set   4.. one budget hash per campaign,
+--        then, where money is divided among shards, the wanting hash of this one
 -- ARGV 1 now_ms  2 bucket  3 hold_sec  4 identified (0/1)  5 campaigns  6 imps  7 road-blocks
 --      8 test (0/1): decide, and reserve nothing
 --      per campaign, in the order of its key: campaign id, how many impressions it takes together
@@ -23,6 +24,7 @@ local now_ms, bucket, hold_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]) * 
 local identified, n_campaigns, n_imps = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
 local n_roadblocks, test = tonumber(ARGV[7]), ARGV[8] == '1'
 local hold = math.floor(now_ms / hold_ms)
+local wanting = KEYS[4 + n_campaigns]
 
 local campaigns, at = {}, 9
 for i = 1, n_campaigns do
@@ -67,13 +69,21 @@ local function covers(amount, nanos)
   return #amount > 16 or tonumber(amount) >= nanos
 end
 
+-- Money that is not here may be in another shard: say that it is wanted, and how much.
+local function lacks(campaign, nanos, reason)
+  if wanting and not test then
+    redis.call('HSETNX', wanting, campaign.id, string.format('%.0f', nanos))
+  end
+  return reason
+end
+
 -- Whether the campaign may be shown so many impressions that cost so much together: 2, or why not.
 local function allowed(campaign, impressions, nanos)
   if room(campaign) < impressions then return 3 end
   local left = redis.call('HMGET', campaign.key, 'available', 'day_available')
   if not left[1] or not left[2] then return 6 end
-  if not covers(left[1], nanos) then return 4 end
-  if not covers(left[2], nanos) then return 5 end
+  if not covers(left[1], nanos) then return lacks(campaign, nanos, 4) end
+  if not covers(left[2], nanos) then return lacks(campaign, nanos, 5) end
   return 2
 end
 
