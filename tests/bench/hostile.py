@@ -208,6 +208,7 @@ def hostile() -> dict[str, Post]:
             "2,000 impressions": {"imp": [{**imp, "id": str(n)} for n in range(2000)]},
             "250 impressions": {"imp": [{**imp, "id": str(n)} for n in range(250)]},
             "5,000 sizes": {"imp": [{"id": "1", "banner": {"format": [{"w": 1, "h": 1}] * 5000}}]},
+            "1,000 categories": {"site": {**site, "cat": [f"IAB{n}" for n in range(1000)]}},
             f"{_MANY:,} categories": {"site": {**site, "cat": [f"IAB{n}" for n in range(_MANY)]}},
             f"{_MANY:,} languages": {"wlang": [f"x{n}" for n in range(_MANY)]},
             f"{_MANY:,} segments": {"user": {**user, "data": [{"segment": segments}]}},

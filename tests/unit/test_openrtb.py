@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -21,6 +21,9 @@ from adctl.openrtb import (
     decode_request,
     encode_response,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VALID: dict[str, Any] = {
     "id": "r",
@@ -141,6 +144,24 @@ def test_request_may_have_250_imps_and_no_more() -> None:
     assert len(decode(imp=imps[:250]).imp) == 250
     with pytest.raises(MalformedRequestError, match="more than 250 imps"):
         decode(imp=imps)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda codes: {"wlang": codes},
+        lambda codes: {"wlangb": codes},
+        lambda codes: {"site": {"cat": codes}},
+        lambda codes: {"site": {"sectioncat": codes}},
+        lambda codes: {"site": {"pagecat": codes}},
+        lambda codes: {"site": {"content": {"cat": codes}}},
+        lambda codes: {"site": None, "app": {"cat": codes}},
+    ],
+)
+def test_list_of_codes_may_have_1_000_and_no_more(part: Callable[..., dict[str, Any]]) -> None:
+    assert decode(**part([""] * 1000))
+    with pytest.raises(MalformedRequestError, match="more than 1,000 categories or languages"):
+        decode(**part([""] * 1001))
 
 
 @pytest.mark.parametrize("name", ["badv", "ext"])
