@@ -109,6 +109,23 @@ class BitReader:
             place, next_place, last = next_place, place + next_place, bit
         raise UndecodableError("a number without an end")
 
+    def take_ids(self, most: int) -> list[int]:
+        """Return a counted list of rising numbers, at most about ``most``.
+
+        Each is told as the distance from the one before, in Fibonacci code; a group of neighbours
+        tells its length too.
+        """
+        found: list[int] = []
+        last = 0
+        for _ in range(self.take(12)):
+            grouped = self.take(1)
+            first = last + self.take_fibonacci()
+            last = first + self.take_fibonacci() if grouped else first
+            if len(found) + last - first >= most:
+                raise UndecodableError("too many numbers")
+            found.extend(range(first, last + 1))
+        return found
+
     def take_letters(self) -> str:
         """Return a two-letter code, six bits a letter. Some platforms write small letters."""
         letters = chr(ord("A") + self.take(6)) + chr(ord("A") + self.take(6))

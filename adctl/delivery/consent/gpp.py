@@ -55,25 +55,11 @@ def decode_gpp(text: str) -> dict[int, str]:
     reader = BitReader(header)
     if (reader.take(6), reader.take(6)) != (_HEADER_TYPE, _VERSION):
         raise UndecodableError("not a GPP header of version 1")
-    sections = _take_section_ids(reader)
+    sections = reader.take_ids(_MAX_SECTIONS)
     reader.end()
     if not bodies or len(sections) != len(bodies):
         raise UndecodableError("not as many sections as the header lists")
     return dict(zip(sections, bodies, strict=True))
-
-
-def _take_section_ids(reader: BitReader) -> list[int]:
-    """Take the ids, each told as the distance from the one before; a group tells its length too."""
-    sections: list[int] = []
-    last = 0
-    for _ in range(reader.take(12)):
-        grouped = reader.take(1)
-        first = last + reader.take_fibonacci()
-        last = first + reader.take_fibonacci() if grouped else first
-        sections.extend(range(first, last + 1))
-        if len(sections) > _MAX_SECTIONS:
-            raise UndecodableError("too many sections")
-    return sections
 
 
 def _section_permissions(section: int, body: str | None, vendor_id: int) -> Permissions:

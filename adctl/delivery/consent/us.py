@@ -11,11 +11,10 @@ from typing import NamedTuple
 from adctl.delivery.consent import permissions
 from adctl.delivery.consent.bits import BitReader, UndecodableError
 from adctl.delivery.consent.permissions import GPC, UNRESTRICTED, US, Permissions, refused
+from adctl.delivery.consent.us_subsections import NO, STATES, read_gpc, state_permissions
 
 _NOT_APPLICABLE = "1---"
-_GPC_SEGMENT = 1
 _MSPA_FIELDS = 3
-_NO = (1, 3)  # opted out, or no consent; 3 is not defined and taken as a no
 
 
 class Layout(NamedTuple):
@@ -35,9 +34,7 @@ class Layout(NamedTuple):
 
 _STATE = Layout(3, 2, 8, 8, 1, 1)
 
-# By section and version. Sections 24 to 27 (Maryland, Indiana, Kentucky, Rhode Island) are not
-# here: their published header lists subsection 0 in a code that has no zero, so there is no one
-# way to read them. Like any other unknown section they count as an opt-out.
+# By section and version. Sections 24 to 27 have another form: us_subsections.
 LAYOUTS = {
     (7, 1): Layout(6, 3, 12, 8, 2, 1),  # national
     (7, 2): Layout(6, 3, 16, 8, 3, 1),
@@ -58,7 +55,7 @@ LAYOUTS = {
     (22, 1): _STATE,  # Tennessee
     (23, 1): _STATE,  # Minnesota
 }
-SECTIONS = frozenset(section for section, _ in LAYOUTS)
+SECTIONS = frozenset(section for section, _ in LAYOUTS) | STATES
 
 
 def us_privacy_permissions(text: str) -> Permissions:
@@ -83,6 +80,8 @@ def us_section_permissions(section: int, text: str) -> Permissions:
     Global Privacy Control, a child without consent, and a publisher whose vendors may work as its
     service providers only. A field that does not apply forbids nothing.
     """
+    if section in STATES:
+        return state_permissions(section, text)
     core, *others = text.split(".")
     if _globally_opted_out(others):
         return refused(US, GPC)
@@ -97,9 +96,9 @@ def us_section_permissions(section: int, text: str) -> Permissions:
     _take_fields(reader, layout.other_consents)
     *_, service_provider_mode = _take_fields(reader, _MSPA_FIELDS)
     reader.end()
-    if any(field in _NO for field in (*opt_outs, *children, service_provider_mode)):
+    if any(field in NO for field in (*opt_outs, *children, service_provider_mode)):
         return refused(US, permissions.US_OPT_OUT)
-    if layout.location and sensitive[layout.location - 1] in _NO:
+    if layout.location and sensitive[layout.location - 1] in NO:
         reason = permissions.NO_LOCATION_OPT_IN
         return Permissions(precise_location=False, reason=reason, applies=(US,))
     return Permissions(applies=(US,))
@@ -112,11 +111,4 @@ def _take_fields(reader: BitReader, count: int) -> list[int]:
 def _globally_opted_out(segments: list[str]) -> bool:
     if len(segments) > 1:
         raise UndecodableError("more segments than the section has")
-    for segment in segments:
-        reader = BitReader(segment)
-        if reader.take(2) != _GPC_SEGMENT:
-            raise UndecodableError("an unknown segment")
-        opted_out = bool(reader.take(1))
-        reader.end()
-        return opted_out
-    return False
+    return bool(segments) and read_gpc(segments[0])

@@ -107,7 +107,7 @@ def test_tcf_section_is_judged_as_a_tc_string() -> None:
         (encode_gpp({7: NATIONAL[:-3]}), (7,), permissions.GPP_UNDECODABLE, "us"),
         (encode_gpp({5: CONSENT}), (5,), permissions.GPP_UNSUPPORTED, "other"),
         (encode_gpp({1: CONSENT}), (1,), permissions.GPP_UNSUPPORTED, "other"),
-        (encode_gpp({24: NATIONAL}), (24,), permissions.GPP_UNSUPPORTED, "us"),
+        (encode_gpp({24: "B"}), (24,), permissions.GPP_UNDECODABLE, "us"),
         (encode_gpp({40: NATIONAL}), (40,), permissions.GPP_UNSUPPORTED, "other"),
         ("D" * 9000, (7,), permissions.GPP_UNDECODABLE, "other"),
         (encode_gpp({7: NATIONAL}), (7,) * 100, permissions.GPP_UNDECODABLE, "other"),
