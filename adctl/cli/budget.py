@@ -24,8 +24,8 @@ from adctl.control.lookup import find_campaign
 from adctl.control.proving import Prover
 from adctl.control.reconciling import Difference, Reconciler
 from adctl.errors import DisprovedError
-from adctl.stores.budgets import Budgets
 from adctl.stores.endpoints import resolve_kafka
+from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
 from adctl.stores.tables import psycopg_of
 from adctl.streams import topics
@@ -159,6 +159,6 @@ def _told(
 def _read(ctx: typer.Context, campaign: str | None) -> list[CampaignBudget]:
     with postgres_session(ctx) as session, redis_client(ctx) as client:
         campaign_id = None if campaign is None else find_campaign(session, campaign).id
-        return read_budgets(
-            psycopg_of(session), Budgets(client), SteeringStore(client), campaign_id
-        )
+        shards = settings_of(ctx).redis.shards
+        budgets, steering = open_budgets(client, shards), SteeringStore(client, shards)
+        return read_budgets(psycopg_of(session), budgets, steering, campaign_id)

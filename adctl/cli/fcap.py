@@ -54,7 +54,10 @@ def show(
     with postgres_session(ctx) as session, redis_client(ctx) as client:
         only = [find_campaign(session, campaign).id] if campaign else []
         hold_sec, now = settings.fcap.hold_sec, datetime.now(UTC)
-        caps = read_user_caps(psycopg_of(session), client, user_hash, hold_sec, now, only)
+        caps = read_user_caps(
+            *(psycopg_of(session), client, user_hash, hold_sec, now, only),
+            shards=settings.redis.shards,
+        )
     if not caps:
         warn("no capped campaign has bid for this user within its windows")
     render_rows([cap.fields() for cap in caps], output, _COLUMNS)

@@ -14,10 +14,10 @@ from sqlmodel import Session
 from adctl.control.publishing import read_documents, write_through
 from adctl.errors import ConflictError, Fault, FaultyInputError, StoreUnavailableError
 from adctl.models import CampaignChange
-from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
 from adctl.stores.redis import connect
+from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.tables import AuditRow, OutboxRow, open_engine, psycopg_of, sql_errors
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from adctl.config import Settings
     from adctl.control.publishing import Document
+    from adctl.stores.budgets import Budgets
     from adctl.stores.tables import CampaignRow
 
 View = TypeVar("View")
@@ -137,7 +138,8 @@ def open_plane(settings: Settings) -> Iterator[ControlPlane]:
     try:
         with connect(endpoints.redis_url, settings.redis) as client:
             catalog = CatalogStore(client, settings.catalog.ttl_sec)
-            yield ControlPlane(engine, catalog, Budgets(client), settings.currency)
+            budgets = open_budgets(client, settings.redis.shards)
+            yield ControlPlane(engine, catalog, budgets, settings.currency)
     finally:
         engine.dispose()
 

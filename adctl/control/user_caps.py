@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from adctl.control.publishing import read_documents
 from adctl.delivery.frequency_cap import CapUsage, usage
+from adctl.delivery.sharding import shard_of
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.redis import redis_errors
 
@@ -48,14 +48,17 @@ def read_user_caps(
     hold_sec: int,
     now: datetime,
     only: Collection[int] = (),
+    *,
+    shards: int = 1,
 ) -> list[UserCap]:
     """Return every cap of the campaigns this user was bid on for, or of those in ``only``.
 
     Empty for a user who is not known: never seen, not identified, or longer ago than any window.
     Raises StoreUnavailableError.
     """
+    key = keys.user(shard_of(user_hash, shards), user_hash)
     with redis_errors("read a user's impressions"):
-        fields = cast("dict[str, str]", client.hgetall(keys.user(SHARD, user_hash)))
+        fields = cast("dict[str, str]", client.hgetall(key))
     campaign_ids = only or {int(field.partition(":")[0]) for field in fields}
     with postgres_errors("read campaigns"):
         documents = read_documents(conn, sorted(campaign_ids), now)

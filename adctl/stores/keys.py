@@ -1,8 +1,8 @@
 """Every Redis key adctl uses: its name, its type, its fields, who writes it.
 
 Keys of one user or one budget carry the hash tag of their shard, ``{s0}``, so that everything a
-bid touches lies in one slot of a Redis Cluster. The catalog's keys are read by bidders' refresh
-threads and the control plane only, never on a bid's path.
+bid touches lies in one slot of a Redis Cluster; so do the catalog's keys, by theirs, which are read
+by bidders' refresh threads and the control plane only, never on a bid's path.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ PREFIX = "adctl"
 
 # --- catalog and steering; written by the control plane and the pacer ---
 
-ACTIVE = f"{PREFIX}:active"
+_CATALOG = f"{PREFIX}:{{catalog}}"
+
+ACTIVE = f"{_CATALOG}:active"
 """set: ids of the campaigns that may be served; absent means the catalog has to be filled."""
 
-CHANGES = f"{PREFIX}:changes"
+CHANGES = f"{_CATALOG}:changes"
 """pub/sub channel: a campaign's id, after its key has been written."""
 
-FACTORS = f"{PREFIX}:factors"
+FACTORS = f"{_CATALOG}:factors"
 """hash: campaign id → Factors as JSON, written by the pacer every second."""
 
 
 def campaign(campaign_id: int) -> str:
     """Return the key (string, with a TTL) of a Campaign's JSON, creatives included."""
-    return f"{PREFIX}:campaign:{campaign_id}"
+    return f"{_CATALOG}:campaign:{campaign_id}"
 
 
 # --- money, caps and events; written by scripts only ---

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from adctl.models import EventKind, Factors
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
 from adctl.stores.redis import redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import redis
 
@@ -28,11 +28,17 @@ class LiveCounts(NamedTuple):
 _KINDS = (EventKind.IMPRESSION, EventKind.CLICK, EventKind.CONVERSION)
 
 
+def _sum(by_shard: Iterable[Sequence[str | None]]) -> LiveCounts:
+    counts = (tuple(int(count or 0) for count in reply) for reply in by_shard)
+    return LiveCounts(*(sum(of_kind) for of_kind in zip(*counts, strict=True)))
+
+
 class SteeringStore:
     """Live counts and factors in Redis. Safe to share between threads."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, shards: int = 1) -> None:
         self._redis = client
+        self._shards = shards
         self._encode = msgspec.json.Encoder().encode
 
     def live_counts(self, campaign_ids: Iterable[int]) -> dict[int, LiveCounts]:
@@ -41,12 +47,10 @@ class SteeringStore:
         with redis_errors("read live counts"):
             pipeline = self._redis.pipeline(transaction=False)
             for campaign_id in wanted:
-                pipeline.hmget(keys.counters(SHARD, campaign_id), _KINDS)
-            replies = pipeline.execute()
-        return {
-            campaign_id: LiveCounts(*(int(count or 0) for count in reply))
-            for campaign_id, reply in zip(wanted, replies, strict=True)
-        }
+                for shard in range(self._shards):
+                    pipeline.hmget(keys.counters(shard, campaign_id), _KINDS)
+            replies = iter(pipeline.execute())
+        return {campaign_id: _sum(islice(replies, self._shards)) for campaign_id in wanted}
 
     def write(self, factors: Mapping[int, Factors]) -> None:
         """Make these the factors in force; campaigns that are not among them lose theirs."""

@@ -11,9 +11,10 @@ from adctl.config import rates_path
 from adctl.delivery.tokens import Signer
 from adctl.stores.endpoints import resolve_redis
 from adctl.stores.event_intake import EventIntake
+from adctl.stores.hot_cluster import hot_connection
 from adctl.stores.landing_pages import LandingPages
 from adctl.stores.rates_file import RatesFile
-from adctl.stores.round_trip import HotConnection, RoundTrips
+from adctl.stores.round_trip import RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.stores.spool import Spool
 from daemons.lifecycle import run_daemon
@@ -42,7 +43,7 @@ def work(
 ) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
     with ExitStack() as closing:
-        connection = HotConnection(redis_url, settings.redis.hot_timeout_ms)
+        connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
         spool = Spool(settings.state_dir / "spool" / f"tracker-{number}.jsonl")
