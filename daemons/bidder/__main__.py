@@ -14,8 +14,9 @@ from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.catalog_feed import CatalogFeed
 from adctl.stores.endpoints import resolve_kafka, resolve_redis
+from adctl.stores.hot_cluster import hot_connection
 from adctl.stores.rates_file import RatesFile
-from adctl.stores.round_trip import HotConnection, RoundTrips
+from adctl.stores.round_trip import RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.streams.decision_log import DecisionLog
 from daemons.bidder.app import BidderMetrics, create_app
@@ -59,7 +60,7 @@ def work(
     registry = CollectorRegistry()
     metrics = BidderMetrics(registry)
     with ExitStack() as closing:
-        connection = HotConnection(redis_url, settings.redis.hot_timeout_ms)
+        connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
         decisions = DecisionLog(
@@ -74,7 +75,7 @@ def work(
         closing.callback(feed.stop)
         bidder = Bidder(
             feed,
-            RedisLedger(round_trips, settings.fcap.hold_sec),
+            RedisLedger(round_trips, settings.fcap.hold_sec, settings.redis.shards),
             Signer(signing.keys),
             signing.user_key,
             terms_of(settings),
