@@ -87,7 +87,14 @@ FORBIDDEN: dict[str, dict[str, Any]] = {
     "gpp that is garbage": {"regs": {"gpp": "garbage", "gpp_sid": [7]}},
     "lmt": {"device": {"lmt": 1}},
     "dnt": {"device": {"dnt": 1}},
+    "us opt-out in its older place": {"regs": {"ext": {"us_privacy": "1YYN"}}},
+    "gpp opt-out in its older place": {
+        "regs": {"ext": {"gpp": "DBABLA~BVVVAAAAAAA.QA", "gpp_sid": [7]}}
+    },
+    "gpp of a section that is not read": {"regs": {"gpp": "DBABjA~BVVV", "gpp_sid": [5]}},
+    "gpp that lacks the section": {"regs": {"gpp": "DBABLA~BVVVAAAAAAA.QA", "gpp_sid": [8]}},
     "global privacy control": {"regs": {"ext": {"gpc": "1"}}},
+    "global privacy control of the device": {"device": {"ext": {"gpc": 1}}},
 }
 
 
@@ -97,14 +104,15 @@ class Person(NamedTuple):
     user_id: str
     buyer_id: str
     device_id: str
+    shared_id: str
     segment: str
     ip: str
     lat: str
 
     @property
     def marks(self) -> list[str]:
-        hashes = [hash_user(USER_KEY, text) for text in (self.user_id, self.buyer_id)]
-        return [*self, *hashes, hash_user(USER_KEY, self.device_id)]
+        ids = (self.user_id, self.buyer_id, self.device_id, self.shared_id)
+        return [*self, *(hash_user(USER_KEY, text) for text in ids)]
 
 
 def person(number: int) -> Person:
@@ -113,6 +121,7 @@ def person(number: int) -> Person:
         f"u-{mark}",
         f"b-{mark}",
         f"d-{mark}",
+        f"e-{mark}",
         f"s-{mark}",
         f"203.0.113.{number}",
         f"52.{number}7131",
@@ -128,6 +137,7 @@ def request_of(who: Person, changes: dict[str, Any]) -> bytes:
     user = {
         "id": who.user_id,
         "buyeruid": who.buyer_id,
+        "eids": [{"source": "shared.example", "uids": [{"id": who.shared_id}]}],
         "data": [{"segment": [{"id": who.segment}]}],
     }
     request = {
