@@ -10,6 +10,7 @@ import msgspec
 
 from adctl.delivery import macros
 from adctl.delivery.loss_reasons import NOT_TOLD, WON
+from adctl.delivery.oddities import ABOVE_BID
 from adctl.delivery.tokens import BidToken, Purpose
 from adctl.models import Event, EventKind
 from adctl.money import cost_nanos_of, parse_clearing_price
@@ -103,6 +104,7 @@ def track(
             price_cpm_micros=cleared if priced_kind else 0,
             cost_nanos=cost_nanos_of(cleared, quantity_ppm) if bills else 0,
             unpriced=bills and price is None,
+            odd=ABOVE_BID if bills and price is not None and price > cleared else "",
             test=token.test,
             loss_reason=loss_reason,
             user_hash=token.user_hash,

@@ -113,6 +113,7 @@ def _row(stream_id: str, event: Event) -> tuple[object, ...]:
         event.min_to_win_micros,
         event.market_bid_ratio_ppm,
         None if event.shown_at_ms is None else _moment(event.shown_at_ms, "shown_at_ms"),
+        event.odd,
     )
 
 

@@ -50,7 +50,7 @@ class StreamEntry(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             event,
             late=self.fields.get(b"late") == b"1",
-            odd="" if verdict == _TAKEN else verdict.decode("ascii", "replace"),
+            odd=event.odd if verdict == _TAKEN else verdict.decode("ascii", "replace"),
             cost_nanos=0 if event.test or verdict == _REBILLED else event.cost_nanos,
         )
 

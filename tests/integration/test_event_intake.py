@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from adctl.delivery.auction import Candidate, ImpAuction
 from adctl.delivery.macros import ToldMacros
+from adctl.delivery.oddities import RULES
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import track
 from adctl.models import (
@@ -25,6 +27,7 @@ from adctl.models import (
     FrequencyCap,
     Status,
 )
+from adctl.resources import REDIS_SCRIPTS
 from adctl.stores import keys
 from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.budgets import Budgets, BudgetState
@@ -208,6 +211,26 @@ def test_loss_told_after_the_win_releases_nothing(desk: Desk) -> None:
     assert desk.money.reserved == PRICE
     assert desk.tell(bid, EventKind.IMPRESSION) == "after_loss"
     assert (desk.money.reserved, desk.money.late) == (0, 0)
+
+
+def test_billing_notice_before_any_win_is_told_apart_and_booked(desk: Desk) -> None:
+    bid = desk.bid()
+    assert bid is not None
+    billed = track(bid, EventKind.BILL, EventKind.BILL, ToldMacros(price="1.5"), NOW_MS + 1000)
+    assert desk.intake.take(billed) == "unwon"
+    assert (desk.money.spent, desk.money.late) == (1_500_000, 0)
+
+
+def test_price_above_the_bid_is_clamped_and_told_apart(desk: Desk) -> None:
+    desk.tell(desk.bid(), EventKind.IMPRESSION, "9")
+    [entry] = EventStream(desk.redis).read("0-0", 9)
+    assert (entry.decode().cost_nanos, entry.decode().odd) == (PRICE, "above_bid")
+
+
+def test_every_verdict_of_the_script_has_a_rule() -> None:
+    script = (REDIS_SCRIPTS / "track.lua").read_text()
+    verdicts = set(re.findall(r"verdict = (?:true, )?'(\w+)'", script)) | {"duplicate", "repriced"}
+    assert verdicts - {"taken"} | {"no_state", "above_bid"} == set(RULES)
 
 
 def test_bid_is_billed_once_whatever_event_is_made_to_bill(desk: Desk) -> None:

@@ -10,7 +10,8 @@
 --      14 the price it tells, in cpm micros  15.. the user's fields to count an impression in
 -- Returns what became of it:
 --      taken, duplicate, repriced (a duplicate that tells another price);
---      taken all the same, but odd: late (billed after its reservation expired), after_loss (won or
+--      taken all the same, but odd: unwon (billed by a notice before any win was told),
+--      late (billed after its reservation expired), after_loss (won or
 --      billed after a loss was told), after_win (a loss told after the win: nothing is released),
 --      no_state (billed while Redis holds no money of the campaign), rebilled (its bid was billed by
 --      another event, before the exchange's billing event was configured otherwise: costs nothing)
@@ -25,7 +26,11 @@ local reserved_nanos, cost_nanos, now_ms = ARGV[8], ARGV[9], tonumber(ARGV[12])
 local history = redis.call('HGET', seen, bid_id) or ''
 local name = string.sub(event_id, #bid_id + 2)
 local told_before = string.match(history .. ' ', ' ' .. name .. '=(%d+) ')
-if told_before then return told_before == ARGV[14] and 'duplicate' or 'repriced' end
+if told_before then
+  local repeated = told_before == ARGV[14] and 'duplicate' or 'repriced'
+  redis.call('HINCRBY', KEYS[5], repeated, 1)
+  return repeated
+end
 
 local function happened(what) return string.find(history .. ' ', ' ' .. what .. '[= ]') ~= nil end
 local function note(what) history = history .. ' ' .. what end
@@ -74,6 +79,8 @@ if kind == 'loss' and won then
   verdict = 'after_win'
 elseif kind ~= 'loss' and happened('loss') then
   verdict = 'after_loss'
+elseif kind == 'bill' and not won then
+  verdict = 'unwon'
 end
 local late = false
 if ending == 'settle' and happened('billed') then
@@ -84,7 +91,7 @@ elseif ending == 'settle' then
     late = not end_reservation()
     spend()
     if late then redis.call('HINCRBY', budget, 'late', cost_nanos) end
-    if late and verdict == 'taken' then verdict = 'late' end
+    if late and verdict ~= 'after_loss' then verdict = 'late' end
   else
     late, verdict = true, 'no_state'
   end
