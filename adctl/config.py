@@ -118,6 +118,7 @@ class BidderSettings(DaemonSettings):
     max_candidates: Positive = 12
     network_margin_ms: int = Field(default=20, ge=0)
     decision_buffer: Positive = 10_000
+    explain_every: int = Field(default=1000, ge=0)
 
 
 class TrackerSettings(DaemonSettings):

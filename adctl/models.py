@@ -340,6 +340,13 @@ class CandidateOutcome(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class CampaignLook(msgspec.Struct, frozen=True):
+    """What one campaign says to a request that was looked into, in a word of delivery.reasons."""
+
+    campaign_id: int
+    reason: str
+
+
 class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided for one impression offered in a request. ``winner`` 0 means no bid.
 
@@ -364,6 +371,8 @@ class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record of one bid request: what Kafka's ``bids`` topic carries.
 
+    ``looks`` are there in one record of many, for some campaigns in turn.
+
     Holds nothing about the user but the keyed hash, and that only where it was permitted.
     """
 
@@ -378,3 +387,4 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     device: str = ""
     user_hash: str = ""
     test: bool = False
+    looks: tuple[CampaignLook, ...] = ()

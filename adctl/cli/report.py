@@ -102,7 +102,8 @@ def candidates(
 ) -> None:
     """Show how campaigns fared as candidates: won, outbid, capped, out of budget.
 
-    Only impressions for which a campaign was among the dearest candidates count.
+    Counted are candidates and the dearest of those passed over. Sampled is, for one request in
+    bidder.explain_every, what some campaigns in turn had to say to it: add nothing up across both.
 
     Example: adctl report candidates --since 1h --campaign Spring
     """

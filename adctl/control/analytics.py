@@ -91,6 +91,10 @@ class RollupBatch:
                 campaign_id = candidate.campaign_id
                 self.candidates[CandidatesKey(hour, campaign_id, decision.exchange, outcome)] += 1
 
+        for look in decision.looks:
+            about = (hour, look.campaign_id, decision.exchange, look.reason)
+            self.candidates[CandidatesKey(*about, sampled=True)] += 1
+
     def add_message(self, message: IncomingMessage) -> None:
         """Count a message. Raises msgspec.MsgspecError or ValueError if it makes no sense."""
         if message.topic == topics.BIDS:

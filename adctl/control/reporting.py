@@ -116,10 +116,14 @@ class RequestsRow(NamedTuple):
 
 
 class CandidatesRow(NamedTuple):
-    """How often a campaign was a candidate and this came of it; the share is of all its times."""
+    """How often this came of a campaign; the share is of all its times on the same ``basis``.
+
+    ``counted`` is of every decision, ``sampled`` of those that were looked into, one in many.
+    """
 
     campaign_id: int
     campaign: str | None
+    basis: str
     outcome: str
     candidates: int
     share: float | None
@@ -210,12 +214,19 @@ def candidates(
                 conn, since=period.since, until=period.until, campaign_id=campaign_id
             )
         )
-    totals = Counter[int]()
-    for number, _, _, count in rows:
-        totals[number] += count
+    totals = Counter[tuple[int, bool]]()
+    for number, _, sampled, _, count in rows:
+        totals[number, sampled] += count
     return [
-        CandidatesRow(number, name, outcome, count, _rate(count, totals[number]))
-        for number, name, outcome, count in rows
+        CandidatesRow(
+            number,
+            name,
+            "sampled" if sampled else "counted",
+            outcome,
+            count,
+            _rate(count, totals[number, sampled]),
+        )
+        for number, name, sampled, outcome, count in rows
     ]
 
 

@@ -74,6 +74,10 @@ class Catalog:
         """Return what the pacer set for the campaign; neutral factors until it has."""
         return self._factors.get(campaign_id, _NEUTRAL)
 
+    def bid_of(self, campaign: Campaign) -> int:
+        """Return what a campaign bids for one impression, as a CPM in micros; 0: nothing now."""
+        return _bid(campaign, self._factors)
+
     def dearest_first(
         self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
     ) -> Iterator[tuple[Campaign, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adctl.delivery import reasons
 from adctl.delivery.campaign_index import within_any
 from adctl.delivery.schedule import in_flight, in_time_window
 from adctl.delivery.targeting import (
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "unknown"
 
+Mismatch = tuple[str, str]
+"""A reason's word, and the same in words."""
+
 
 def matches(
     campaign: Campaign, attributes: RequestAttributes, formats: Collection[Format], now: datetime
@@ -42,104 +46,148 @@ def explain_mismatch(
     campaign: Campaign, attributes: RequestAttributes, formats: Collection[Format], now: datetime
 ) -> tuple[str, ...]:
     """Return every reason why the campaign is not for this request at ``now``; none: it is."""
-    return (
-        *_of_campaign(campaign, now),
-        *_of_formats(campaign, formats),
-        *_of_place(campaign.targeting, attributes),
-        *_of_device(campaign.targeting, attributes),
-        *_of_inventory(campaign.targeting, attributes),
-        *_of_segments(campaign.targeting, attributes.segments),
-    )
+    return tuple(text for _, text in _mismatches(campaign, attributes, formats, now))
 
 
-def _of_campaign(campaign: Campaign, now: datetime) -> Iterator[str]:
+def first_mismatch(
+    campaign: Campaign, attributes: RequestAttributes, formats: Collection[Format], now: datetime
+) -> str:
+    """Return the word, of those in reasons, for the first of them; '' if there is none."""
+    return next((word for word, _ in _mismatches(campaign, attributes, formats, now)), "")
+
+
+def _mismatches(
+    campaign: Campaign, attributes: RequestAttributes, formats: Collection[Format], now: datetime
+) -> Iterator[Mismatch]:
+    yield from _of_campaign(campaign, now)
+    yield from _of_formats(campaign, formats)
+    yield from _of_place(campaign.targeting, attributes)
+    yield from _of_device(campaign.targeting, attributes)
+    yield from _of_inventory(campaign.targeting, attributes)
+    yield from _of_segments(campaign.targeting, attributes.segments)
+
+
+def _of_campaign(campaign: Campaign, now: datetime) -> Iterator[Mismatch]:
     if campaign.status is not Status.ACTIVE:
-        yield f"campaign is {campaign.status}"
+        yield reasons.INACTIVE, f"campaign is {campaign.status}"
     if now < campaign.starts_at:
-        yield f"flight starts only at {campaign.starts_at.isoformat()}"
+        yield reasons.FLIGHT, f"flight starts only at {campaign.starts_at.isoformat()}"
     elif not in_flight(campaign, now):
-        yield f"flight ended at {campaign.ends_at.isoformat() if campaign.ends_at else ''}"
+        yield (
+            reasons.FLIGHT,
+            f"flight ended at {campaign.ends_at.isoformat() if campaign.ends_at else ''}",
+        )
     if not in_time_window(campaign, now):
-        yield f"outside its time windows in {campaign.timezone}"
+        yield reasons.HOURS, f"outside its time windows in {campaign.timezone}"
 
 
-def _of_formats(campaign: Campaign, formats: Collection[Format]) -> Iterator[str]:
+def _of_formats(campaign: Campaign, formats: Collection[Format]) -> Iterator[Mismatch]:
     servable = {format_of(creative) for creative in servable_creatives(campaign)}
     if not servable:
-        yield "no active creative, or no banner in the sizes it is targeted at"
+        yield reasons.INACTIVE, "no active creative, or no banner in the sizes it is targeted at"
     elif servable.isdisjoint(formats):
-        yield f"format {_named_formats(formats)} not in {_named_formats(servable)}"
+        yield (
+            reasons.TARGETING_FORMAT,
+            f"format {_named_formats(formats)} not in {_named_formats(servable)}",
+        )
 
 
-def _of_place(targeting: Targeting, attributes: RequestAttributes) -> Iterator[str]:
-    yield from _one("country", attributes.country.upper(), targeting.countries)
-    yield from _one("region", attributes.region, targeting.regions, canonical_region)
-    yield from _one("city", attributes.city, targeting.cities)
-    yield from _one("metro", attributes.metro, targeting.metros)
+def _of_place(targeting: Targeting, attributes: RequestAttributes) -> Iterator[Mismatch]:
     yield from _one(
-        "postal code", attributes.postal_code, targeting.postal_codes, canonical_postal_code
+        reasons.TARGETING_COUNTRY, "country", attributes.country.upper(), targeting.countries
+    )
+    yield from _one(
+        reasons.TARGETING_REGION, "region", attributes.region, targeting.regions, canonical_region
+    )
+    yield from _one(reasons.TARGETING_CITY, "city", attributes.city, targeting.cities)
+    yield from _one(reasons.TARGETING_METRO, "metro", attributes.metro, targeting.metros)
+    yield from _one(
+        reasons.TARGETING_POSTAL_CODE,
+        "postal code",
+        attributes.postal_code,
+        targeting.postal_codes,
+        canonical_postal_code,
     )
     lat, lon = attributes.lat, attributes.lon
     if targeting.radii and not within_any(targeting.radii, lat, lon):
         position = _UNKNOWN if lat is None else f"{lat},{lon}"
         circles = ", ".join(f"{c.radius_km:g} km of {c.lat},{c.lon}" for c in targeting.radii)
-        yield f"location {position} not within {circles}"
+        yield reasons.TARGETING_LOCATION, f"location {position} not within {circles}"
 
 
-def _of_device(targeting: Targeting, attributes: RequestAttributes) -> Iterator[str]:
-    yield from _several("device", attributes.devices, targeting.devices)
-    yield from _several("operating system", attributes.systems, targeting.os)
-    yield from _one("browser", attributes.browser, targeting.browsers)
-    yield from _several("connection", attributes.connections, targeting.connections)
-    yield from _one("language", attributes.language, targeting.languages, canonical_language)
+def _of_device(targeting: Targeting, attributes: RequestAttributes) -> Iterator[Mismatch]:
+    yield from _several(reasons.TARGETING_DEVICE, "device", attributes.devices, targeting.devices)
+    yield from _several(reasons.TARGETING_OS, "operating system", attributes.systems, targeting.os)
+    yield from _one(reasons.TARGETING_BROWSER, "browser", attributes.browser, targeting.browsers)
+    yield from _several(
+        reasons.TARGETING_CONNECTION, "connection", attributes.connections, targeting.connections
+    )
+    yield from _one(
+        reasons.TARGETING_LANGUAGE,
+        "language",
+        attributes.language,
+        targeting.languages,
+        canonical_language,
+    )
 
 
-def _of_inventory(targeting: Targeting, attributes: RequestAttributes) -> Iterator[str]:
-    yield from _several("content category", attributes.categories, targeting.categories)
+def _of_inventory(targeting: Targeting, attributes: RequestAttributes) -> Iterator[Mismatch]:
+    yield from _several(
+        reasons.TARGETING_CATEGORY, "content category", attributes.categories, targeting.categories
+    )
     domain = attributes.domains[0] if attributes.domains else ""
     if targeting.domains_include or targeting.apps_include:
         listed_site = _covers(targeting.domains_include, attributes.domains)
         listed_app = bool(attributes.bundle) and _lists(targeting.apps_include, attributes.bundle)
         if not (attributes.on_site and listed_site) and not (attributes.in_app and listed_app):
-            yield f"{_named_place(attributes)} not among the included domains and apps"
+            yield (
+                reasons.TARGETING_INVENTORY,
+                f"{_named_place(attributes)} not among the included domains and apps",
+            )
     if attributes.on_site and targeting.domains_exclude:
         if not domain:
-            yield "domain unknown, and the campaign excludes some"
+            yield reasons.TARGETING_INVENTORY, "domain unknown, and the campaign excludes some"
         elif _covers(targeting.domains_exclude, attributes.domains):
-            yield f"domain {domain} is excluded"
+            yield reasons.TARGETING_INVENTORY, f"domain {domain} is excluded"
     if attributes.in_app and targeting.apps_exclude:
         if not attributes.bundle:
-            yield "app unknown, and the campaign excludes some"
+            yield reasons.TARGETING_INVENTORY, "app unknown, and the campaign excludes some"
         elif _lists(targeting.apps_exclude, attributes.bundle):
-            yield f"app {attributes.bundle} is excluded"
+            yield reasons.TARGETING_INVENTORY, f"app {attributes.bundle} is excluded"
 
 
-def _of_segments(targeting: Targeting, segments: frozenset[str] | None) -> Iterator[str]:
+def _of_segments(targeting: Targeting, segments: frozenset[str] | None) -> Iterator[Mismatch]:
     wanted = targeting.segments
     if segments is None:
         if wanted.any or wanted.all or wanted.none:
-            yield "segments unknown: the user may not be identified"
+            yield reasons.TARGETING_SEGMENTS, "segments unknown: the user may not be identified"
         return
     if wanted.any and segments.isdisjoint(map(str.strip, wanted.any)):
-        yield f"user in none of the segments {', '.join(wanted.any)}"
+        yield reasons.TARGETING_SEGMENTS, f"user in none of the segments {', '.join(wanted.any)}"
     missing = [segment for segment in wanted.all if segment.strip() not in segments]
     if missing:
-        yield f"user not in segment {', '.join(missing)}"
+        yield reasons.TARGETING_SEGMENTS, f"user not in segment {', '.join(missing)}"
     refused = [segment for segment in wanted.none if segment.strip() in segments]
     if refused:
-        yield f"user in excluded segment {', '.join(refused)}"
+        yield reasons.TARGETING_SEGMENTS, f"user in excluded segment {', '.join(refused)}"
 
 
 def _one(
-    what: str, known: str, wanted: tuple[str, ...], form: Callable[[str], str] = canonical
-) -> Iterator[str]:
+    word: str,
+    what: str,
+    known: str,
+    wanted: tuple[str, ...],
+    form: Callable[[str], str] = canonical,
+) -> Iterator[Mismatch]:
     if wanted and (not known or form(known) not in map(form, wanted)):
-        yield f"{what} {known or _UNKNOWN} not in ({', '.join(wanted)})"
+        yield word, f"{what} {known or _UNKNOWN} not in ({', '.join(wanted)})"
 
 
-def _several(what: str, known: frozenset[str], wanted: tuple[str, ...]) -> Iterator[str]:
+def _several(
+    word: str, what: str, known: frozenset[str], wanted: tuple[str, ...]
+) -> Iterator[Mismatch]:
     if wanted and known.isdisjoint(map(canonical, wanted)):
-        yield f"{what} {' or '.join(sorted(known)) or _UNKNOWN} not in ({', '.join(wanted)})"
+        yield word, f"{what} {' or '.join(sorted(known)) or _UNKNOWN} not in ({', '.join(wanted)})"
 
 
 def _covers(listed: tuple[str, ...], domains: tuple[str, ...]) -> bool:

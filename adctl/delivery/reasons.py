@@ -50,6 +50,26 @@ BLOCKED_ATTRIBUTE = "blocked_attribute"
 BLOCKED_LANGUAGE = "blocked_language"
 INSECURE_CREATIVE = "insecure_creative"  # it loads something by http, for an https page
 
+# --- of a campaign that is not for the request; told for one request in many ---
+INACTIVE = "inactive"  # the campaign or its creatives are paused
+FLIGHT = "flight"  # its flight has not begun, or is over
+HOURS = "hours"  # outside its time windows
+TARGETING_FORMAT = "targeting_format"
+TARGETING_COUNTRY = "targeting_country"
+TARGETING_REGION = "targeting_region"
+TARGETING_CITY = "targeting_city"
+TARGETING_METRO = "targeting_metro"
+TARGETING_POSTAL_CODE = "targeting_postal_code"
+TARGETING_LOCATION = "targeting_location"
+TARGETING_DEVICE = "targeting_device"
+TARGETING_OS = "targeting_os"
+TARGETING_BROWSER = "targeting_browser"
+TARGETING_CONNECTION = "targeting_connection"
+TARGETING_LANGUAGE = "targeting_language"
+TARGETING_CATEGORY = "targeting_category"
+TARGETING_INVENTORY = "targeting_inventory"
+TARGETING_SEGMENTS = "targeting_segments"
+
 NBR = {
     UNAVAILABLE: 1,
     NO_MONEY_STATE: 1,
@@ -69,6 +89,24 @@ NBR = {
     INSECURE: 506,
     NO_CAMPAIGN: 507,
     PACED: 507,
+    INACTIVE: 507,
+    FLIGHT: 507,
+    HOURS: 507,
+    TARGETING_FORMAT: 507,
+    TARGETING_COUNTRY: 507,
+    TARGETING_REGION: 507,
+    TARGETING_CITY: 507,
+    TARGETING_METRO: 507,
+    TARGETING_POSTAL_CODE: 507,
+    TARGETING_LOCATION: 507,
+    TARGETING_DEVICE: 507,
+    TARGETING_OS: 507,
+    TARGETING_BROWSER: 507,
+    TARGETING_CONNECTION: 507,
+    TARGETING_LANGUAGE: 507,
+    TARGETING_CATEGORY: 507,
+    TARGETING_INVENTORY: 507,
+    TARGETING_SEGMENTS: 507,
     NO_CREATIVE: 508,
     CREATIVE_UNFIT: 508,
     BLOCKED_ADVERTISER: 508,

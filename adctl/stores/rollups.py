@@ -45,12 +45,16 @@ class RequestsKey(NamedTuple):
 
 
 class CandidatesKey(NamedTuple):
-    """What a row of rollup_candidates is about; ``outcome`` is ``won``, or a reason why not."""
+    """What a row of rollup_candidates is about; ``outcome`` is ``won``, or a reason why not.
+
+    ``sampled`` ones were looked into for one request in many, the others are counted of all.
+    """
 
     hour: datetime
     campaign_id: int
     exchange: str
     outcome: str
+    sampled: bool = False
 
 
 class Rollups:

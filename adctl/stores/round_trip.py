@@ -73,7 +73,8 @@ class HotConnection:
             raise StoreUnavailableError("Redis failed a moment ago")
         try:
             # Half of what the client's own packing takes, which looks at every argument first.
-            packed = [hiredis.pack_command(command) for command in commands]
+            # (Its types take tuples of one only.)
+            packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
             self._connection.send_packed_command(packed, check_health=False)
         except (RedisError, OSError) as exc:
             raise self._failed(exc) from exc

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from adctl.config import rates_path
 from adctl.delivery.bidding import Bidder
+from adctl.delivery.explaining import Explainer
 from adctl.delivery.terms import terms_by_exchange, terms_of
 from adctl.delivery.tokens import Signer
 from adctl.stores.auction_ledger import RedisLedger
@@ -21,6 +22,7 @@ from adctl.stores.secrets import Signing, load_signing
 from adctl.streams.decision_log import DecisionLog
 from daemons.bidder.app import BidderMetrics, create_app
 from daemons.bidder.doors import Door, RateLimit
+from daemons.bidder.explanations import Explanations
 from daemons.lifecycle import run_daemon
 from daemons.prefork import run_workers, workers_registry
 from daemons.serving import make_server, serve
@@ -73,14 +75,22 @@ def work(
         feed = CatalogFeed(redis_url, settings)
         feed.start()
         closing.callback(feed.stop)
+        rates = RatesFile(rates_path(settings), settings.currency)
+        terms = terms_of(settings)
+        explanations = Explanations(
+            Explainer(feed, terms.privacy, rates, terms.max_imps),
+            decisions,
+            settings.bidder.explain_every,
+        )
+        closing.callback(explanations.close)
         bidder = Bidder(
             feed,
             RedisLedger(round_trips, settings.fcap.hold_sec, settings.redis.shards),
             Signer(signing.keys),
             signing.user_key,
-            terms_of(settings),
+            terms,
             exchanges=terms_by_exchange(settings),
-            rates=RatesFile(rates_path(settings), settings.currency),
+            rates=rates,
         )
         checks = {"redis": round_trips.ping, "catalog": feed.require_ready}
         app = create_app(
@@ -91,6 +101,7 @@ def work(
             checks,
             settings.bidder.max_body_bytes,
             doors_of(settings),
+            explanations.takes,
         )
         turns = Turns(round_trips)
         counted = None
@@ -100,7 +111,9 @@ def work(
             if counted is not feed.current:
                 counted = feed.current
                 metrics.campaigns.set(len(counted))
-            return turns.run()
+            # The answers of the last turn have been sent meanwhile.
+            explained = explanations.explain_one()
+            return turns.run() or explained
 
         server = make_server(
             app,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from adctl.delivery.bidding import Bidder
     from adctl.models import Decision
+    from adctl.openrtb import BidRequest
 
 log = structlog.get_logger()
 
@@ -80,7 +81,9 @@ class BidRequests:
         metrics: BidderMetrics,
         max_body_bytes: int,
         doors: Mapping[str, Door],
+        takes: Callable[[BidRequest, Decision], bool],
     ) -> None:
+        self._takes = takes
         self._doors = doors
         self._bidder = bidder
         self._decisions = decisions
@@ -121,7 +124,8 @@ class BidRequests:
             self._send(req, resp, encode_response(NoBidResponse(request.id, [], nbr)))
         else:
             resp.status = falcon.HTTP_204
-        self._decisions.record(answer.decision)
+        if not self._takes(request, answer.decision):
+            self._decisions.record(answer.decision)
         self._metrics.requests.labels(_outcome(answer.decision)).inc()
         self._metrics.seconds.observe(time.perf_counter() - began)
 
@@ -149,8 +153,12 @@ def create_app(
     checks: Mapping[str, Callable[[], None]],
     max_body_bytes: int,
     doors: Mapping[str, Door] = OPEN_DOORS,
+    takes: Callable[[BidRequest, Decision], bool] = lambda _request, _decision: False,
 ) -> falcon.App[Request, Response]:
-    """Return the bidder's WSGI application."""
+    """Return the bidder's WSGI application.
+
+    ``takes`` says whether a decision will be recorded by somebody else, with more in it.
+    """
 
     def no_bid_on_fault(_req: Request, resp: Response, exc: Exception, _params: object) -> None:
         # An exchange must never see a fault of ours as an error: it would throttle the endpoint.
@@ -162,7 +170,7 @@ def create_app(
     # The exchange reads no error documents, and 400 must be empty (OpenRTB 2.6, 2.1).
     app.set_error_serializer(lambda _req, _resp, _exc: None)
     app.add_error_handler(Exception, no_bid_on_fault)
-    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, doors)
+    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, doors, takes)
     app.add_route("/bid-request", requests)
     app.add_route("/bid-request/{exchange}", requests)
     add_health_routes(app, checks, registry)

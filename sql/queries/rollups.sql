@@ -50,7 +50,7 @@ DELETE FROM rollup_delivery
 WHERE bids + wins + losses + impressions + clicks + conversions + spend_nanos = 0;
 
 -- name: add_candidates*!
-INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, outcome, candidates)
-VALUES (:hour, :campaign_id, :exchange, :outcome, :candidates)
-ON CONFLICT (hour, campaign_id, exchange, outcome) DO UPDATE
+INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, sampled, outcome, candidates)
+VALUES (:hour, :campaign_id, :exchange, :sampled, :outcome, :candidates)
+ON CONFLICT (hour, campaign_id, exchange, sampled, outcome) DO UPDATE
 SET candidates = rollup.candidates + excluded.candidates;

@@ -15,7 +15,7 @@ from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.relaying import Relay
 from adctl.errors import StoreUnavailableError
-from adctl.models import CandidateOutcome, Decision, EventKind, ImpDecision
+from adctl.models import CampaignLook, CandidateOutcome, Decision, EventKind, ImpDecision
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage
 from adctl.streams.producer import OutgoingMessage, ReliableProducer
@@ -125,6 +125,25 @@ def test_every_candidate_of_a_decision_is_counted_with_its_outcome(
         (2, "won", 2),
         (3, "outbid", 2),
         (4, "blocked_category", 2),
+    ]
+
+
+def test_what_was_looked_into_is_counted_apart(
+    analytics: Analytics, postgres: psycopg.Connection
+) -> None:
+    outcomes = (CandidateOutcome(1, 1, 1, "floor"),)
+    imp = ImpDecision("1", 0, candidates=outcomes)
+    looks = (CampaignLook(1, "floor"), CampaignLook(2, "targeting_country"))
+    analytics.apply(
+        CLUSTER, [decision_message(0, imps=(imp,), looks=looks), decision_message(1, imps=(imp,))]
+    )
+    rows = postgres.execute(
+        "SELECT campaign_id, sampled, outcome, candidates FROM rollup_candidates ORDER BY 1, 2"
+    ).fetchall()
+    assert rows == [
+        (1, False, "floor", 2),
+        (1, True, "floor", 1),
+        (2, True, "targeting_country", 1),
     ]
 
 

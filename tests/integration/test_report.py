@@ -89,6 +89,7 @@ def delivered(campaigns: psycopg.Connection) -> psycopg.Connection:
             CandidatesKey(TEN, 1, "default", "frequency_cap"): 20,
             CandidatesKey(night, 1, "other", "frequency_cap"): 10,
             CandidatesKey(night, 2, "default", "outbid"): 3,
+            CandidatesKey(TEN, 1, "default", "targeting_country", sampled=True): 7,
         },
     )
     campaigns.commit()
@@ -98,9 +99,11 @@ def delivered(campaigns: psycopg.Connection) -> psycopg.Connection:
 @pytest.mark.usefixtures("delivered")
 def test_candidates_tell_how_a_campaign_fared(run: Run) -> None:
     rows = rows_of(run("report", "candidates", *PERIOD, "--campaign", "Spring", "-o", "json"))
-    assert [(row["outcome"], row["candidates"], row["share"]) for row in rows] == [
-        ("frequency_cap", 30, 0.75),
-        ("won", 10, 0.25),
+    shown = [(row["basis"], row["outcome"], row["candidates"], row["share"]) for row in rows]
+    assert shown == [
+        ("counted", "frequency_cap", 30, 0.75),
+        ("counted", "won", 10, 0.25),
+        ("sampled", "targeting_country", 7, 1.0),
     ]
 
 

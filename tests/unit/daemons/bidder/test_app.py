@@ -27,7 +27,16 @@ class House:
         self.decisions: list[Decision] = []
         self.fault, self.missing = fault, missing
         checks = {"redis": self.check}
-        app = create_app(self, self, self.metrics, self.registry, checks, 1000)  # type: ignore[arg-type]
+        self.taken = False
+        app = create_app(
+            self,  # type: ignore[arg-type]
+            self,
+            self.metrics,
+            self.registry,
+            checks,
+            1000,
+            takes=lambda _request, _decision: self.taken,
+        )
         self.client = testing.TestClient(app)
 
     def answer(self, request: BidRequest, exchange: str) -> Answer:
@@ -47,6 +56,13 @@ class House:
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
+
+
+def test_decision_that_is_taken_for_an_explanation_is_not_recorded_at_once() -> None:
+    house = House()
+    house.taken = True
+    house.post()
+    assert house.decisions == []
 
 
 @pytest.mark.parametrize(
