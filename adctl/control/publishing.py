@@ -14,7 +14,6 @@ import msgspec
 
 from adctl.models import Campaign, CampaignChange, Creative, Status
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
 from adctl.stores.positions import POSTGRES
 from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.streams import topics
@@ -173,10 +172,10 @@ def _sync_budgets(
         conn,
         campaign_ids=list(days),
         days_began=list(days.values()),
-        stream=keys.events(SHARD),
+        streams=[keys.events(shard) for shard in range(budgets.shards)],
         reader=POSTGRES,
     )
-    spent = {campaign_id: sums for campaign_id, *sums in rows}
+    spent = {campaign_id: (*sums, *flushed_ids) for campaign_id, *sums, flushed_ids in rows}
     for campaign in campaigns:
         budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id], anew=anew)
 

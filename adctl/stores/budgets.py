@@ -60,6 +60,8 @@ class BudgetState(msgspec.Struct, frozen=True):
 class Budgets:
     """Campaign money in one shard. Safe to share between threads; every change is one script."""
 
+    shards = 1
+
     def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
         self._redis = client
         self._shard = shard

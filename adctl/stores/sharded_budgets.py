@@ -46,6 +46,7 @@ class ShardedBudgets(Budgets):
 
     def __init__(self, client: redis.Redis, shards: int) -> None:
         super().__init__(client)
+        self.shards = shards
         self._all = [Budgets(client, shard) for shard in range(shards)]
         self._note_joined = Script("note_joined")
         self._take = Script("take_share")

@@ -23,15 +23,16 @@ FROM campaign AS c
 JOIN advertiser AS a ON a.id = c.advertiser_id
 WHERE c.status = 'active' AND a.status = 'active' AND (c.ends_at IS NULL OR c.ends_at > now());
 
--- name: spent(campaign_ids, days_began, stream, reader)
+-- name: spent(campaign_ids, days_began, streams, reader)
 -- What the ledger says a campaign spent, ever and since its day began; and, of the same moment, how
--- far the event stream is in the ledger.
+-- far each event stream is in the ledger.
 SELECT
     b.campaign_id,
     coalesce(sum(l.amount_nanos), 0)::bigint,
     coalesce(sum(l.amount_nanos) FILTER (WHERE l.occurred_at >= b.day_began), 0)::bigint,
-    coalesce((SELECT p.last_id FROM stream_position AS p
-              WHERE p.stream = :stream AND p.reader = :reader), '0-0')
+    (SELECT array_agg(coalesce(p.last_id, '0-0') ORDER BY s.place)
+     FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
+     LEFT JOIN stream_position AS p ON p.stream = s.stream AND p.reader = :reader)
 FROM unnest(:campaign_ids::int[], :days_began::timestamptz[]) AS b (campaign_id, day_began)
 LEFT JOIN ledger_entry AS l ON l.campaign_id = b.campaign_id AND l.account = 'campaign'
 GROUP BY b.campaign_id;
