@@ -13,6 +13,7 @@ import pytest
 
 from adctl.delivery.currency import BidCurrency
 from adctl.delivery.macros import ToldMacros
+from adctl.delivery.oddities import RULES
 from adctl.delivery.pricing import bid_cpm_micros, second_price_cpm_micros
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import track
@@ -146,3 +147,7 @@ def test_an_impression_costs_as_many_nanos_as_its_price_has_micros() -> None:
     assert int(unit) == parse_micros("2.00")
     (amount,) = re.findall(r"\| 0.002 is `(\d+)` \|", PAGE)
     assert int(amount) == parse_nanos("0.002") == parse_micros("2.00")
+
+
+def test_every_odd_arrival_has_its_rule_on_the_page() -> None:
+    assert {word.strip("`") for word, _, _ in table("word")} == set(RULES)
