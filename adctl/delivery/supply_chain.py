@@ -22,7 +22,8 @@ def chain_refusal(source: Source | None, *, require_complete: bool) -> str:
     """
     chain = None
     if source is not None:
-        chain = source.schain or (source.ext.schain if source.ext else None)
+        ext = source.ext
+        chain = source.schain or (None if ext is None or isinstance(ext, str) else ext.schain)
     if chain is None:
         return reasons.SCHAIN if require_complete else ""
     if not _is_chain(chain) or (require_complete and not (chain.complete and _is_known(chain))):

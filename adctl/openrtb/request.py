@@ -349,7 +349,8 @@ class Source(Message, frozen=True):
     """3.2.2."""
 
     schain: SupplyChain | None = None
-    ext: SourceExt | None = None
+    # Exchanges are seen to put a plain text here.
+    ext: SourceExt | str | None = None
 
 
 class BidRequest(Message, frozen=True):

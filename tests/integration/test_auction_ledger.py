@@ -278,3 +278,43 @@ def test_test_decides_the_same_and_leaves_no_trace(house: House) -> None:
     tried = house.decide(*auctions, test=True)
     assert {key: house.redis.dump(key) for key in house.redis.scan_iter()} == before
     assert tried == house.decide(*auctions)
+
+
+@given(
+    bids=st.lists(st.integers(1, 9), min_size=3, max_size=3),
+    rivals=st.lists(st.integers(0, 9), min_size=3, max_size=3),
+    budget=st.integers(1, 30),
+    cap=st.integers(1, 4),
+)
+@hypothesis_settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_roadblock_takes_all_of_a_page_or_none(
+    house: House, bids: list[int], rivals: list[int], budget: int, cap: int
+) -> None:
+    house.redis.flushdb()
+    block = campaign(1, total=budget * 1_000_000, caps=f"{cap}/86400")
+    others = [campaign(number, total=10**10) for number in (2, 3, 4)]
+    house.fund(block, *others)
+    auctions = [
+        auction(
+            *sorted(((block, bid * 1_000_000), (other, rival * 1_000_000)), key=lambda c: -c[1]),
+            imp_id=str(place),
+            together={1: 3},
+        )
+        for place, (bid, rival, other) in enumerate(zip(bids, rivals, others, strict=True))
+    ]
+    verdicts = house.decide(*auctions)
+    winners = [
+        offered.candidates[verdict.winner].campaign.id
+        for offered, verdict in zip(auctions, verdicts, strict=True)
+        if verdict.winner is not None
+    ]
+    fits = sum(bids) <= budget and cap >= 3
+    beaten = any(rival > bid for bid, rival in zip(bids, rivals, strict=True))
+    assert winners == ([1, 1, 1] if fits and not beaten else [2, 3, 4])
+    state = house.budgets.read([1])[1]
+    assert state.adds_up
+    assert state.reserved == sum(
+        verdict.price_cpm_micros for verdict in verdicts if winners == [1, 1, 1]
+    )

@@ -101,6 +101,8 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
         {"app": {"bundle": "com.news.example"}},
         {"dooh": {"id": "d"}},
         {"tmax": "120"},
+        {"allimps": "1"},
+        {"bapp": "com.rival.app"},
     ],
     ids=lambda changes: json.dumps(changes)[:40],
 )
@@ -119,6 +121,8 @@ def test_attribute_that_is_not_what_it_must_be_makes_the_request_malformed(
         {"imp": [{"id": "1", "video": {"mimes": ["video/mp4"], "plcmt": 99}, "rwdd": 1}]},
         {"device": {"devicetype": 99, "connectiontype": -1}},
         {"at": 501},
+        {"source": {"ext": "anything"}},
+        {"allimps": True},
         {"imp": [{"id": "1", "video": {"boxingallowed": False}}]},
         {"source": {"schain": {"complete": 1}}},
     ],
