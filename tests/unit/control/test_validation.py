@@ -144,3 +144,16 @@ def test_markup_is_bounded_and_storable() -> None:
     for markup in ("", "x" * 65_537, "a\0b", "\ud800", 5):
         assert set(read_banner(image_url=None, markup=markup)[1]) == {"markup"}
     assert read_banner(image_url=None, markup="<a href='{click_url}'>\n</a>")[1] == {}
+
+
+def test_roadblock_is_a_flag_and_buys_no_deals() -> None:
+    assert read()[0]["roadblock"] is False
+    assert read(roadblock=True)[0]["roadblock"] is True
+    assert set(read(roadblock="yes")[1]) == {"roadblock"}
+    assert set(read(roadblock=True, deals=["deal-1"])[1]) == {"roadblock"}
+
+
+def test_advertised_app_is_named_as_its_store_names_it() -> None:
+    assert read_banner(app_bundle="com.acme.app")[0]["app_bundle"] == "com.acme.app"
+    assert read_banner()[0]["app_bundle"] == ""
+    assert set(read_banner(app_bundle="two words")[1]) == {"app_bundle"}
