@@ -1,5 +1,6 @@
 """``adctl campaign``."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +16,18 @@ from adctl.cli.changing import (
 )
 from adctl.cli.changing import show as show_view
 from adctl.cli.context import settings_of
-from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm
+from adctl.cli.render import DryRunOption, Output, OutputOption, YesOption, confirm, render_rows
+from adctl.cli.stores import postgres_session, redis_client
 from adctl.control import campaigns
 from adctl.control import history as audit
+from adctl.control.budget_report import read_budgets
 from adctl.control.plane import open_plane
+from adctl.control.reporting import candidates, parse_period
+from adctl.control.standing import standing
 from adctl.models import Status
+from adctl.stores.budgets import Budgets
+from adctl.stores.steering import SteeringStore
+from adctl.stores.tables import psycopg_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -90,6 +98,26 @@ def show(
     with open_plane(settings_of(ctx)) as plane:
         view = campaigns.show(plane, campaign)
     show_view(view, output)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context, campaign: CampaignArgument, output: OutputOption = Output.TABLE
+) -> None:
+    """Show why a campaign does or does not bid: state, money, pace, caps, and what came of it.
+
+    Counted and sampled are as in adctl report candidates, of the last hour and the one it is.
+
+    Example: adctl campaign explain Spring
+    """
+    now = datetime.now(UTC)
+    with open_plane(settings_of(ctx)) as plane:
+        view = campaigns.show(plane, campaign)
+    with postgres_session(ctx) as session, redis_client(ctx) as client:
+        conn = psycopg_of(session)
+        (budget,) = read_budgets(conn, Budgets(client), SteeringStore(client), view.id)
+        fared = candidates(conn, parse_period("1h", None, "UTC", now), view.id)
+    render_rows([one._asdict() for one in standing(view, budget, fared)], output)
 
 
 @app.command()

@@ -134,6 +134,26 @@ def test_history_shows_actor_and_fields(adctl: Callable[..., Result], spring: st
     assert rows[-1].split(",", 1)[1] == f"bob,campaign {spring},update,bid,2.00,2.50"
 
 
+def test_explain_says_what_keeps_a_campaign_from_bidding(
+    adctl: Callable[..., Result], spring: str, postgres: psycopg.Connection
+) -> None:
+    for sampled, outcome in ((False, "outbid"), (True, "targeting_country")):
+        postgres.execute(
+            "INSERT INTO rollup_candidates (hour, campaign_id, exchange, sampled, outcome, "
+            "candidates) VALUES (date_trunc('hour', now(), 'UTC'), %s, 'default', %s, %s, 3)",
+            [int(spring), sampled, outcome],
+        )
+    postgres.commit()
+    adctl("campaign pause Spring")
+    rows = json.loads(adctl("campaign explain Spring -o json").stdout)
+    found = {row["about"]: row["finding"] for row in rows}
+    assert found["status"] == "paused"
+    assert found["creatives"] == "0 active of 0"
+    assert found["money"] == "500.00 of 500.00 available"
+    assert found["counted last hour"] == "outbid: 3 (100.00%)"
+    assert found["sampled last hour"] == "targeting_country: 3 (100.00%)"
+
+
 def test_stores_being_down_exits_with_7() -> None:
     down = CliRunner().invoke(
         app,
