@@ -166,14 +166,10 @@ class Bidder:
             search.passed_over.clear()
             quantity = quantity_ppm(imp) or ONE_IMPRESSION_PPM
             for candidates in found:
-                auctions.append(
-                    ImpAuction(imp.id, floor, tuple(candidates), quantity, passed_over)
-                )
+                auctions.append(ImpAuction(imp.id, floor, tuple(candidates), quantity, passed_over))
                 passed_over = ()
             if not found:
-                refused.append(
-                    ImpDecision(imp.id, floor, reason=reason, passed_over=passed_over)
-                )
+                refused.append(ImpDecision(imp.id, floor, reason=reason, passed_over=passed_over))
         auctions.sort(key=_urgency)
         return auctions, refused
 
