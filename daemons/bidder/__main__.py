@@ -111,6 +111,7 @@ def work(
             if counted is not feed.current:
                 counted = feed.current
                 metrics.campaigns.set(len(counted))
+            metrics.outcomes.publish()
             # The answers of the last turn have been sent meanwhile.
             explained = explanations.explain_one()
             return turns.run() or explained

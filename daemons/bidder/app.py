@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from adctl.delivery import reasons
 from adctl.openrtb import MalformedRequestError, NoBidResponse, decode_request, encode_response
 from daemons.bidder import transport
+from daemons.bidder.campaign_outcomes import CampaignOutcomes
 from daemons.bidder.doors import DEFAULT_EXCHANGE, OPEN_DOORS, Door
 from daemons.lifecycle import add_health_routes
 
@@ -56,6 +57,7 @@ class BidderMetrics:
             "Decision records Kafka did not take in time.",
             registry=registry,
         )
+        self.outcomes = CampaignOutcomes(registry)
         self.campaigns = Gauge(
             "adctl_catalog_campaigns",
             "Campaigns in the catalog.",
@@ -126,6 +128,7 @@ class BidRequests:
             resp.status = falcon.HTTP_204
         if not self._takes(request, answer.decision):
             self._decisions.record(answer.decision)
+        self._metrics.outcomes.add(answer.decision)
         self._metrics.requests.labels(_outcome(answer.decision)).inc()
         self._metrics.seconds.observe(time.perf_counter() - began)
 
