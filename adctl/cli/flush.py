@@ -5,10 +5,10 @@ import typer
 from adctl.cli.context import settings_of
 from adctl.cli.render import DryRunOption, Output, OutputOption, render_record
 from adctl.cli.stores import postgres_pool, redis_client
-from adctl.control.flushing import Flusher
+from adctl.control.flushing import FlushedBatch, Flusher, together
 from adctl.control.relaying import Relay
 from adctl.stores.endpoints import resolve_kafka
-from adctl.stores.stream import EventStream
+from adctl.stores.stream import event_streams
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 
@@ -21,8 +21,10 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
 
     Example: adctl flush status --output json
     """
+    shards = settings_of(ctx).redis.shards
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
-        render_record(Flusher(pool, EventStream(client)).status().fields(), output)
+        flushers = [Flusher(pool, stream) for stream in event_streams(client, shards)]
+        render_record(together([flusher.status() for flusher in flushers]).fields(), output)
 
 
 @app.command()
@@ -35,17 +37,21 @@ def now(
     """
     settings = settings_of(ctx)
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
-        stream = EventStream(client)
-        flusher = Flusher(pool, stream)
+        streams = event_streams(client, settings.redis.shards)
+        flushers = [Flusher(pool, stream) for stream in streams]
         if dry_run:
-            render_record(flusher.status().fields(), output)
+            render_record(together([flusher.status() for flusher in flushers]).fields(), output)
             return
         batch_size = settings.flusher.batch_size
-        render_record(flusher.drain(batch_size).fields(), output)
+        flushed = sum((flusher.drain(batch_size) for flusher in flushers), FlushedBatch())
+        render_record(flushed.fields(), output)
         bootstrap = resolve_kafka(settings)
         producer = ReliableProducer(bootstrap, settings.kafka.topic_prefix)
         try:
-            Relay(pool, stream, producer, KafkaAdmin(bootstrap, settings.kafka)).drain(batch_size)
+            admin = KafkaAdmin(bootstrap, settings.kafka)
+            for stream in streams:
+                Relay(pool, stream, producer, admin).drain(batch_size)
         finally:
             producer.close()
-        flusher.trim()
+        for flusher in flushers:
+            flusher.trim()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from adctl.stores.rollups import (
     RequestsKey,
     Rollups,
 )
-from adctl.stores.stream import id_order
+from adctl.stores.stream_marks import StreamMarks, is_outward_id
 from adctl.streams import topics
 from adctl.streams.consumer import IncomingMessage
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 GROUP = "analytics"
 TOPICS = (topics.BIDS, topics.WINS, topics.IMPRESSIONS, topics.CLICKS, topics.CONVERSIONS)
 
-_STREAM_ID = re.compile(r"\d+-\d+")
 _COLUMNS = {
     EventKind.WIN: "wins",
     EventKind.LOSS: "losses",
@@ -99,7 +97,7 @@ class RollupBatch:
         """Count a message. Raises msgspec.MsgspecError or ValueError if it makes no sense."""
         if message.topic == topics.BIDS:
             self.add_decision(msgspec.json.decode(message.value, type=Decision))
-        elif not _STREAM_ID.fullmatch(message.stream_id):
+        elif not is_outward_id(message.stream_id):
             raise ValueError("an event without the id of its stream entry")
         else:
             self.add_event(msgspec.json.decode(message.value, type=Event))
@@ -161,18 +159,19 @@ def _advance(
 ) -> list[IncomingMessage]:
     """Move ``positions`` past ``messages``; return those that had not been applied."""
     fresh = []
+    marks: dict[Partition, StreamMarks] = {}
     for message in messages:
         partition = (message.topic, message.partition)
         position = positions[partition]
         if message.offset < position.next_offset:
             continue
-        last_stream_id = position.last_stream_id
-        if not _STREAM_ID.fullmatch(message.stream_id):
+        if partition not in marks:
+            marks[partition] = StreamMarks(position.stream_marks)
+        if not is_outward_id(message.stream_id) or marks[partition].advance(message.stream_id):
             fresh.append(message)
-        elif id_order(message.stream_id) > id_order(last_stream_id):
-            fresh.append(message)
-            last_stream_id = message.stream_id
-        positions[partition] = PartitionPosition(message.offset + 1, last_stream_id)
+        positions[partition] = position._replace(next_offset=message.offset + 1)
+    for partition, reached in marks.items():
+        positions[partition] = positions[partition]._replace(stream_marks=str(reached))
     return fresh
 
 

@@ -82,6 +82,25 @@ class FlushStatus(msgspec.Struct, frozen=True):
         }
 
 
+def together(by_shard: Sequence[FlushStatus]) -> FlushStatus:
+    """Return the status of all shards' streams as one: all entries, the greatest ages.
+
+    Readers of more streams than one stand in it once for each.
+    """
+    if len(by_shard) == 1:
+        return by_shard[0]
+    return FlushStatus(
+        sum(status.entries for status in by_shard),
+        max(status.unflushed_age_sec for status in by_shard),
+        max(status.unrelayed_age_sec for status in by_shard),
+        tuple(
+            position._replace(reader=f"{position.reader}@{shard}")
+            for shard, status in enumerate(by_shard)
+            for position in status.positions
+        ),
+    )
+
+
 class Flusher:
     """Writes the event stream into PostgreSQL. Any number may run at once, in any process."""
 

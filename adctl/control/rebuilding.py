@@ -9,10 +9,11 @@ import psycopg
 
 from adctl.control.analytics import GROUP
 from adctl.stores.offsets import GroupOffsets
-from adctl.stores.positions import POSTGRES, StreamPositions
+from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.rollups import Rollups
 from adctl.stores.stream import ORIGIN
+from adctl.stores.stream_marks import StreamMarks
 from adctl.streams import topics
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class RollupRebuilder:
     Bids and requests are kept: they come from the decision log, which PostgreSQL does not hold.
     """
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection], stream: str) -> None:
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
         self._pool = pool
-        self._positions = StreamPositions(stream)
+        self._positions = [StreamPositions(stream) for stream in streams]
         self._offsets = GroupOffsets(GROUP, unkeyed_topic=topics.BIDS)
         self._rollups = Rollups()
 
@@ -55,7 +56,8 @@ class RollupRebuilder:
         Raises StoreUnavailableError.
         """
         with postgres_errors("begin a relay"), self._pool.connection() as conn:
-            self._positions.begin_relay(conn, cluster_id)
+            for positions in self._positions:
+                positions.begin_relay(conn, cluster_id)
         with self._one_moment() as conn:
             if self._offsets.knows(conn, cluster_id):
                 return False
@@ -64,9 +66,8 @@ class RollupRebuilder:
         return True
 
     def _rebuild(self, conn: psycopg.Connection) -> int:
-        positions = self._positions.read(conn)
-        flushed = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
-        self._offsets.skip_up_to(conn, flushed)
+        flushed = [_flushed_id(positions.read(conn)) for positions in self._positions]
+        self._offsets.skip_up_to(conn, str(StreamMarks.at(flushed)))
         return self._rollups.rebuild_delivery(conn)
 
     @contextmanager
@@ -80,3 +81,7 @@ class RollupRebuilder:
             finally:
                 if not conn.closed:
                     conn.isolation_level = None
+
+
+def _flushed_id(positions: Iterable[Position]) -> str:
+    return next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)

@@ -13,6 +13,7 @@ from adctl.stores.events import EventStore
 from adctl.stores.positions import POSTGRES, StreamPositions, relay_reader
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, id_order
+from adctl.stores.stream_marks import outward_id
 from adctl.streams import topics
 from adctl.streams.producer import OutgoingMessage
 
@@ -96,7 +97,11 @@ class Relay:
     ) -> list[OutgoingMessage]:
         events, _ = decode_entries(entries)
         stored = self._events.stored_stream_ids(conn, [event for _, event in events])
-        return [_message(entry.id, event) for entry, event in events if entry.id in stored]
+        return [
+            _message(outward_id(entry.id, self._stream.shard), event)
+            for entry, event in events
+            if entry.id in stored
+        ]
 
 
 def _message(stream_id: str, event: Event) -> OutgoingMessage:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class PartitionPosition(NamedTuple):
-    """The next offset to read, and the newest stream id that has been applied."""
+    """The next offset to read, and how far each event stream has been applied: StreamMarks."""
 
     next_offset: int = 0
-    last_stream_id: str = ""
+    stream_marks: str = ""
 
 
 class GroupOffsets:
@@ -91,9 +91,9 @@ class GroupOffsets:
         )
         self._begin_partitions(conn, cluster_id, partitions)
 
-    def skip_up_to(self, conn: psycopg.Connection, stream_id: str) -> None:
-        """Count every event up to and including ``stream_id`` as applied, on every partition."""
-        self._queries.skip_up_to(conn, last_stream_id=stream_id, **self._group, **self._unkeyed)
+    def skip_up_to(self, conn: psycopg.Connection, stream_marks: str) -> None:
+        """Count every event up to and including the marked ones as applied, on every partition."""
+        self._queries.skip_up_to(conn, stream_marks=stream_marks, **self._group, **self._unkeyed)
 
     def _begin_partitions(
         self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]

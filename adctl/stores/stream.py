@@ -70,6 +70,7 @@ class EventStream:
     """The stream of one shard. Safe to share between threads."""
 
     def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
+        self.shard = shard
         self.key = keys.events(shard)
         self._trimmed = keys.trimmed(shard)
         self._redis = client
@@ -144,3 +145,8 @@ class EventStream:
         options: dict[str, Any] = {NEVER_DECODE: True} if undecoded else {}
         with redis_errors(doing):
             return self._redis.execute_command(*command, **options)
+
+
+def event_streams(client: redis.Redis, shards: int) -> list[EventStream]:
+    """Return all shards' event streams."""
+    return [EventStream(client, shard) for shard in range(shards)]

@@ -12,7 +12,6 @@ from adctl.control.analytics import Analytics
 from adctl.control.health import check_postgres
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.streams.admin import KafkaAdmin
@@ -38,7 +37,7 @@ def main(settings: Settings) -> None:
             settings.kafka,
             KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka),
             Analytics(pool),
-            RollupRebuilder(pool, keys.events(SHARD)),
+            RollupRebuilder(pool, *keys.all_events(settings.redis.shards)),
             section.batch_size,
             ConsumerMetrics(registry),
         )

@@ -13,7 +13,7 @@ from adctl.control.relaying import Relay
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
-from adctl.stores.stream import EventStream
+from adctl.stores.stream import event_streams
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from daemons.flusher.metrics import FlusherMetrics
@@ -39,10 +39,12 @@ def main(settings: Settings) -> None:
         client = closing.enter_context(connect(endpoints.redis_url, settings.redis))
         producer = ReliableProducer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
         closing.callback(producer.close)
-        stream = EventStream(client)
+        admin = KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka)
         work = FlusherWork(
-            Flusher(pool, stream),
-            Relay(pool, stream, producer, KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka)),
+            [
+                (Flusher(pool, stream), Relay(pool, stream, producer, admin))
+                for stream in event_streams(client, settings.redis.shards)
+            ],
             section.batch_size,
             metrics,
         )

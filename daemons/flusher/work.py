@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from adctl.control.flushing import together
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adctl.control.flushing import FlushedBatch, Flusher
     from adctl.control.relaying import Relay
     from daemons.flusher.metrics import FlusherMetrics
@@ -18,19 +22,25 @@ _MAX_BATCHES = 200
 
 
 class FlusherWork:
-    """The flusher's jobs. Each is run by one thread at a time."""
+    """The flusher's jobs, for one shard's stream after the other. Each is run by one thread."""
 
     def __init__(
-        self, flusher: Flusher, relay: Relay, batch_size: int, metrics: FlusherMetrics
+        self,
+        streams: Sequence[tuple[Flusher, Relay]],
+        batch_size: int,
+        metrics: FlusherMetrics,
     ) -> None:
-        self._flusher = flusher
-        self._relay = relay
+        self._streams = streams
         self._batch_size = batch_size
         self._metrics = metrics
 
     def flush(self) -> None:
         """Write what has come, batch after batch until one is not full."""
-        if moved := self._flusher.recover_stream():
+        for flusher, _ in self._streams:
+            self._flush(flusher)
+
+    def _flush(self, flusher: Flusher) -> None:
+        if moved := flusher.recover_stream():
             log.warning(
                 "the event stream had lost its past and was renumbered; "
                 "`adctl rebuild rollups` makes sure of the reports",
@@ -38,24 +48,28 @@ class FlusherWork:
             )
         for _ in range(_MAX_BATCHES):
             with self._metrics.batch_seconds.time():
-                batch = self._flusher.flush_once(self._batch_size)
+                batch = flusher.flush_once(self._batch_size)
             self._count(batch)
             if batch.read < self._batch_size:
                 return
 
     def relay(self) -> None:
         """Send to Kafka what PostgreSQL has, then forget what both have."""
+        for flusher, relay in self._streams:
+            self._relay(flusher, relay)
+
+    def _relay(self, flusher: Flusher, relay: Relay) -> None:
         for _ in range(_MAX_BATCHES):
-            read = self._relay.relay_once(self._batch_size)
+            read = relay.relay_once(self._batch_size)
             self._metrics.relayed.inc(read)
             if read:
-                self._flusher.trim()
+                flusher.trim()
             if read < self._batch_size:
                 return
 
     def measure(self) -> None:
         """Take the measures that Prometheus alarms on."""
-        status = self._flusher.status()
+        status = together([flusher.status() for flusher, _ in self._streams])
         self._metrics.stream_entries.set(status.entries)
         self._metrics.unflushed_age.set(status.unflushed_age_sec)
         self._metrics.unrelayed_age.set(status.unrelayed_age_sec)

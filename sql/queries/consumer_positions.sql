@@ -34,10 +34,10 @@ WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group;
 -- name: advance_partition*!
 INSERT INTO consumer_position
     (cluster_id, consumer_group, topic, partition, next_offset, last_stream_id)
-VALUES (:cluster_id, :consumer_group, :topic, :partition, :next_offset, :last_stream_id)
+VALUES (:cluster_id, :consumer_group, :topic, :partition, :next_offset, :stream_marks)
 ON CONFLICT (cluster_id, consumer_group, topic, partition) DO UPDATE
 SET next_offset = excluded.next_offset, last_stream_id = excluded.last_stream_id;
 
--- name: skip_up_to(last_stream_id, consumer_group, unkeyed)!
-UPDATE consumer_position SET last_stream_id = :last_stream_id
+-- name: skip_up_to(stream_marks, consumer_group, unkeyed)!
+UPDATE consumer_position SET last_stream_id = :stream_marks
 WHERE consumer_group = :consumer_group AND topic <> :unkeyed;
