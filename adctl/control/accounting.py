@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from adctl.control.advertisers import touch_campaigns
 from adctl.control.drafts import VoucherView
 from adctl.control.fields import FieldReader
 from adctl.control.lookup import find_advertiser
 from adctl.control.plane import Change, ControlPlane, Outcome, change
+from adctl.delivery.reasons import NO_BALANCE
 from adctl.errors import ConflictError
 from adctl.money import format_nanos
 from adctl.stores.ledger import Voucher, book_correction, book_deposit, read_balances
@@ -79,6 +81,19 @@ def correct(
         _record(making, row, voucher)
         view = _view(making, row, voucher)
     return making.outcome(view)
+
+
+def set_funded(plane: ControlPlane, actor: str, advertiser_id: int, *, funded: bool) -> bool:
+    """Stop, or start again, the campaigns of a prepaid advertiser; False if it was so already."""
+    with change(plane, actor, dry_run=False) as making:
+        row = find_advertiser(making.session, advertiser_id, lock=True)
+        if not row.prepaid or row.funded == funded:
+            return False
+        action = "balance" if funded else NO_BALANCE
+        making.record("advertiser", row.id, action, {"funded": row.funded}, {"funded": funded})
+        row.funded = funded
+        touch_campaigns(making, row, action)
+    return True
 
 
 def _require_same(known: Voucher, paid_nanos: int) -> None:

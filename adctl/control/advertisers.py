@@ -13,12 +13,15 @@ from adctl.control.statuses import ACTION_OF, change_status
 from adctl.control.validation import read_advertiser
 from adctl.control.views import advertiser_fields, advertiser_views
 from adctl.models import Status
-from adctl.stores.tables import AdvertiserRow, CampaignRow
+from adctl.stores.postgres import load_queries
+from adctl.stores.tables import AdvertiserRow, CampaignRow, psycopg_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adctl.control.drafts import AdvertiserView
+
+_queries = load_queries("queries/grants.sql")
 
 
 def create(
@@ -68,7 +71,9 @@ def update(
             making.record("advertiser", row.id, "update", before, after)
             row.updated_at = making.now
         if billed_otherwise:
-            row.funded = True
+            # Nothing is granted yet: the pacer looks for money every second.
+            _queries.forget_grants(psycopg_of(making.session), advertiser_id=row.id)
+            row.funded = not row.prepaid
             touch_campaigns(making, row, "update")
         (view,) = advertiser_views(making.session, [row])
     return making.outcome(view)

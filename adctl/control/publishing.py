@@ -36,6 +36,7 @@ _PUBLISHING_LOCK = 7_237_442
 _BATCH = 200
 
 _queries = load_queries("queries/control_documents.sql")
+_grants = load_queries("queries/grants.sql")
 
 
 class Document(NamedTuple):
@@ -128,6 +129,14 @@ def sync_all(
     return len(serving)
 
 
+def sync_budgets(
+    conn: psycopg.Connection, budgets: Budgets, campaign_ids: Iterable[int], now: datetime
+) -> None:
+    """Make Redis hold the budgets these campaigns have now. Raises StoreUnavailableError."""
+    campaigns = [document.campaign for document in read_documents(conn, campaign_ids, now)]
+    _sync_budgets(conn, budgets, campaigns, now)
+
+
 def mend_budgets(
     conn: psycopg.Connection, budgets: Budgets, campaign_ids: Iterable[int], now: datetime
 ) -> None:
@@ -168,6 +177,7 @@ def _sync_budgets(
     anew: bool = False,
 ) -> None:
     days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
+    granted = _granted(conn, list(days))
     rows = _queries.spent(
         conn,
         campaign_ids=list(days),
@@ -176,8 +186,16 @@ def _sync_budgets(
         reader=POSTGRES,
     )
     spent = {campaign_id: (*sums, *flushed_ids) for campaign_id, *sums, flushed_ids in rows}
-    for campaign in campaigns:
+    for whole in campaigns:
+        total_nanos = granted.get(whole.id, whole.total_budget_nanos)
+        campaign = msgspec.structs.replace(whole, total_budget_nanos=total_nanos)
         budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id], anew=anew)
+
+
+def _granted(conn: psycopg.Connection, campaign_ids: list[int]) -> dict[int, int]:
+    """Return what campaigns of prepaid advertisers may spend, and keep it so until the end."""
+    list(_grants.hold_grants(conn, campaign_ids=campaign_ids))
+    return dict(_grants.in_force(conn, campaign_ids=campaign_ids))
 
 
 def _local_midnight(campaign: Campaign, now: datetime) -> datetime:

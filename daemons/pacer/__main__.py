@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from adctl.control.funding import Funding
 from adctl.control.health import check_postgres, check_redis
+from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
 from adctl.control.steering import Pacer
 from adctl.stores.budgets import Budgets
@@ -16,6 +18,7 @@ from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
 from adctl.stores.steering import SteeringStore
+from adctl.stores.tables import open_engine
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from daemons.jobs import Job, scheduled
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _THREADS = 4
 _OUTBOX_SEC = 1.0
+_FUNDING_SEC = 1.0
 _SYNC_SEC = 2.0
 _EXPIRY_SEC = 5.0
 _PROOF_SEC = 30.0
@@ -53,12 +57,16 @@ def main(settings: Settings) -> None:
         closing.callback(producer.close)
         catalog = CatalogStore(client, settings.catalog.ttl_sec)
         budgets = Budgets(client)
+        engine = open_engine(endpoints.postgres_url, settings.postgres)
+        closing.callback(engine.dispose)
+        plane = ControlPlane(engine, catalog, budgets, settings.currency)
         pacer = Pacer(catalog, budgets, SteeringStore(client))
         steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
         proof = ProofWork(Prover(pool, client), metrics)
         jobs = [
             Job("sync", keeping.sync, _SYNC_SEC, metrics),
+            Job("funding", Funding(pool, plane).fund, _FUNDING_SEC, metrics),
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
             Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
             Job("steer", steering.steer, section.interval_sec, metrics),

@@ -69,6 +69,13 @@ CREATE TABLE fee_remainder (
     nano_ppm       integer NOT NULL CHECK (nano_ppm BETWEEN 0 AND 999999)
 );
 
+-- How much of its budget a prepaid advertiser's campaign may spend, given by the pacer: all of them
+-- together never more than the advertiser has paid in. No row is 0.
+CREATE TABLE budget_grant (
+    campaign_id    integer PRIMARY KEY REFERENCES campaign,
+    granted_nanos  bigint NOT NULL CHECK (granted_nanos >= 0)
+);
+
 -- The sums of the ledger, kept by its trigger in the transaction of the entries. owner_id is the
 -- campaign's or the advertiser's; 0 for the accounts that are nobody's.
 CREATE TABLE ledger_balance (

@@ -5,7 +5,8 @@ SELECT
         SELECT coalesce(jsonb_agg(to_jsonb(v) ORDER BY v.id), '[]')
         FROM creative AS v
         WHERE v.campaign_id = c.id AND v.status = 'active')),
-    a.status
+    CASE WHEN a.prepaid AND NOT a.funded AND a.status = 'active' THEN 'no_balance'
+         ELSE a.status END
 FROM campaign AS c
 JOIN advertiser AS a ON a.id = c.advertiser_id
 WHERE c.id = ANY(:campaign_ids)
@@ -21,7 +22,8 @@ SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM campaign WHERE status <> '
 SELECT coalesce(array_agg(c.id ORDER BY c.id), '{}')
 FROM campaign AS c
 JOIN advertiser AS a ON a.id = c.advertiser_id
-WHERE c.status = 'active' AND a.status = 'active' AND (c.ends_at IS NULL OR c.ends_at > now());
+WHERE c.status = 'active' AND a.status = 'active' AND (a.funded OR NOT a.prepaid)
+  AND (c.ends_at IS NULL OR c.ends_at > now());
 
 -- name: spent(campaign_ids, days_began, streams, reader)
 -- What the ledger says a campaign spent, ever and since its day began; and, of the same moment, how
@@ -61,5 +63,5 @@ WHERE (entity = :entity AND entity_id = :entity_id)
        AND entity_id IN (SELECT id FROM creative WHERE campaign_id = :entity_id))
    OR (:entity = 'campaign' AND entity = 'advertiser'
        AND entity_id = (SELECT advertiser_id FROM campaign WHERE id = :entity_id)
-       AND action IN ('pause', 'resume', 'archive'))
+       AND action IN ('pause', 'resume', 'archive', 'no_balance', 'balance'))
 ORDER BY id;

@@ -1,11 +1,15 @@
 -- name: campaigns()
 -- Each campaign that is not archived, with its budgets and what the ledger says it spent.
-SELECT c.id, c.name, c.total_budget_nanos, c.daily_budget_nanos,
-       c.status = 'active' AND a.status = 'active'
+SELECT c.id, c.name,
+       CASE WHEN a.prepaid THEN least(c.total_budget_nanos, coalesce(g.granted_nanos, 0))
+            ELSE c.total_budget_nanos END,
+       c.daily_budget_nanos,
+       c.status = 'active' AND a.status = 'active' AND (a.funded OR NOT a.prepaid)
            AND (c.ends_at IS NULL OR c.ends_at > now()) AS serving,
        coalesce(l.spent_nanos, 0)::bigint AS spent_nanos
 FROM campaign AS c
 JOIN advertiser AS a ON a.id = c.advertiser_id
+LEFT JOIN budget_grant AS g ON g.campaign_id = c.id
 LEFT JOIN (
     SELECT campaign_id, sum(amount_nanos) AS spent_nanos
     FROM ledger_entry WHERE account = 'campaign' GROUP BY campaign_id

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from adctl.control.allotment import Account
 from adctl.delivery.currency import BidCurrency
 from adctl.delivery.macros import ToldMacros
 from adctl.delivery.oddities import RULES
@@ -151,3 +152,27 @@ def test_an_impression_costs_as_many_nanos_as_its_price_has_micros() -> None:
 
 def test_every_odd_arrival_has_its_rule_on_the_page() -> None:
     assert {word.strip("`") for word, _, _ in table("word")} == set(RULES)
+
+
+def test_every_booking_on_the_page_adds_up_and_leads_to_its_balance() -> None:
+    balance = 0
+    for _, *cells in table("booking"):
+        *moved, after = [parse_nanos(cell or "0") for cell in cells]
+        _cash, advertiser, campaign, *_rest = moved
+        assert sum(moved) == 0
+        balance -= advertiser + campaign
+        assert balance == after
+
+
+def test_the_fee_on_the_page_is_its_share_of_the_spend() -> None:
+    rows = {booking: cells for booking, *cells in table("booking")}
+    spend, fee = parse_nanos(rows["spend"][2]), parse_nanos(rows["fee"][1])
+    assert fee * 100 == spend * 15
+
+
+@pytest.mark.parametrize(("paid", "rate", "spendable"), table("paid in"), ids=str)
+def test_prepaid_campaigns_may_spend_what_the_page_says(
+    paid: str, rate: str, spendable: str
+) -> None:
+    account = Account(1, ppm(rate), True, parse_nanos(paid), ())
+    assert account.funds == parse_nanos(spendable)
