@@ -13,6 +13,7 @@ from adctl.cli.context import settings_of
 from adctl.stores.endpoints import resolve_postgres, resolve_redis
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
+from adctl.stores.shard_count import require_shards
 from adctl.stores.tables import open_engine, sql_errors
 
 
@@ -41,4 +42,5 @@ def redis_client(ctx: typer.Context) -> Iterator[redis.Redis]:
     """Yield a client."""
     settings = settings_of(ctx)
     with connect(resolve_redis(settings), settings.redis) as client:
+        require_shards(client, settings.redis.shards)
         yield client

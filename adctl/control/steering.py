@@ -59,6 +59,10 @@ class Pacer:
                 rolled += self._budgets.roll_day(campaign_id, day)
         return rolled
 
+    def rebalance(self) -> int:
+        """Bring money to the shards that have run dry; return how many transfers that took."""
+        return self._budgets.rebalance()
+
     def expire(self, now: datetime, money: MoneySettings) -> int:
         """Give back reservations that nobody has won or lost in time; return the buckets."""
         oldest_sec = int(now.timestamp()) - money.reservation_ttl_sec

@@ -10,13 +10,14 @@ import msgspec
 import structlog
 
 from adctl.delivery.catalog import Catalog
-from adctl.errors import StoreUnavailableError
+from adctl.errors import ConfigError, StoreUnavailableError
 from adctl.models import Factors
 from adctl.stores import keys
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.catalog_api import CatalogApi
 from adctl.stores.catalog_source import CatalogSource
 from adctl.stores.redis import connect, redis_errors
+from adctl.stores.shard_count import require_shards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,7 @@ class CatalogFeed:
         self._redis = connect(redis_url, settings.redis)
         self._store = CatalogStore(self._redis)
         self._source = CatalogSource(self._store, CatalogApi(settings.api.host, settings.api.port))
+        self._shards = settings.redis.shards
         self._refresh_sec = settings.catalog.refresh_sec
         self._catalog = Catalog.build()
         self._documents: dict[int, Campaign] = {}
@@ -98,7 +100,7 @@ class CatalogFeed:
         while not self._stopping.is_set():
             try:
                 self._follow()
-            except StoreUnavailableError as exc:
+            except (StoreUnavailableError, ConfigError) as exc:
                 self._log_outage(error=str(exc))
             except Exception as exc:  # noqa: BLE001 - a feed that died would leave a stale catalog
                 self._log_outage(exc_info=exc)
@@ -106,6 +108,8 @@ class CatalogFeed:
             self._pause_sec = min(self._pause_sec * 2, _LONGEST_PAUSE_SEC)
 
     def _follow(self) -> None:
+        # Before any bid is made in the wrong shard.
+        require_shards(self._redis, self._shards)
         # What changed while nobody listened was announced to nobody: read everything again.
         refresh_at = _NEVER
         for changed in self._store.changes(_WAIT_SEC):

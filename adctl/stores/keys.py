@@ -23,6 +23,10 @@ FACTORS = f"{_CATALOG}:factors"
 """hash: campaign id → Factors as JSON, written by the pacer every second."""
 
 
+SHARDS = f"{_CATALOG}:shards"
+"""string: the number of shards that everything below is kept in."""
+
+
 def campaign(campaign_id: int) -> str:
     """Return the key (string, with a TTL) of a Campaign's JSON, creatives included."""
     return f"{_CATALOG}:campaign:{campaign_id}"

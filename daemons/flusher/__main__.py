@@ -13,6 +13,7 @@ from adctl.control.relaying import Relay
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
+from adctl.stores.shard_count import require_shards
 from adctl.stores.stream import event_streams
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
@@ -37,6 +38,7 @@ def main(settings: Settings) -> None:
     with ExitStack() as closing:
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
         client = closing.enter_context(connect(endpoints.redis_url, settings.redis))
+        require_shards(client, settings.redis.shards)
         producer = ReliableProducer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
         closing.callback(producer.close)
         admin = KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka)
