@@ -12,11 +12,12 @@ from adctl.control.health import check_postgres, check_redis
 from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
 from adctl.control.steering import Pacer
-from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
+from adctl.stores.shard_count import require_shards
+from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
 from adctl.stores.tables import open_engine
 from adctl.streams.admin import KafkaAdmin
@@ -56,11 +57,13 @@ def main(settings: Settings) -> None:
         producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix, _SEND_TIMEOUT_SEC)
         closing.callback(producer.close)
         catalog = CatalogStore(client, settings.catalog.ttl_sec)
-        budgets = Budgets(client)
+        shards = settings.redis.shards
+        require_shards(client, shards)
+        budgets = open_budgets(client, shards)
         engine = open_engine(endpoints.postgres_url, settings.postgres)
         closing.callback(engine.dispose)
         plane = ControlPlane(engine, catalog, budgets, settings.currency)
-        pacer = Pacer(catalog, budgets, SteeringStore(client))
+        pacer = Pacer(catalog, budgets, SteeringStore(client, shards))
         steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
         proof = ProofWork(Prover(pool, client), metrics)
@@ -71,6 +74,7 @@ def main(settings: Settings) -> None:
             Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
             Job("steer", steering.steer, section.interval_sec, metrics),
             Job("days", steering.roll_days, section.interval_sec, metrics),
+            Job("shares", steering.rebalance, section.interval_sec, metrics),
             Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
             Job("proof", proof.prove, _PROOF_SEC, metrics),
         ]

@@ -18,6 +18,11 @@ class PacerMetrics(JobMetrics):
         self.days = Counter(
             "adctl_days_rolled_total", "Campaign days that were begun.", registry=registry
         )
+        self.transfers = Counter(
+            "adctl_share_transfers_total",
+            "Transfers of campaign money between shards, to those that had run dry.",
+            registry=registry,
+        )
         self.expired = Counter(
             "adctl_expired_buckets_total",
             "Buckets of reservations that expired before a win or a loss.",

@@ -51,6 +51,10 @@ class PacerWork:
             self._metrics.days.inc(rolled)
             log.info("began a new day", campaigns=rolled)
 
+    def rebalance(self) -> None:
+        """Bring money to the shards that have run dry."""
+        self._metrics.transfers.inc(self._pacer.rebalance())
+
     def expire(self) -> None:
         """Give back old reservations, and forget those that can no longer be billed."""
         now = datetime.now(UTC)
