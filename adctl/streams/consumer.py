@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -61,7 +62,12 @@ class GroupConsumer:
                 fetch_wait_max_ms=100,
             )
         )
-        self._consumer.subscribe([topic_prefix + topic for topic in topics], on_assign=self._assign)
+        self._joined = False
+        self._consumer.subscribe(
+            [topic_prefix + topic for topic in topics],
+            on_assign=self._assign,
+            on_revoke=self._revoke,
+        )
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -104,10 +110,19 @@ class GroupConsumer:
                 )
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group; if it is just being joined, once it is, or after a session's timeout."""
+        # The embedded broker never gets over a member that leaves while it is joining: from then on
+        # the group's other members wait in vain.
+        deadline = time.monotonic() + SESSION_TIMEOUT_MS / 1000
+        while not self._joined and time.monotonic() < deadline:
+            self._consumer.poll(0.1)
         self._consumer.close()
 
+    def _revoke(self, _consumer: Consumer, _partitions: Sequence[TopicPartition]) -> None:
+        self._joined = False
+
     def _assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self._joined = True
         # An exception in here would be raised inside librdkafka; poll raises it instead.
         try:
             offsets = self._find_offsets()
