@@ -44,6 +44,11 @@ end
 local function take_out(bucket)
   if redis.call('HEXISTS', bucket, campaign_id) == 0 then return false end
   local left = redis.call('HINCRBY', bucket, campaign_id, '-' .. reserved_nanos)
+  if left < 0 then
+    -- A bucket that expired and was bid in again (a clock was wrong): this is another bid's money.
+    redis.call('HINCRBY', bucket, campaign_id, reserved_nanos)
+    return false
+  end
   if left == 0 then redis.call('HDEL', bucket, campaign_id) end
   return true
 end
