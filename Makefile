@@ -3,11 +3,13 @@
 PYTHON ?= python3
 FOR ?= 30s
 ROUNDS ?= 3
+SEEDS ?= 10
+STEPS ?= 10000
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo up install test lint check bench lock clean
+.PHONY: demo up install test lint check soak bench lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -33,6 +35,10 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 check: lint test  ## everything CI asks, but for the demo
+
+soak: $(READY)  ## kill and cut off everything under load, SEEDS times; STEPS of the money scripts
+	SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest tests/integration/test_money_machine.py
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
 bench: $(READY)  ## what a bid costs, measured ROUNDS times
 	$(BIN)/python -m tests.bench --rounds $(ROUNDS)
