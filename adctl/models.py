@@ -319,7 +319,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     cost_nanos: int = 0
     unpriced: bool = False  # the exchange told no price; the bid's own was taken
     late: bool = False  # billed after its reservation had expired or been released
-    odd: str = ""  # track.lua's word for an event that should not have come, or not now
+    odd: str = ""  # what was odd about it: one of delivery.oddities
     test: bool = False
     loss_reason: int = 0
     user_hash: str = ""

@@ -140,6 +140,31 @@ def losses(
 
 
 @app.command()
+def oddities(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="Only this campaign: its id or its name.")
+    ] = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show events that should not have come, or not so, and what was done about each.
+
+    Late billing, billing after a loss, prices above the bid: by campaign and exchange, with the
+    cost. Repeats are not stored; `adctl_events_total` counts those as duplicate and repriced.
+
+    Example: adctl report oddities --since 7d --output csv
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    with postgres_session(ctx) as session:
+        campaign_id = None if campaign is None else find_campaign(session, campaign).id
+        rows = reporting.oddities(psycopg_of(session), period, campaign_id)
+    _render([row._asdict() for row in rows], period, output)
+
+
+@app.command()
 def statement(
     ctx: typer.Context,
     advertiser: Annotated[

@@ -14,8 +14,9 @@ from adctl.control.plane import Change, ControlPlane, Outcome, change, reading
 from adctl.control.statuses import ACTION_OF, change_status
 from adctl.control.validation import CAMPAIGN_DEFAULTS, CAMPAIGN_FIELDS, read_campaign
 from adctl.control.views import campaign_fields, campaign_views
-from adctl.errors import NotFoundError
+from adctl.errors import NotFoundError, StoreUnavailableError
 from adctl.models import Status
+from adctl.money import format_nanos
 from adctl.stores.tables import AdvertiserRow, CampaignRow
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from adctl.control.drafts import CampaignView
+    from adctl.stores.budgets import BudgetState
 
 _FIXED = {
     "status": "no status: pause, resume and archive change it",
@@ -91,8 +93,30 @@ def update(
         if after != before:
             making.record("campaign", row.id, "update", before, after)
             making.touch(row, "campaign.update")
+            making.notices += _stopped_by(row, _money(plane, row.id))
         view = _view(plane, making, row)
     return making.outcome(view)
+
+
+def _money(plane: ControlPlane, campaign_id: int) -> BudgetState | None:
+    try:
+        return plane.budgets.read([campaign_id]).get(campaign_id)
+    except StoreUnavailableError:
+        return None  # said by the change itself, which is published later
+
+
+def _stopped_by(row: CampaignRow, money: BudgetState | None) -> list[str]:
+    """Say so if the campaign has spent its changed budgets already."""
+    if money is None:
+        return []
+    stopped = []
+    if money.spent >= row.total_budget_nanos:
+        spent = format_nanos(money.spent)
+        stopped.append(f"{row.name} has spent {spent} already, so it bids no more on this budget")
+    elif money.day_spent >= row.daily_budget_nanos:
+        spent = format_nanos(money.day_spent)
+        stopped.append(f"{row.name} has spent {spent} today, so it bids again tomorrow")
+    return stopped
 
 
 def pause(

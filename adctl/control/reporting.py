@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from adctl.delivery.loss_reasons import describe_loss
+from adctl.delivery.oddities import RULES
 from adctl.errors import Fault, FaultyInputError
 from adctl.money import format_micros, format_nanos
 from adctl.stores.postgres import load_queries, postgres_errors
@@ -127,6 +128,18 @@ class CandidatesRow(NamedTuple):
     outcome: str
     candidates: int
     share: float | None
+
+
+class OddityRow(NamedTuple):
+    """How often events of a campaign were odd in one way, what they cost, and the rule for it."""
+
+    campaign_id: int
+    campaign: str | None
+    exchange: str
+    oddity: str
+    events: int
+    cost: str
+    rule: str
 
 
 class LossRow(NamedTuple):
@@ -251,6 +264,22 @@ def losses(
             None if least_micros is None else format_micros(least_micros),
         )
         for number, name, exchange, reason, count, least_micros in rows
+    ]
+
+
+def oddities(
+    conn: psycopg.Connection, period: Period, campaign_id: int | None = None
+) -> list[OddityRow]:
+    """Return the events that should not have come, or not so, by campaign and exchange."""
+    with postgres_errors("report oddities"):
+        rows = list(
+            load_queries("reports/oddities.sql").oddities(
+                conn, since=period.since, until=period.until, campaign_id=campaign_id
+            )
+        )
+    return [
+        OddityRow(number, name, exchange, odd, count, format_nanos(nanos), RULES.get(odd, ""))
+        for number, name, exchange, odd, count, nanos in rows
     ]
 
 

@@ -380,3 +380,16 @@ def test_rows_have_the_columns_of_their_tables(
         del in_database["created_at"]  # the database's own
     mapped = {column.name: type(column.type) for column in row.__table__.columns}
     assert {name: KIND_OF.get(kind, kind) for name, kind in mapped.items()} == in_database
+
+
+def test_budget_lowered_under_what_is_spent_stops_the_campaign_and_says_so(
+    plane: ControlPlane, spring: int
+) -> None:
+    key = keys.budget(SHARD, spring)
+    for field, nanos in (("spent", 10**9), ("available", -(10**9))):
+        plane.budgets._redis.hincrby(key, field, nanos)
+    lowered = campaigns.update(plane, "bob", spring, {"budget": "0.5", "daily_budget": "0.5"})
+    assert "Spring has spent 1.00 already" in lowered.notices[0]
+    assert plane.budgets.read([spring])[spring].available == -(10**9) // 2
+    raised = campaigns.update(plane, "bob", spring, {"budget": "5", "daily_budget": "5"})
+    assert raised.notices == ()

@@ -131,6 +131,28 @@ def test_losses_are_counted_by_campaign_exchange_and_reason(
     ]
 
 
+def test_odd_events_are_reported_with_their_cost_and_the_rule(
+    run: Run,
+    campaigns: psycopg.Connection,
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+    make_event: Callable[..., Event],
+    append: Callable[..., None],
+) -> None:
+    append(make_event("a", odd="above_bid"), make_event("b", odd="above_bid"), make_event("c"))
+    Flusher(pool, stream).drain(100)
+    [row] = rows_of(run("report", "oddities", "--since", "1h", "-o", "json"))
+    assert row == {
+        "campaign_id": 1,
+        "campaign": "Spring",
+        "exchange": "default",
+        "oddity": "above_bid",
+        "events": 2,
+        "cost": "0.005",
+        "rule": "the price told is above the bid; booked at the bid",
+    }
+
+
 @pytest.mark.usefixtures("delivered")
 def test_a_campaigns_row_has_counts_rates_and_exact_money(run: Run) -> None:
     spring, summer = rows_of(run("report", "performance", *PERIOD, "--output", "json"))
@@ -280,6 +302,8 @@ def test_a_budget_stands_beside_its_ledger(
         "day_available": "0.0000006",
         "day_spent": "0.0000004",
         "late": "0.00",
+        "exposed": "0.00",
+        "cut": "0.00",
         "ledger_spent": "0.0000003",
         "not_flushed": "0.0000001",
         "pacing": "25%",
