@@ -11,6 +11,7 @@ from adctl.control.funding import Funding
 from adctl.control.health import check_postgres, check_redis
 from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
+from adctl.control.reconciling import Reconciler
 from adctl.control.steering import Pacer
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
@@ -20,8 +21,10 @@ from adctl.stores.shard_count import require_shards
 from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
 from adctl.stores.tables import open_engine
+from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
+from adctl.streams.reader import TopicReader
 from daemons.jobs import Job, scheduled
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 from daemons.pacer.metrics import PacerMetrics
@@ -39,6 +42,7 @@ _FUNDING_SEC = 1.0
 _SYNC_SEC = 2.0
 _EXPIRY_SEC = 5.0
 _PROOF_SEC = 30.0
+_RECONCILE_SEC = 3600.0
 _PARTITIONS_SEC = 60.0
 # The outbox is held while it is sent; a lost Kafka must not keep it from Redis for long.
 _SEND_TIMEOUT_SEC = 3.0
@@ -66,7 +70,12 @@ def main(settings: Settings) -> None:
         pacer = Pacer(catalog, budgets, SteeringStore(client, shards))
         steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
-        proof = ProofWork(Prover(pool, client), metrics)
+        proof = ProofWork(
+            Prover(pool, client),
+            Reconciler(pool, client),
+            lambda: TopicReader(kafka.bootstrap, topics.OF_EVENT.values(), kafka.topic_prefix),
+            metrics,
+        )
         jobs = [
             Job("sync", keeping.sync, _SYNC_SEC, metrics),
             Job("funding", Funding(pool, plane).fund, _FUNDING_SEC, metrics),
@@ -77,6 +86,7 @@ def main(settings: Settings) -> None:
             Job("shares", steering.rebalance, section.interval_sec, metrics),
             Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
             Job("proof", proof.prove, _PROOF_SEC, metrics),
+            Job("reconcile", proof.reconcile, _RECONCILE_SEC, metrics),
         ]
         app = create_health_app(
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},

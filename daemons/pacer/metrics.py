@@ -49,3 +49,8 @@ class PacerMetrics(JobMetrics):
             "How far beyond their budgets campaigns can come, in units of the account's currency.",
             registry=registry,
         )
+        self.differences = Gauge(
+            "adctl_reconcile_differences",
+            "Differences between Redis, PostgreSQL and Kafka at the last look.",
+            registry=registry,
+        )

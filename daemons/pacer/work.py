@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from adctl.config import Settings
     from adctl.control.proving import Prover
+    from adctl.control.reconciling import Reconciler
     from adctl.control.steering import Pacer
     from adctl.stores.budgets import Budgets
     from adctl.stores.catalog import CatalogStore
     from adctl.streams.producer import OutgoingMessage
+    from adctl.streams.reader import TopicReader
     from daemons.pacer.metrics import PacerMetrics
 
 log = structlog.get_logger()
@@ -105,10 +107,18 @@ class CatalogWork:
 
 
 class ProofWork:
-    """The job that looks whether all money adds up."""
+    """The jobs that look whether all money adds up. They change nothing."""
 
-    def __init__(self, prover: Prover, metrics: PacerMetrics) -> None:
+    def __init__(
+        self,
+        prover: Prover,
+        reconciler: Reconciler,
+        open_events: Callable[[], TopicReader],
+        metrics: PacerMetrics,
+    ) -> None:
         self._prover = prover
+        self._reconciler = reconciler
+        self._open_events = open_events
         self._metrics = metrics
 
     def prove(self) -> None:
@@ -120,3 +130,11 @@ class ProofWork:
         self._metrics.at_most.set(proof.bound.at_most / NANOS_PER_UNIT)
         for breach in proof.breaches[:_LOGGED]:
             log.error("the money does not add up", **breach.fields())
+
+    def reconcile(self) -> None:
+        """Hold the three stores against each other; ``adctl budget reconcile`` mends them."""
+        with self._open_events() as reader:
+            differences = self._reconciler.compare(reader.batches())
+        self._metrics.differences.set(len(differences))
+        for difference in differences[:_LOGGED]:
+            log.error("the stores differ", **difference.fields())
