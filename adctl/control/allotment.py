@@ -22,6 +22,7 @@ class Purse(NamedTuple):
     """One campaign's part. ``booked`` is its spend in the ledger, ``state`` its money in Redis.
 
     ``bid`` is what it bids for one impression. It is ``live`` if only money can keep it from that.
+    ``owed`` is what its shards can still spend beyond the budget.
     """
 
     campaign_id: int
@@ -31,6 +32,7 @@ class Purse(NamedTuple):
     granted: int
     booked: int
     state: BudgetState | None
+    owed: int = 0
 
     @property
     def allowed(self) -> int:
@@ -45,7 +47,7 @@ class Purse(NamedTuple):
     @property
     def held(self) -> int:
         """The most it may come to have spent, by what Redis was told last too."""
-        return max(self.allowed, self.used, self.state.budget if self.state else 0)
+        return max(self.allowed, self.used, self.state.budget + self.owed if self.state else 0)
 
 
 class Account(NamedTuple):

@@ -70,14 +70,15 @@ class Funding:
     ) -> list[Account]:
         rows = list(_queries.purses(conn, advertiser_ids=advertiser_ids))
         # After the ledger: it books what Redis has counted before.
-        states = self._plane.budgets.read([row[4] for row in rows])
+        numbers = [row[4] for row in rows]
+        states, owed = self._plane.budgets.read(numbers), self._plane.budgets.owed(numbers)
         return [
             Account(
                 advertiser_id=number,
                 fee_ppm=fee_ppm,
                 funded=funded,
                 balance=int(balance),
-                purses=tuple(_purse(states, *row[4:]) for row in group),
+                purses=tuple(_purse(states, owed, *row[4:]) for row in group),
             )
             for (number, fee_ppm, funded, balance), group in groupby(rows, lambda row: row[:4])
         ]
@@ -112,6 +113,7 @@ class Funding:
 
 def _purse(  # one campaign of the query
     states: Mapping[int, BudgetState],
+    owed: Mapping[int, int],
     campaign_id: int,
     live: bool,
     strategy: str,
@@ -123,7 +125,9 @@ def _purse(  # one campaign of the query
     # A CPM in micros is the price of one impression in nanos.
     bid = amount_micros * _EXPECTED_PPM[BidStrategy(strategy)] // PPM
     state = states.get(campaign_id)
-    return Purse(campaign_id, live, bid, total, granted, int(booked), state)
+    return Purse(
+        campaign_id, live, bid, total, granted, int(booked), state, owed.get(campaign_id, 0)
+    )
 
 
 def _lagging(account: Account) -> list[int]:

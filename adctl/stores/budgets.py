@@ -150,6 +150,13 @@ class Budgets:
             if fields
         }
 
+    def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
+        """Return what shards of a campaign have beyond its budget, until others have paid it back.
+
+        That is so for a moment after a budget was lowered. One shard owes nothing to others.
+        """
+        return dict.fromkeys(campaign_ids, 0)
+
     def expire(self, before_bucket: int) -> int:
         """Give back the reservations of every bucket older than ``before_bucket``; how many.
 

@@ -90,6 +90,13 @@ class ShardedBudgets(Budgets):
             for campaign_id, shares in self.read_shares(campaign_ids).items()
         }
 
+    def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
+        """See Budgets."""
+        return {
+            campaign_id: sum(max(0, -state.available) for state in shares.states)
+            for campaign_id, shares in self.read_shares(campaign_ids).items()
+        }
+
     def read_shares(self, campaign_ids: Iterable[int]) -> dict[int, Shares]:
         """Return the shares of each campaign all of whose shards have theirs."""
         missing = list(campaign_ids)

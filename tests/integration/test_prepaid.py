@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.event_intake import EventIntake
 from adctl.stores.ledger import read_balances
 from adctl.stores.redis import ClientScripts
+from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.stream import EventStream
 from tests.integration.house import CREATIVE, PRICE
 
@@ -54,7 +56,9 @@ class Shop:
         *,
         fee_percent: str = "0",
         names: tuple[str, ...] = ("Spring", "Autumn"),
+        shards: int = 1,
     ) -> None:
+        self.shards = shards
         self.plane, self.pool, self.redis = plane, pool, client
         fields = {"name": "Acme", "prepaid": True, "fee_percent": fee_percent}
         advertisers.create(plane, "ann", fields)
@@ -65,7 +69,7 @@ class Shop:
         self.funding = Funding(pool, plane)
         self.flusher = Flusher(pool, EventStream(client))
         scripts = ClientScripts(client)
-        self._ledger = RedisLedger(scripts, hold_sec=120)
+        self._ledger = RedisLedger(scripts, hold_sec=120, shards=shards)
         self._intake = EventIntake(scripts, hold_sec=120, seen_ttl_sec=86_400)
         self._bids = 0
         with pool.connection() as conn:
@@ -93,6 +97,7 @@ class Shop:
             price_cpm_micros=PRICE,
             bid_at_ms=now_ms,
             bucket=now_ms // 60_000,
+            shard=verdict.shard,
         )
 
     def bill(self, token: BidToken, told: str = TOLD) -> None:
@@ -195,6 +200,23 @@ def test_bids_and_billing_never_exceed_what_was_paid(shop: Shop) -> None:
     assert bids > 300
     # Late ones there are none, so the balance is what was paid less what was billed, and above 0.
     assert 0 <= shop.balance() == paid - shop.committed()
+
+
+def test_shards_together_never_exceed_what_was_paid(
+    plane: ControlPlane, pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis
+) -> None:
+    divided = dataclasses.replace(plane, budgets=open_budgets(redis_client, 3))
+    shop = Shop(divided, pool, redis_client, shards=3)
+    paid = 300 * PRICE
+    shop.deposit(paid)
+    bids = 0
+    for step in range(600):
+        if step % 30 == 0:
+            shop.funding.fund()
+            divided.budgets.rebalance()
+        bids += shop.bid(1 if step % 10 else 2) is not None
+        assert shop.committed() <= paid
+    assert bids > 200
 
 
 def test_hardly_anything_of_a_balance_stays_unspent(shop: Shop) -> None:

@@ -95,6 +95,12 @@ def test_a_redis_that_still_has_the_old_budget_counts_as_holding_it() -> None:
     assert raises(account(postpaid, purse(2), paid=1_000)) == {1: 500}
 
 
+def test_what_shards_have_not_paid_back_yet_is_not_free() -> None:
+    lowered = purse(1, granted=350)._replace(owed=200)
+    dry = purse(2, granted=300, spent=300)
+    assert raises(account(lowered, dry, paid=1_000)) == {2: 450}
+
+
 def test_campaigns_stop_when_one_impression_of_each_cannot_be_paid() -> None:
     assert should_serve(account(purse(1), purse(2), paid=20))
     assert not should_serve(account(purse(1), purse(2), paid=19))
