@@ -71,4 +71,4 @@ def _codes(request: BidRequest) -> Iterator[list[str] | None]:
     for inventory in (request.site, request.app):
         if inventory is not None:
             yield from (inventory.cat, inventory.sectioncat, inventory.pagecat)
-            yield inventory.content and inventory.content.cat
+            yield inventory.content.cat if inventory.content else None
