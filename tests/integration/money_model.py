@@ -194,10 +194,13 @@ class MoneyModel:
         """Return the verdict, and whether the event was billed without a reservation."""
         kind, money = tracked.event.kind, self.money.get(bid.campaign_id)
         verdict = "taken"
-        if kind is EventKind.LOSS and any(won in bid.told_micros for won in _WON):
+        won = any(event in bid.told_micros for event in _WON)
+        if kind is EventKind.LOSS and won:
             verdict = "after_win"
         elif kind is not EventKind.LOSS and EventKind.LOSS in bid.told_micros:
             verdict = "after_loss"
+        elif kind is EventKind.BILL and not won:
+            verdict = "unwon"
         if tracked.ending is Ending.SETTLE:
             if bid.billed:
                 return "rebilled", False
@@ -209,7 +212,7 @@ class MoneyModel:
             money.spent += cost
             money.day_spent += cost
             money.late += cost if late else 0
-            return ("late" if late and verdict == "taken" else verdict), late
+            return ("late" if late and verdict != "after_loss" else verdict), late
         if tracked.ending is Ending.RELEASE and money is not None and verdict == "taken":
             self._end(bid)
         return verdict, False

@@ -69,6 +69,7 @@ VERDICTS = {
     "late",
     "after_loss",
     "after_win",
+    "unwon",
     "no_state",
     "rebilled",
 }
@@ -181,6 +182,12 @@ class MoneyMachine(RuleBasedStateMachine):
     )
     def tell(self, which: int, kind: EventKind, price: str, loss: str) -> None:
         self._tell(which, kind, price, loss)
+
+    @precondition(lambda self: self.tokens)
+    @rule(which=recent, price=told_prices)
+    def bill_by_one_event_and_then_by_another(self, which: int, price: str) -> None:
+        for self.billing_kind in BILLING:
+            self._tell(which, self.billing_kind, price, "")
 
     def _tell(self, which: int, kind: EventKind, price: str, loss: str) -> None:
         token = self.tokens[-min(which, len(self.tokens))]
