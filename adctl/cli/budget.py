@@ -88,7 +88,7 @@ def prove(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     Example: adctl budget prove --output json
     """
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
-        proof = Prover(pool, client).prove()
+        proof = Prover(pool, client, settings_of(ctx).redis.shards).prove()
     breaches = [breach.fields() for breach in proof.breaches]
     bound = {"campaigns": proof.campaigns, **proof.bound.fields()}
     if output is Output.JSON:
@@ -134,7 +134,7 @@ def reconcile(
         ) as reader,
         progress("reading Kafka", reader.total) as advance,
     ):
-        reconciler = Reconciler(pool, client)
+        reconciler = Reconciler(pool, client, settings.redis.shards)
         batches = _told(reader.batches(), advance)
         found = reconciler.repair(batches, actor) if repair else reconciler.compare(batches)
         remaining = len(reconciler.compare(())) if repair else len(found)

@@ -16,10 +16,11 @@ from adctl.control.invariants import (
     breaches,
 )
 from adctl.errors import StoreUnavailableError
-from adctl.stores.books import BookReader, BooksMovedOnError
+from adctl.stores.books import BooksMovedOnError
 from adctl.stores.positions import POSTGRES, StreamPositions
 from adctl.stores.postgres import load_queries, postgres_errors
-from adctl.stores.stream import ORIGIN, EventStream, id_order
+from adctl.stores.sharded_books import ShardedBookReader
+from adctl.stores.stream import ORIGIN, EventStream, event_streams, id_order
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,7 +53,7 @@ class Proof(NamedTuple):
 class _Ledger(NamedTuple):
     """PostgreSQL's books of one moment; ``unbalanced`` is the sum of all entries in nanos."""
 
-    flushed_id: str
+    flushed_ids: list[str]
     unbalanced: int
     campaigns: list[LedgerBooks]
 
@@ -60,11 +61,12 @@ class _Ledger(NamedTuple):
 class Prover:
     """Checks the books of both stores against each other while bids and events go on."""
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis) -> None:
+    def __init__(
+        self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis, shards: int = 1
+    ) -> None:
         self._pool = pool
-        self._stream = EventStream(client)
-        self._positions = StreamPositions(self._stream.key)
-        self._reader = BookReader(client)
+        self._streams = event_streams(client, shards)
+        self._reader = ShardedBookReader(client, shards)
         self._queries = load_queries("queries/proof.sql")
 
     def prove(self) -> Proof:
@@ -76,7 +78,7 @@ class Prover:
             ledger = self._ledger()
             try:
                 books = self._reader.read(
-                    [of.campaign_id for of in ledger.campaigns], ledger.flushed_id
+                    [of.campaign_id for of in ledger.campaigns], ledger.flushed_ids
                 )
             except BooksMovedOnError:
                 # The flusher has written and trimmed meanwhile; or PostgreSQL is really behind.
@@ -97,19 +99,21 @@ class Prover:
         with postgres_errors("read the ledger"), self._pool.connection() as conn:
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return _Ledger(
-                self._flushed_id(conn),
+                [_flushed_id(conn, stream) for stream in self._streams],
                 int(self._queries.unbalanced(conn)),
                 [LedgerBooks(*row) for row in self._queries.campaigns(conn)],
             )
 
     def _behind(self) -> Breach | None:
-        trimmed_id = self._stream.trimmed_id()
-        with postgres_errors("read stream positions"), self._pool.connection() as conn:
-            flushed_id = self._flushed_id(conn)
-        if id_order(flushed_id) >= id_order(trimmed_id):
-            return None
-        return Breach(STREAM, 0, "", trimmed_id, flushed_id)
+        for stream in self._streams:
+            trimmed_id = stream.trimmed_id()
+            with postgres_errors("read stream positions"), self._pool.connection() as conn:
+                flushed_id = _flushed_id(conn, stream)
+            if id_order(flushed_id) < id_order(trimmed_id):
+                return Breach(STREAM, 0, "", trimmed_id, flushed_id)
+        return None
 
-    def _flushed_id(self, conn: psycopg.Connection) -> str:
-        positions = self._positions.read(conn)
-        return next((found.last_id for found in positions if found.reader == POSTGRES), ORIGIN)
+
+def _flushed_id(conn: psycopg.Connection, stream: EventStream) -> str:
+    positions = StreamPositions(stream.key).read(conn)
+    return next((found.last_id for found in positions if found.reader == POSTGRES), ORIGIN)

@@ -14,11 +14,11 @@ from adctl.control.proving import Prover
 from adctl.control.publishing import mend_budgets
 from adctl.models import Event
 from adctl.money import format_nanos
-from adctl.stores.budgets import Budgets
 from adctl.stores.events import EventStore
 from adctl.stores.positions import POSTGRES, StreamPositions
 from adctl.stores.postgres import load_queries, postgres_errors
-from adctl.stores.stream import EventStream, id_order
+from adctl.stores.sharded_budgets import open_budgets
+from adctl.stores.stream import event_streams, id_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,13 +81,14 @@ class Lost(NamedTuple):
 class Reconciler:
     """Compares the three stores. Safe beside running daemons; only ``repair`` changes anything."""
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis) -> None:
+    def __init__(
+        self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis, shards: int = 1
+    ) -> None:
         self._pool = pool
-        self._stream = EventStream(client)
-        self._prover = Prover(pool, client)
-        self._budgets = Budgets(client)
+        self._streams = event_streams(client, shards)
+        self._prover = Prover(pool, client, shards)
+        self._budgets = open_budgets(client, shards)
         self._events = EventStore()
-        self._positions = StreamPositions(self._stream.key)
         self._queries = load_queries("queries/proof.sql")
         self._decode = msgspec.json.Decoder(Event).decode
 
@@ -177,10 +178,11 @@ class Reconciler:
     def _catch_up(self) -> None:
         """Let the flusher go on after what the stream has forgotten: Kafka's part is stored."""
         with postgres_errors("move on"), self._pool.connection() as conn, conn.transaction():
-            position = self._positions.lock_postgres(conn)
-            trimmed_id = self._stream.trimmed_id()
-            if id_order(position) < id_order(trimmed_id):
-                self._positions.advance(conn, POSTGRES, trimmed_id)
+            for stream in self._streams:
+                positions = StreamPositions(stream.key)
+                position, trimmed_id = positions.lock_postgres(conn), stream.trimmed_id()
+                if id_order(position) < id_order(trimmed_id):
+                    positions.advance(conn, POSTGRES, trimmed_id)
 
     def _record(self, lost: dict[int, Lost], actor: str) -> None:
         with postgres_errors("write the audit"), self._pool.connection() as conn:
@@ -203,8 +205,9 @@ class Reconciler:
         wanted = {found.campaign_id for found in differences if found.repair == _MAKE_ANEW}
         before = self._budgets.read(wanted)
         with postgres_errors("mend budgets"), self._pool.connection() as conn, conn.transaction():
-            # No flusher moves on meanwhile: the ledger and the stream are of one moment.
-            self._positions.lock_postgres(conn)
+            # No flusher moves on meanwhile: the ledger and the streams are of one moment.
+            for stream in self._streams:
+                StreamPositions(stream.key).lock_postgres(conn)
             mend_budgets(conn, self._budgets, sorted(wanted), datetime.now(UTC))
             for campaign_id, state in self._budgets.read(wanted).items():
                 self._queries.record_repair(

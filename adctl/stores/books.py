@@ -29,7 +29,8 @@ class CampaignBooks(NamedTuple):
     """One campaign's money at one moment, in nanos; ``state`` is None where Redis has none.
 
     ``reserved`` and ``exposed`` are the sums over the buckets of bids, which the state's own must
-    equal; ``unflushed`` is the cost of its events that the ledger does not know yet.
+    equal; ``unflushed`` is the cost of its events that the ledger does not know yet. ``fields`` are
+    the budget hash as it is.
     """
 
     campaign_id: int
@@ -37,14 +38,16 @@ class CampaignBooks(NamedTuple):
     reserved: int
     exposed: int
     unflushed: int
+    fields: dict[str, str]
 
 
 class BookReader:
     """Reads the books of one shard."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
         self._redis = client
-        self._stream = EventStream(client)
+        self._shard = shard
+        self._stream = EventStream(client, shard)
         self._script = Script("read_books")
 
     def read(self, campaign_ids: Iterable[int], flushed_id: str) -> list[CampaignBooks]:
@@ -76,11 +79,11 @@ class BookReader:
         last_id, *found = self._script.run(
             self._redis,
             [
-                keys.events(SHARD),
-                keys.buckets(SHARD),
-                *(keys.budget(SHARD, campaign_id) for campaign_id in ids),
+                keys.events(self._shard),
+                keys.buckets(self._shard),
+                *(keys.budget(self._shard, campaign_id) for campaign_id in ids),
             ],
-            [keys.reservations(SHARD, ""), *ids],
+            [keys.reservations(self._shard, ""), *ids],
         )
         return last_id, found
 
@@ -102,10 +105,10 @@ class BookReader:
 
     def _exposed(self) -> dict[int, int]:
         with redis_errors("read the exposed buckets"):
-            buckets = sorted(self._redis.smembers(keys.exposed_buckets(SHARD)))
+            buckets = sorted(self._redis.smembers(keys.exposed_buckets(self._shard)))
             pipeline = self._redis.pipeline(transaction=False)
             for bucket in buckets:
-                pipeline.hgetall(keys.exposed(SHARD, str(bucket)))
+                pipeline.hgetall(keys.exposed(self._shard, str(bucket)))
             found = pipeline.execute()
         sums: dict[int, int] = {}
         for amounts in found:
@@ -130,4 +133,5 @@ def _books(
         sum(int(amount) for amount in amounts),
         exposed,
         sum(nanos for stream_id, nanos in costs if id_order(stream_id) <= upto),
+        fields,
     )

@@ -71,8 +71,8 @@ def main(settings: Settings) -> None:
         steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
         proof = ProofWork(
-            Prover(pool, client),
-            Reconciler(pool, client),
+            Prover(pool, client, shards),
+            Reconciler(pool, client, shards),
             lambda: TopicReader(kafka.bootstrap, topics.OF_EVENT.values(), kafka.topic_prefix),
             metrics,
         )
