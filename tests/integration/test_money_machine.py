@@ -75,7 +75,7 @@ VERDICTS = {
 }
 
 # Prices from one nano an impression to almost what a double no longer holds, most of them usual.
-usual_prices = st.integers(1, 10_000_000)
+usual_prices = st.integers(1, 2_000_000)
 prices = usual_prices | usual_prices | st.sampled_from([1, 9_500_000, 3 * 10**12, 2**53 - 1])
 budgets = st.sampled_from([20_000_000, 0, 1, 5_000_000, 50_000_000, 10**9, 10**18 - 1])
 recent = st.integers(1, 4) | st.integers(1, 40)
@@ -142,9 +142,15 @@ class MoneyMachine(RuleBasedStateMachine):
         if verdict.winner is not None:
             self._keep(ranked[verdict.winner][0], verdict.price_cpm_micros, user, bucket)
 
-    @rule(campaign_id=st.sampled_from(CAMPAIGNS), price=usual_prices, user=st.sampled_from(USERS))
-    def bid_alone(self, campaign_id: int, price: int, user: str) -> None:
-        self._bid({campaign_id: price}, 0, user)
+    @rule(
+        campaign_id=st.sampled_from(CAMPAIGNS),
+        price=usual_prices,
+        user=st.sampled_from(USERS),
+        times=st.integers(1, 3),
+    )
+    def bid_alone(self, campaign_id: int, price: int, user: str, times: int) -> None:
+        for _ in range(times):
+            self._bid({campaign_id: price}, 0, user)
 
     def _keep(self, campaign_id: int, price_micros: int, user: str, bucket: int) -> None:
         token = BidToken(
