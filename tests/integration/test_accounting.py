@@ -209,6 +209,13 @@ def test_a_fee_is_shown_as_it_was_given(adctl: Callable[..., Result]) -> None:
         assert shown["fee_percent"] == percent
 
 
+def test_an_advertiser_is_made_prepaid_and_postpaid_again(adctl: Callable[..., Result]) -> None:
+    for option, prepaid in (("--prepaid", True), ("--postpaid", False)):
+        assert adctl(f"advertiser update Acme {option}").exit_code == 0
+        shown = json.loads(adctl("advertiser show Acme --output json").stdout)
+        assert shown["prepaid"] is prepaid
+
+
 CASH = ("t", "cash", "deposit", None, None, 5)
 OTHER_SIDES = {
     "none": (),

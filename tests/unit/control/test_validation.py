@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from adctl.control.creative_input import CREATIVE_DEFAULTS, read_creative
 from adctl.control.fields import FieldReader
-from adctl.control.validation import CAMPAIGN_DEFAULTS, format_cap, parse_cap, read_campaign
+from adctl.control.validation import (
+    CAMPAIGN_DEFAULTS,
+    format_cap,
+    parse_cap,
+    read_advertiser,
+    read_campaign,
+)
+from adctl.errors import FaultyInputError
 from adctl.models import FrequencyCap
 
 NOW = datetime(2030, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -157,3 +164,20 @@ def test_advertised_app_is_named_as_its_store_names_it() -> None:
     assert read_banner(app_bundle="com.acme.app")[0]["app_bundle"] == "com.acme.app"
     assert read_banner()[0]["app_bundle"] == ""
     assert set(read_banner(app_bundle="two words")[1]) == {"app_bundle"}
+
+
+@pytest.mark.parametrize("prepaid", ["yes", "", 0, 1, "true", ["x"]])
+def test_prepaid_is_true_or_false(prepaid: object) -> None:
+    with pytest.raises(FaultyInputError, match=r"prepaid: .* expected true or false"):
+        read_advertiser({"name": "Acme", "prepaid": prepaid}, "the advertiser")
+
+
+@pytest.mark.parametrize("percent", [15, 1.5, True, "100.1", "1e1", "\u0661"])
+def test_a_fee_is_a_percentage_as_text(percent: object) -> None:
+    with pytest.raises(FaultyInputError, match="fee_percent"):
+        read_advertiser({"name": "Acme", "fee_percent": percent}, "the advertiser")
+
+
+def test_an_advertiser_is_postpaid_and_without_a_fee_unless_told_otherwise() -> None:
+    columns = read_advertiser({"name": "Acme"}, "the advertiser")
+    assert columns == {"name": "Acme", "fee_ppm": 0, "prepaid": False}
