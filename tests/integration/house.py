@@ -59,7 +59,7 @@ class House:
             raw = conn.connection.driver_connection
             [document] = read_documents(raw, [self.campaign_id], datetime.now(UTC))
         self.campaign = document.campaign
-        self._ledger = RedisLedger(PlainScripts(redis), hold_sec=120)
+        self._ledger = RedisLedger(PlainScripts(redis), hold_sec=120, shards=plane.budgets.shards)
         self._intake = EventIntake(PlainScripts(redis), hold_sec=120, seen_ttl_sec=86_400)
         self._bids = 0
 
@@ -85,6 +85,7 @@ class House:
             price_cpm_micros=PRICE,
             bid_at_ms=now_ms,
             bucket=now_ms // 60_000,
+            shard=verdict.shard,
         )
 
     def show(self, bid: BidToken) -> str:
