@@ -384,5 +384,5 @@ def test_scripts_and_model_agree_on_every_nano_after_every_step(
                 suppress_health_check=list(HealthCheck),
             ),
         )
-    # Otherwise it would have been another test than it says.
-    assert MoneyMachine.verdicts >= VERDICTS or not soaking
+    # So many steps that came to less would have been another test than it says.
+    assert MoneyMachine.verdicts >= VERDICTS or STEPS < 10_000
