@@ -6,7 +6,7 @@ from adctl.cli.context import settings_of
 from adctl.cli.render import DryRunOption, Output, OutputOption, render_record
 from adctl.cli.stores import postgres_pool
 from adctl.control.rebuilding import RollupRebuilder
-from adctl.stores import keys
+from adctl.stores.stream import stream_keys
 
 # A callback keeps `rollups` a word of its own while it is the only command.
 app = typer.Typer(no_args_is_help=True)
@@ -28,6 +28,6 @@ def rollups(
     Example: adctl rebuild rollups --dry-run
     """
     with postgres_pool(ctx) as pool:
-        streams = keys.all_events(settings_of(ctx).redis.shards)
+        streams = stream_keys(settings_of(ctx).redis.shards)
         rebuilt = RollupRebuilder(pool, *streams).rebuild(dry_run=dry_run)
     render_record({"rows": rebuilt, "written": not dry_run}, output)

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from adctl.models import Campaign, CampaignChange, Creative, Status
-from adctl.stores import keys
 from adctl.stores.positions import POSTGRES
 from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.stores.stream import stream_keys
 from adctl.streams import topics
 from adctl.streams.producer import OutgoingMessage
 
@@ -182,7 +182,7 @@ def _sync_budgets(
         conn,
         campaign_ids=list(days),
         days_began=list(days.values()),
-        streams=[keys.events(shard) for shard in range(budgets.shards)],
+        streams=stream_keys(budgets.shards),
         reader=POSTGRES,
     )
     spent = {campaign_id: (*sums, *flushed_ids) for campaign_id, *sums, flushed_ids in rows}

@@ -116,11 +116,6 @@ def events(shard: int) -> str:
     return f"{PREFIX}:{{s{shard}}}:events"
 
 
-def all_events(shards: int) -> list[str]:
-    """Return the keys of all shards' event streams."""
-    return [events(shard) for shard in range(shards)]
-
-
 def trimmed(shard: int) -> str:
     """Return the key (string) of the stream id up to which events were confirmed and forgotten."""
     return f"{PREFIX}:{{s{shard}}}:trimmed"

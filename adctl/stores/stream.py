@@ -150,3 +150,8 @@ class EventStream:
 def event_streams(client: redis.Redis, shards: int) -> list[EventStream]:
     """Return all shards' event streams."""
     return [EventStream(client, shard) for shard in range(shards)]
+
+
+def stream_keys(shards: int) -> list[str]:
+    """Return the keys of all shards' event streams."""
+    return [keys.events(shard) for shard in range(shards)]

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from adctl.control.analytics import Analytics
 from adctl.control.health import check_postgres
 from adctl.control.rebuilding import RollupRebuilder
-from adctl.stores import keys
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
+from adctl.stores.stream import stream_keys
 from adctl.streams.admin import KafkaAdmin
 from daemons.consumer.metrics import ConsumerMetrics
 from daemons.consumer.reading import AnalyticsReader
@@ -37,7 +37,7 @@ def main(settings: Settings) -> None:
             settings.kafka,
             KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka),
             Analytics(pool),
-            RollupRebuilder(pool, *keys.all_events(settings.redis.shards)),
+            RollupRebuilder(pool, *stream_keys(settings.redis.shards)),
             section.batch_size,
             ConsumerMetrics(registry),
         )

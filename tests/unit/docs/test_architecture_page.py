@@ -30,7 +30,12 @@ def test_every_redis_key_is_listed() -> None:
         make(*(_PLACEHOLDERS[name] for name in inspect.signature(make).parameters))
         for _, make in inspect.getmembers(keys, inspect.isfunction)
     }
-    assert first_column("**Redis**") == made | {keys.ACTIVE, keys.CHANGES, keys.FACTORS}
+    assert first_column("**Redis**") == made | {
+        keys.ACTIVE,
+        keys.CHANGES,
+        keys.FACTORS,
+        keys.SHARDS,
+    }
 
 
 def test_every_topic_is_listed() -> None:
