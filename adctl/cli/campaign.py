@@ -25,7 +25,7 @@ from adctl.control.plane import open_plane
 from adctl.control.reporting import candidates, parse_period
 from adctl.control.standing import standing
 from adctl.models import Status
-from adctl.stores.budgets import Budgets
+from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
 from adctl.stores.tables import psycopg_of
 
@@ -115,7 +115,9 @@ def explain(
         view = campaigns.show(plane, campaign)
     with postgres_session(ctx) as session, redis_client(ctx) as client:
         conn = psycopg_of(session)
-        (budget,) = read_budgets(conn, Budgets(client), SteeringStore(client), view.id)
+        shards = settings_of(ctx).redis.shards
+        budgets, steering = open_budgets(client, shards), SteeringStore(client, shards)
+        (budget,) = read_budgets(conn, budgets, steering, view.id)
         fared = candidates(conn, parse_period("1h", None, "UTC", now), view.id)
     render_rows([one._asdict() for one in standing(view, budget, fared)], output)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -10,11 +11,11 @@ import msgspec
 from adctl.errors import StoreUnavailableError
 from adctl.models import Factors
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD, Budgets, BudgetState
+from adctl.stores.budgets import Budgets, BudgetState
 from adctl.stores.positions import POSTGRES, StreamPositions
 from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.redis import redis_errors
-from adctl.stores.stream import EventStream, id_order
+from adctl.stores.stream import event_streams, id_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,13 +81,16 @@ class Books:
     """Reads the stores. Safe to share between threads. Methods raise StoreUnavailableError."""
 
     def __init__(
-        self, pool: ConnectionPool[psycopg.Connection], client: redis.Redis, state_dir: Path
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        client: redis.Redis,
+        budgets: Budgets,
+        state_dir: Path,
     ) -> None:
         self._pool = pool
         self._redis = client
-        self._budgets = Budgets(client)
-        self._stream = EventStream(client)
-        self._positions = StreamPositions(self._stream.key)
+        self._budgets = budgets
+        self._streams = event_streams(client, budgets.shards)
         self._spool = state_dir / "spool"
         self._queries = load_queries("queries/demo_books.sql")
 
@@ -98,7 +102,7 @@ class Books:
         money = self._budgets.read(row[0] for row in rows)
         with redis_errors("read counts and factors"):
             factors: Any = self._redis.hgetall(keys.FACTORS)
-            counts: Any = [self._redis.hgetall(keys.counters(SHARD, row[0])) for row in rows]
+            counts = [self._counts(row[0]) for row in rows]
         campaigns = tuple(
             CampaignBooks(
                 campaign_id,
@@ -106,24 +110,38 @@ class Books:
                 status,
                 strategy,
                 money.get(campaign_id),
-                {kind: int(number) for kind, number in counted.items()},
+                counted,
                 _pacing_ppm(factors.get(str(campaign_id))),
             )
             for (campaign_id, name, status, strategy), counted in zip(rows, counts, strict=True)
         )
         return Overview(campaigns, no_bids)
 
+    def _counts(self, campaign_id: int) -> dict[str, int]:
+        counted: Counter[str] = Counter()
+        for shard in range(self._budgets.shards):
+            found: Any = self._redis.hgetall(keys.counters(shard, campaign_id))
+            counted.update({kind: int(number) for kind, number in found.items()})
+        return dict(counted)
+
     def undrained(self) -> str:
         """Return what has not arrived everywhere yet, in words; '' when everything has."""
         spooled = sum(file.stat().st_size > 0 for file in self._spool.glob("*"))
         if spooled:
             return "events in the tracker's spool"
-        tail, waiting = self._stream.last_id(), self._stream.length()
+        tails = [(stream.key, stream.last_id()) for stream in self._streams]
+        waiting = sum(stream.length() for stream in self._streams)
         with postgres_errors("read positions"), self._pool.connection() as conn:
-            positions = self._positions.read(conn)
+            behind = sorted(
+                {
+                    position.reader
+                    for key, tail in tails
+                    for position in StreamPositions(key).read(conn)
+                    if id_order(position.last_id) < id_order(tail)
+                }
+            )
             stored = dict(self._queries.delivered(conn))
             rolled_up = self._rolled_up(conn)
-        behind = [p.reader for p in positions if id_order(p.last_id) < id_order(tail)]
         if behind:
             names = {POSTGRES: "PostgreSQL"}
             return (

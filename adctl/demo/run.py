@@ -18,11 +18,11 @@ from adctl.demo.summary import Summary, summarise
 from adctl.demo.tally import Latency, Tally
 from adctl.demo.traffic import Traffic
 from adctl.errors import StoreUnavailableError
-from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
+from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.tables import open_engine
 
 if TYPE_CHECKING:
@@ -129,9 +129,10 @@ class DemoRun:
         closing.callback(engine.dispose)
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
         catalog = CatalogStore(client, settings.catalog.ttl_sec)
-        plane = ControlPlane(engine, catalog, Budgets(client), settings.currency)
+        budgets = open_budgets(client, settings.redis.shards)
+        plane = ControlPlane(engine, catalog, budgets, settings.currency)
         create_samples(plane, self._samples)
-        return Books(pool, client, settings.state_dir)
+        return Books(pool, client, budgets, settings.state_dir)
 
     def _send_traffic(self, stop: threading.Event) -> None:
         plan = self._plan
