@@ -26,6 +26,7 @@ _FLIGHT = {
     "cap": "caps",
     "deal": "deals",
     "roadblock": "roadblock",
+    "late_margin": "late_margin",
 }
 
 # The option's parameter → the targeting's field.
@@ -75,6 +76,7 @@ CAMPAIGN_OPTIONS: dict[str, Any] = {
             show_default=False,
         ),
     ],
+    "late_margin": option("What of the budget to hold back for wins billed late. A new one: 0."),
     "country": repeated("Country, e.g. USA or US."),
     "region": repeated("Region, ISO 3166-2 without the country, e.g. CA."),
     "city": repeated("City."),

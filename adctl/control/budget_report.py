@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from adctl.control.invariants import bound_of
 from adctl.models import Factors
 from adctl.money import format_nanos
 from adctl.stores.budgets import BudgetState
@@ -27,6 +28,7 @@ class CampaignBudget(NamedTuple):
     campaign: str
     status: str
     ledger_spent_nanos: int
+    late_margin_nanos: int
     state: BudgetState | None
     factors: Factors | None
 
@@ -35,6 +37,11 @@ class CampaignBudget(NamedTuple):
         """What Redis has booked and the ledger has not: events on their way, if all is well."""
         return self.state.spent - self.ledger_spent_nanos if self.state else None
 
+    @property
+    def at_most_nanos(self) -> int | None:
+        """How far beyond its budget the campaign can come, by wins that come late."""
+        return bound_of(self.state, self.late_margin_nanos).at_most if self.state else None
+
     def fields(self) -> dict[str, object]:
         """Return everything a person asks for, amounts as exact decimals."""
         return {
@@ -42,6 +49,8 @@ class CampaignBudget(NamedTuple):
             "campaign": self.campaign,
             "status": self.status,
             **_live(self.state),
+            "late_margin": format_nanos(self.late_margin_nanos),
+            "overspend_at_most": _amount(self.at_most_nanos),
             "ledger_spent": format_nanos(self.ledger_spent_nanos),
             "not_flushed": _amount(self.unflushed_nanos),
             "pacing": f"{self.factors.pacing_ppm / _PPM_PER_PERCENT:g}%" if self.factors else None,
@@ -67,8 +76,10 @@ def read_budgets(
     ids = [row[0] for row in rows]
     states, factors = budgets.read(ids), steering.read(ids)
     return [
-        CampaignBudget(number, name, status, spent_nanos, states.get(number), factors.get(number))
-        for number, name, status, spent_nanos in rows
+        CampaignBudget(
+            number, name, status, spent_nanos, margin, states.get(number), factors.get(number)
+        )
+        for number, name, status, margin, spent_nanos in rows
     ]
 
 

@@ -138,6 +138,9 @@ class CampaignDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     roadblock: Annotated[
         bool, Meta(description="Takes all impressions of a page together, or none.")
     ] = False
+    late_margin: Annotated[
+        str, Meta(description="What of the budget is held back for wins that are billed late.")
+    ] = "0"
     status: Literal["active", "paused"] = "active"
 
 
@@ -158,6 +161,7 @@ class CampaignPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     unidentified: Literal["no_bid", "skip_cap"] | None = None
     deals: list[DealText] | None = None
     roadblock: bool | None = None
+    late_margin: str | None = None
 
 
 class CreativeDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -278,6 +282,7 @@ class CampaignView(Struct, frozen=True):
     unidentified: str
     deals: list[str]
     roadblock: bool
+    late_margin: str
     targeting: dict[str, object]
     version: int
     created_at: datetime

@@ -92,15 +92,15 @@ class FieldReader:
         self.reject(field, value, f"one of {', '.join(options)}{near(value, options)}")
         return None
 
-    def nanos(self, field: str) -> int | None:
-        """Return an amount above 0, in nanos. Only a decimal text is one, never a number."""
-        return self._amount(field, parse_nanos)
+    def nanos(self, field: str, least: int = 1) -> int | None:
+        """Return an amount of at least ``least`` nanos. Only a decimal text is one, no number."""
+        return self._amount(field, parse_nanos, least)
 
     def micros(self, field: str) -> int | None:
         """Return a price above 0, in micros."""
         return self._amount(field, parse_micros)
 
-    def _amount(self, field: str, parse: Callable[[str], int]) -> int | None:
+    def _amount(self, field: str, parse: Callable[[str], int], least: int = 1) -> int | None:
         value = self._given(field, required=True)
         if value is None:
             return None
@@ -113,7 +113,7 @@ class FieldReader:
         except AmountError as exc:
             self.reject(field, value, str(exc))
             return None
-        if amount <= 0:
+        if amount < least:
             self.reject(field, value, "an amount above 0")
             return None
         return amount

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from adctl.money import format_nanos
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from adctl.stores.books import CampaignBooks
     from adctl.stores.budgets import BudgetState
@@ -41,12 +41,16 @@ STATEMENTS = {
 
 
 class LedgerBooks(NamedTuple):
-    """A campaign as PostgreSQL has it; budgets and spend in nanos."""
+    """A campaign as PostgreSQL has it; budgets and spend in nanos.
+
+    ``budget`` is what it may bid with; ``margin`` is held back beside it for wins that come late.
+    """
 
     campaign_id: int
     campaign: str
     budget: int
     day_budget: int
+    margin: int
     serving: bool
     spent: int
 
@@ -92,6 +96,9 @@ class Bound(NamedTuple):
         return {name: format_nanos(nanos) for name, nanos in self._asdict().items()}
 
 
+NO_BOUND = Bound(0, 0, 0, 0)
+
+
 def breaches(ledger: LedgerBooks, books: CampaignBooks) -> Iterator[Breach]:
     """Yield what does not hold of one campaign, by what both stores say of it."""
     state = books.state
@@ -123,15 +130,22 @@ def _equations(
     yield BOOKED, ledger.spent + books.unflushed, state.spent
 
 
-def bound(books: Sequence[CampaignBooks]) -> Bound:
-    """Return the bound of all campaigns together: what each can be over is added up."""
-    states = [of.state for of in books if of.state]
+def bound_of(state: BudgetState, margin: int) -> Bound:
+    """Return how much one campaign can be over its budget, which includes the margin."""
+    beyond = max(0, -state.available)
     return Bound(
-        over_budget=sum(max(0, -state.available) for state in states),
-        late=sum(state.late for state in states),
-        exposed=sum(state.exposed for state in states),
-        at_most=sum(state.exposed + max(0, -state.available) for state in states),
+        over_budget=max(0, beyond - margin),
+        late=state.late,
+        exposed=state.exposed,
+        # What is still available may be bid with before expired bids are billed.
+        at_most=max(0, beyond + state.exposed - margin),
     )
+
+
+def bound(pairs: Iterable[tuple[LedgerBooks, CampaignBooks]]) -> Bound:
+    """Return the bound of all campaigns together: what each can be over is added up."""
+    bounds = [bound_of(held.state, of.margin) for of, held in pairs if held.state]
+    return Bound(*(sum(amounts) for amounts in zip(*bounds, strict=True))) if bounds else NO_BOUND
 
 
 def _shown(value: int | str) -> str:

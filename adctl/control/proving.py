@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.control.invariants import (
     ENTRIES,
+    NO_BOUND,
     STATEMENTS,
     STREAM,
     Bound,
@@ -83,16 +84,13 @@ class Prover:
             except BooksMovedOnError:
                 # The flusher has written and trimmed meanwhile; or PostgreSQL is really behind.
                 if behind := self._behind():
-                    return Proof(len(ledger.campaigns), (behind,), bound([]))
+                    return Proof(len(ledger.campaigns), (behind,), NO_BOUND)
                 continue
-            found = [
-                breach
-                for of, held in zip(ledger.campaigns, books, strict=True)
-                for breach in breaches(of, held)
-            ]
+            pairs = list(zip(ledger.campaigns, books, strict=True))
+            found = [breach for of, held in pairs for breach in breaches(of, held)]
             if ledger.unbalanced:
                 found.append(Breach(ENTRIES, 0, "", 0, ledger.unbalanced))
-            return Proof(len(books), tuple(found), bound(books))
+            return Proof(len(books), tuple(found), bound(pairs))
         raise StoreUnavailableError("the ledger moves on faster than it can be compared")
 
     def _ledger(self) -> _Ledger:

@@ -177,7 +177,7 @@ def _sync_budgets(
     anew: bool = False,
 ) -> None:
     days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
-    granted = _granted(conn, list(days))
+    in_force = _in_force(conn, list(days))
     rows = _queries.spent(
         conn,
         campaign_ids=list(days),
@@ -187,13 +187,12 @@ def _sync_budgets(
     )
     spent = {campaign_id: (*sums, *flushed_ids) for campaign_id, *sums, flushed_ids in rows}
     for whole in campaigns:
-        total_nanos = granted.get(whole.id, whole.total_budget_nanos)
-        campaign = msgspec.structs.replace(whole, total_budget_nanos=total_nanos)
+        campaign = msgspec.structs.replace(whole, total_budget_nanos=in_force[whole.id])
         budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id], anew=anew)
 
 
-def _granted(conn: psycopg.Connection, campaign_ids: list[int]) -> dict[int, int]:
-    """Return what campaigns of prepaid advertisers may spend, and keep it so until the end."""
+def _in_force(conn: psycopg.Connection, campaign_ids: list[int]) -> dict[int, int]:
+    """Return what campaigns may bid with, and keep it so until the transaction ends."""
     list(_grants.hold_grants(conn, campaign_ids=campaign_ids))
     return dict(_grants.in_force(conn, campaign_ids=campaign_ids))
 

@@ -47,6 +47,7 @@ CAMPAIGN_DEFAULTS: dict[str, object] = {
     "pacing": Pacing.EVEN,
     "unidentified": "no_bid",
     "roadblock": False,
+    "late_margin": "0",
 }
 
 
@@ -112,6 +113,7 @@ def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
         "caps": msgspec.to_builtins(_caps(reader)),
         "deals": msgspec.to_builtins(read_deals(reader)),
         "roadblock": _roadblock(reader),
+        "late_margin_nanos": _late_margin(reader, budget),
         "targeting": stored_targeting(read_targeting(targeting) if targeting else Targeting()),
     }
 
@@ -159,6 +161,14 @@ def _caps(reader: FieldReader) -> list[FrequencyCap]:
                 f"one cap per window; {format_cap(caps[cap.window_sec])} is there already",
             )
     return list(caps.values())
+
+
+def _late_margin(reader: FieldReader, budget: int | None) -> int | None:
+    margin = reader.nanos("late_margin", least=0)
+    if budget and margin and margin >= budget:
+        expected = f"less than the whole budget ({reader.values['budget']})"
+        reader.reject("late_margin", reader.values["late_margin"], expected)
+    return margin
 
 
 def _roadblock(reader: FieldReader) -> bool:

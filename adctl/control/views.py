@@ -73,6 +73,7 @@ def campaign_fields(row: CampaignRow) -> dict[str, object]:
         "unidentified": row.unidentified,
         "deals": [format_deal(deal) for deal in msgspec.convert(row.deals, list[Deal])],
         "roadblock": row.roadblock,
+        "late_margin": format_nanos(row.late_margin_nanos),
     }
 
 
@@ -184,6 +185,7 @@ def _campaign_view(
         unidentified=row.unidentified,
         deals=fields["deals"],  # type: ignore[arg-type]
         roadblock=row.roadblock,
+        late_margin=str(fields["late_margin"]),
         targeting=fields["targeting"],  # type: ignore[arg-type]
         version=row.version,
         created_at=row.created_at,

@@ -61,6 +61,7 @@ class CampaignRow(SQLModel, table=True):
     unidentified: str
     deals: list[dict[str, Any]] = _json()
     roadblock: bool = False
+    late_margin_nanos: int = Field(default=0, sa_type=BigInteger)
     version: int = 1
     created_at: datetime = _instant()
     updated_at: datetime = _instant()

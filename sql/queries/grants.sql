@@ -7,12 +7,15 @@ ORDER BY id
 FOR SHARE;
 
 -- name: in_force(campaign_ids)
--- What the campaigns of prepaid advertisers may spend.
-SELECT c.id, least(c.total_budget_nanos, coalesce(g.granted_nanos, 0))
+-- What campaigns may bid with: the budget, or what a prepaid advertiser's were granted of it, without
+-- what is held back for wins that come late.
+SELECT c.id, greatest(0, CASE WHEN a.prepaid
+                              THEN least(c.total_budget_nanos, coalesce(g.granted_nanos, 0))
+                              ELSE c.total_budget_nanos END - c.late_margin_nanos)
 FROM campaign AS c
 JOIN advertiser AS a ON a.id = c.advertiser_id
 LEFT JOIN budget_grant AS g ON g.campaign_id = c.id
-WHERE c.id = ANY(:campaign_ids) AND a.prepaid;
+WHERE c.id = ANY(:campaign_ids);
 
 -- name: purses(advertiser_ids)
 -- The campaigns of prepaid advertisers (null: of all), and what the ledger says of both. One

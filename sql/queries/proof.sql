@@ -1,9 +1,10 @@
 -- name: campaigns()
 -- Each campaign that is not archived, with its budgets and what the ledger says it spent.
 SELECT c.id, c.name,
-       CASE WHEN a.prepaid THEN least(c.total_budget_nanos, coalesce(g.granted_nanos, 0))
-            ELSE c.total_budget_nanos END,
-       c.daily_budget_nanos,
+       greatest(0, CASE WHEN a.prepaid
+                        THEN least(c.total_budget_nanos, coalesce(g.granted_nanos, 0))
+                        ELSE c.total_budget_nanos END - c.late_margin_nanos),
+       c.daily_budget_nanos, c.late_margin_nanos,
        c.status = 'active' AND a.status = 'active' AND (a.funded OR NOT a.prepaid)
            AND (c.ends_at IS NULL OR c.ends_at > now()) AS serving,
        coalesce(l.spent_nanos, 0)::bigint AS spent_nanos

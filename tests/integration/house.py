@@ -51,7 +51,7 @@ class House:
     """One active campaign that bids, and what is told of its bids."""
 
     def __init__(self, plane: ControlPlane, redis: redis.Redis, flusher: Flusher) -> None:
-        self.redis, self.flusher, self.budgets = redis, flusher, plane.budgets
+        self.redis, self.flusher, self.plane, self.budgets = redis, flusher, plane, plane.budgets
         advertisers.create(plane, "ann", {"name": "Acme"})
         wanted = {"advertiser": "Acme", "name": "Spring", "budget": "50", "bid": "2.00"}
         self.campaign_id = campaigns.create(plane, "ann", wanted).view.id

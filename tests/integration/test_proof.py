@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adctl.cli.root import app
+from adctl.control import campaigns
 from adctl.control.invariants import STATEMENTS, Bound
 from adctl.control.proving import Prover
 from tests.integration.house import PRICE
@@ -51,6 +52,20 @@ def test_late_win_is_within_the_bound(house: House, prover: Prover) -> None:
     proof = prover.prove()
     assert proof.breaches == ()
     assert proof.bound == Bound(0, 1_500_000, PRICE, PRICE)
+
+
+def test_late_wins_are_paid_from_the_margin_first(house: House, prover: Prover) -> None:
+    margin = {"late_margin": "0.0035", "budget": "0.0055", "daily_budget": "0.0055"}
+    campaigns.update(house.plane, "ann", house.campaign_id, margin)
+    late = house.bid()
+    assert house.money.available == 0
+    house.budgets.expire(late.bucket + 2)
+    house.show(house.bid())
+    assert house.show(late) == "late"
+    assert house.money.available == -1_000_000
+    proof = prover.prove()
+    assert proof.breaches == ()
+    assert proof.bound == Bound(0, 1_500_000, 0, 0)
 
 
 def test_budget_lowered_under_what_is_spent_is_cut_not_overspent(

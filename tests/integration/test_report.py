@@ -304,6 +304,8 @@ def test_a_budget_stands_beside_its_ledger(
         "late": "0.00",
         "exposed": "0.00",
         "cut": "0.00",
+        "late_margin": "0.00",
+        "overspend_at_most": "0.00",
         "ledger_spent": "0.0000003",
         "not_flushed": "0.0000001",
         "pacing": "25%",

@@ -181,3 +181,10 @@ def test_a_fee_is_a_percentage_as_text(percent: object) -> None:
 def test_an_advertiser_is_postpaid_and_without_a_fee_unless_told_otherwise() -> None:
     columns = read_advertiser({"name": "Acme"}, "the advertiser")
     assert columns == {"name": "Acme", "fee_ppm": 0, "prepaid": False}
+
+
+@pytest.mark.parametrize("margin", ["10", "11", "-1", "nan", "0.0000000001"])
+def test_margin_for_late_wins_is_an_amount_below_the_budget(margin: str) -> None:
+    assert read(budget="10", late_margin="9.999999999")[0]["late_margin_nanos"] == 9_999_999_999
+    assert read(budget="10")[0]["late_margin_nanos"] == 0
+    assert set(read(budget="10", late_margin=margin)[1]) == {"late_margin"}
