@@ -104,11 +104,11 @@ class BookReader:
         return costs
 
     def _exposed(self) -> dict[int, int]:
-        with redis_errors("read the exposed buckets"):
-            buckets = sorted(self._redis.smembers(keys.exposed_buckets(self._shard)))
+        with redis_errors("read what is exposed"):
+            batches = sorted(self._redis.smembers(keys.exposed_batches(self._shard)))
             pipeline = self._redis.pipeline(transaction=False)
-            for bucket in buckets:
-                pipeline.hgetall(keys.exposed(self._shard, str(bucket)))
+            for batch in batches:
+                pipeline.hgetall(keys.exposed(self._shard, str(batch)))
             found = pipeline.execute()
         sums: dict[int, int] = {}
         for amounts in found:

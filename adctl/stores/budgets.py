@@ -68,7 +68,7 @@ class Budgets:
         self._sync = Script("sync_budget")
         self._roll = Script("roll_day")
         self._expire = Script("expire_bucket")
-        self._retire = Script("retire_bucket")
+        self._retire = Script("retire_batch")
 
     def sync(
         self,
@@ -111,7 +111,7 @@ class Budgets:
                 keys.budget(shard, campaign_id),
                 keys.events(shard),
                 keys.buckets(shard),
-                keys.exposed_buckets(shard),
+                keys.exposed_batches(shard),
                 keys.wanting(shard),
             ],
             [
@@ -162,44 +162,39 @@ class Budgets:
 
         What they had reserved stays known as exposed until ``retire``.
         """
-        return sum(
-            self._run_on_bucket(
-                self._expire,
-                [
-                    keys.reservations(self._shard, bucket),
-                    keys.buckets(self._shard),
-                    keys.exposed(self._shard, bucket),
-                    keys.exposed_buckets(self._shard),
-                ],
-                bucket,
-            )
-            for bucket in self._older(keys.buckets(self._shard), before_bucket)
-        )
+        listing, expired = keys.buckets(self._shard), 0
+        for bucket in self._listed(listing):
+            if bucket < before_bucket:
+                batch = bucket // keys.EXPOSED_TOGETHER
+                reserved = keys.reservations(self._shard, bucket)
+                exposed = keys.exposed(self._shard, batch)
+                batches = keys.exposed_batches(self._shard)
+                expired += self._run_on(
+                    self._expire, [reserved, listing, exposed, batches], [bucket, batch]
+                )
+        return expired
 
     def retire(self, before_bucket: int) -> int:
-        """Forget what buckets older than ``before_bucket`` had exposed; how many there were.
+        """Forget what buckets older than ``before_bucket`` had exposed; how many batches that were.
 
-        Only when every token of theirs has run out.
+        Only when every token of theirs has run out: a batch goes with its newest bucket.
         """
-        return sum(
-            self._run_on_bucket(
-                self._retire,
-                [keys.exposed(self._shard, bucket), keys.exposed_buckets(self._shard)],
-                bucket,
-            )
-            for bucket in self._older(keys.exposed_buckets(self._shard), before_bucket)
-        )
+        listing, retired = keys.exposed_batches(self._shard), 0
+        for batch in self._listed(listing):
+            if (batch + 1) * keys.EXPOSED_TOGETHER <= before_bucket:
+                exposed = keys.exposed(self._shard, batch)
+                retired += self._run_on(self._retire, [exposed, listing], [batch])
+        return retired
 
-    def _older(self, listing: str, before_bucket: int) -> list[int]:
+    def _listed(self, listing: str) -> list[int]:
         with redis_errors("list buckets of bids"):
-            members = self._redis.smembers(listing)
-        return sorted(int(bucket) for bucket in members if int(bucket) < before_bucket)
+            return sorted(int(member) for member in self._redis.smembers(listing))
 
-    def _run_on_bucket(self, script: Script, bucket_keys: list[str], bucket: int) -> int:
+    def _run_on(self, script: Script, bucket_keys: list[str], numbers: list[int]) -> int:
         """Run ``script`` on a bucket, whose hash is the first key, with its campaigns' budgets."""
         with redis_errors("read a bucket of bids"):
             ids = [int(field) for field in self._redis.hkeys(bucket_keys[0])]
         budget_keys = [keys.budget(self._shard, campaign_id) for campaign_id in ids]
-        found = script.run(self._redis, [*bucket_keys, *budget_keys], [bucket, *ids])
+        found = script.run(self._redis, [*bucket_keys, *budget_keys], [*numbers, *ids])
         # -1: it changed under us; the next run of the job finds it again.
         return int(found == len(ids))

@@ -46,7 +46,7 @@ class EventIntake:
                 keys.user(shard, event.user_hash),
                 keys.counters(shard, campaign_id),
                 keys.events(shard),
-                keys.exposed(shard, tracked.bucket),
+                keys.exposed(shard, tracked.bucket // keys.EXPOSED_TOGETHER),
             ],
             [
                 event.event_id,

@@ -74,14 +74,18 @@ def buckets(shard: int) -> str:
     return f"{PREFIX}:{{s{shard}}}:buckets"
 
 
-def exposed(shard: int, bucket: int | str) -> str:
-    """Return the key (hash) of one expired bucket: campaign id → nanos that may still be billed."""
-    return f"{PREFIX}:{{s{shard}}}:exposed:{bucket}"
+EXPOSED_TOGETHER = 60
+"""How many expired buckets are one batch: a day of minutes is too much to add up every minute."""
 
 
-def exposed_buckets(shard: int) -> str:
-    """Return the key (set) of the buckets that have an ``exposed`` hash."""
-    return f"{PREFIX}:{{s{shard}}}:exposed_buckets"
+def exposed(shard: int, batch: int | str) -> str:
+    """Return the key (hash) of one batch of expired buckets: campaign id → nanos that may come."""
+    return f"{PREFIX}:{{s{shard}}}:exposed:{batch}"
+
+
+def exposed_batches(shard: int) -> str:
+    """Return the key (set) of the batches that have an ``exposed`` hash."""
+    return f"{PREFIX}:{{s{shard}}}:exposed_batches"
 
 
 def seen(shard: int, bucket: int) -> str:

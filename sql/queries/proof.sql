@@ -7,19 +7,16 @@ SELECT c.id, c.name,
        c.daily_budget_nanos, c.late_margin_nanos,
        c.status = 'active' AND a.status = 'active' AND (a.funded OR NOT a.prepaid)
            AND (c.ends_at IS NULL OR c.ends_at > now()) AS serving,
-       coalesce(l.spent_nanos, 0)::bigint AS spent_nanos
+       coalesce(l.amount_nanos, 0)::bigint AS spent_nanos
 FROM campaign AS c
 JOIN advertiser AS a ON a.id = c.advertiser_id
 LEFT JOIN budget_grant AS g ON g.campaign_id = c.id
-LEFT JOIN (
-    SELECT campaign_id, sum(amount_nanos) AS spent_nanos
-    FROM ledger_entry WHERE account = 'campaign' GROUP BY campaign_id
-) AS l ON l.campaign_id = c.id
+LEFT JOIN ledger_balance AS l ON l.account = 'campaign' AND l.owner_id = c.id
 WHERE c.status <> 'archived'
 ORDER BY c.id;
 
 -- name: unbalanced()$
-SELECT coalesce(sum(amount_nanos), 0) FROM ledger_entry;
+SELECT coalesce(sum(amount_nanos), 0) FROM ledger_balance;
 
 -- name: record_repair(actor, campaign_id, before, after)!
 INSERT INTO audit (actor, entity, entity_id, action, before, after)

@@ -235,9 +235,10 @@ class MoneyModel:
                 bid.where = EXPOSED if bid.campaign_id in self.money else GONE
 
     def retire(self, before_bucket: int) -> None:
-        """Forget what older buckets had exposed."""
+        """Forget what older buckets had exposed, an hour of them at a time."""
         for bid in self.bids.values():
-            if bid.where == EXPOSED and bid.bucket < before_bucket:
+            batch_end = (bid.bucket // 60 + 1) * 60
+            if bid.where == EXPOSED and batch_end <= before_bucket:
                 bid.where = GONE
 
     def roll_day(self, campaign_id: int, day: str) -> None:

@@ -1,5 +1,5 @@
 -- Create a campaign's money, or take over a changed budget. Repeating it changes nothing.
--- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed buckets
+-- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed batches
 --     [5] wanting hash
 -- ARGV    1 budget  2 day_budget  3 day (ISO)
 --         only for a new hash: 4 spent and 5 day_spent, as the ledger has them once the stream was

@@ -2,7 +2,7 @@
 --
 -- KEYS 1 seen hash of the bid's bucket   2 budget hash   3 reservations hash of the bid's bucket
 --      4 the user's hash (any key of the slot when not identified)   5 counters hash   6 stream
---      7 exposed hash of the bid's bucket
+--      7 exposed hash of the bucket's batch
 -- ARGV 1 event id  2 bid id  3 kind  4 campaign id  5 event JSON  6 seen_ttl_sec
 --      7 what the event does to the reservation: settle, release or keep
 --      8 reserved_nanos  9 cost_nanos (of settle)

@@ -14,7 +14,13 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
-_PLACEHOLDERS = {"shard": 0, "campaign_id": "ID", "bucket": "BUCKET", "user_hash": "HASH"}
+_PLACEHOLDERS = {
+    "shard": 0,
+    "campaign_id": "ID",
+    "bucket": "BUCKET",
+    "batch": "BATCH",
+    "user_hash": "HASH",
+}
 
 
 def first_column(heading: str) -> set[str]:

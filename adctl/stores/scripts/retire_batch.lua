@@ -1,8 +1,8 @@
--- Forget what one bucket of expired bids could still have cost: their tokens have run out, and a
+-- Forget what one batch of expired bids could still have cost: their tokens have run out, and a
 -- win of theirs is refused from now on. Repeating it changes nothing.
--- KEYS[1] exposed hash of the bucket  [2] set of exposed buckets  [3..] budget hashes
--- ARGV    1 bucket  2.. the campaign id of each budget hash
--- Returns the number of campaigns, or -1 (and does nothing) if the bucket's campaigns are not those
+-- KEYS[1] exposed hash of the batch  [2] set of exposed batches  [3..] budget hashes
+-- ARGV    1 batch  2.. the campaign id of each budget hash
+-- Returns the number of campaigns, or -1 (and does nothing) if the batch's campaigns are not those
 -- that were named: they changed meanwhile, ask again.
 local amounts = {}
 for i = 3, #KEYS do amounts[i] = redis.call('HGET', KEYS[1], ARGV[i - 1]) end
