@@ -139,6 +139,9 @@ class TrackerSettings(DaemonSettings):
         return self.public_url or f"http://{self.host}:{self.port}"
 
 
+    click_window_sec: Positive = 2_592_000
+    view_window_sec: int = Field(default=0, ge=0)
+    spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
 class ApiSettings(DaemonSettings):
     """``[api]``."""
 

@@ -15,7 +15,7 @@ import greenlet
 import structlog
 
 if TYPE_CHECKING:
-    from adctl.stores.round_trip import RoundTrips
+    from collections.abc import Sized
 
 log = structlog.get_logger()
 
@@ -30,11 +30,25 @@ class Service(Protocol):
         """Give up on it."""
 
 
-class Turns:
-    """A waitress task dispatcher without threads. Used from the loop's thread only."""
+class Shared(Protocol):
+    """What the requests of a turn do together: a round trip to Redis, a write to disk."""
 
-    def __init__(self, round_trips: RoundTrips) -> None:
-        self._round_trips = round_trips
+    @property
+    def waiting(self) -> Sized:
+        """Who waits for it."""
+
+    def exchange(self) -> None:
+        """Do it for all who wait, and resume each."""
+
+
+class Turns:
+    """A waitress task dispatcher without threads. Used from the loop's thread only.
+
+    Of what is ``shared``, nothing is done before all that stands before it.
+    """
+
+    def __init__(self, *shared: Shared) -> None:
+        self._shared = shared
         self._arrived: deque[Service] = deque()
 
     def set_thread_count(self, count: int) -> None:
@@ -60,8 +74,8 @@ class Turns:
         self._arrived, arrived = deque(), self._arrived
         for task in arrived:
             greenlet.greenlet(_answer).switch(task)
-        while self._round_trips.waiting:
-            self._round_trips.exchange()
+        while waited_for := next((one for one in self._shared if one.waiting), None):
+            waited_for.exchange()
         return bool(arrived)
 
 

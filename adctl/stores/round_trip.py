@@ -22,7 +22,7 @@ from adctl.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from adctl.stores.redis import Script
+    from adctl.stores.redis import Call, Script
 
     Command = tuple[str | int | bytes, ...]
 
@@ -120,7 +120,7 @@ class RoundTrips:
 
     def __init__(self, connection: Exchange) -> None:
         self._connection = connection
-        self.waiting: list[tuple[greenlet.greenlet, Command]] = []
+        self.waiting: list[tuple[greenlet.greenlet, Sequence[Command]]] = []
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         """Run a script; its reply. Raises StoreUnavailableError. Call it from a responder."""
@@ -131,6 +131,25 @@ class RoundTrips:
         if isinstance(reply, Exception):
             raise StoreUnavailableError(f"Redis refused {script.name}: {reply}") from reply
         return reply
+
+    def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Run a script once for each call, in their order and one round trip; the replies.
+
+        StoreUnavailableError stands in the place of a reply that is missing.
+        """
+        by_hash = [("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls]
+        replies = self._send_all(by_hash)
+        refused = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if refused:
+            whole = [("EVAL", script.source, *by_hash[n][2:]) for n in refused]
+            for n, reply in zip(refused, self._send_all(whole), strict=True):
+                replies[n] = reply
+        return [
+            StoreUnavailableError(f"Redis refused {script.name}: {reply}")
+            if isinstance(reply, RedisError)
+            else reply
+            for reply in replies
+        ]
 
     def get(self, key: str) -> str | None:
         """Return a string key's value, or None. Raises StoreUnavailableError."""
@@ -146,22 +165,30 @@ class RoundTrips:
             raise StoreUnavailableError(f"Redis is not usable: {reply}") from reply
 
     def _send(self, command: Command) -> Any:
-        me = greenlet.getcurrent()
-        if me.parent is None:
-            reply = self._connection.exchange([command])[0]
-        else:
-            self.waiting.append((me, command))
-            reply = me.parent.switch()
+        [reply] = self._send_all((command,))
         if isinstance(reply, StoreUnavailableError):
             raise StoreUnavailableError(str(reply)) from reply
         return reply
 
+    def _send_all(self, commands: Sequence[Command]) -> list[Any]:
+        me = greenlet.getcurrent()
+        if me.parent is None:
+            return self._exchange(commands)
+        self.waiting.append((me, commands))
+        replies: list[Any] = me.parent.switch()
+        return replies
+
     def exchange(self) -> None:
         """Send what all greenlets wait for and resume each with its reply. Called by the loop."""
         waiting, self.waiting = self.waiting, []
+        replies = self._exchange([command for _, commands in waiting for command in commands])
+        at = 0
+        for waiter, commands in waiting:
+            at, begin = at + len(commands), at
+            waiter.switch(replies[begin:at])
+
+    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         try:
-            replies = self._connection.exchange([command for _, command in waiting])
+            return self._connection.exchange(commands)
         except StoreUnavailableError as exc:
-            replies = [exc] * len(waiting)
-        for (waiter, _), reply in zip(waiting, replies, strict=True):
-            waiter.switch(reply)
+            return [exc] * len(commands)

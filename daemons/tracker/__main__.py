@@ -46,7 +46,8 @@ def work(
         connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
-        spool = Spool(settings.state_dir / "spool" / f"tracker-{number}.jsonl")
+        name, room = f"tracker-{number}", settings.tracker.spool_max_bytes
+        spool = Spool(settings.state_dir / "spool", name, room)
         closing.callback(spool.close)
         ttl_sec = settings.tracker.token_ttl_sec
         # A bucket's first event may come as late as its last bid's token allows.
@@ -67,12 +68,11 @@ def work(
             workers_registry(),
             {"redis": round_trips.ping},
         )
-        turns = Turns(round_trips)
+        turns = Turns(round_trips, sink)
 
         def turn() -> bool:
             worked = turns.run()
-            sink.replay()
-            return worked
+            return sink.replay() or worked
 
         server = make_server(app, sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
         serve(server, stop, turn)
