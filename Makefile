@@ -9,7 +9,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo up install test lint check soak bench lock clean
+.PHONY: demo up install test lint check soak bench schemas lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -42,6 +42,9 @@ soak: $(READY)  ## kill and cut off everything under load, SEEDS times; STEPS of
 
 bench: $(READY)  ## what a bid costs, measured ROUNDS times
 	$(BIN)/python -m tests.bench --rounds $(ROUNDS)
+
+schemas: $(READY)  ## write docs/schemas for messages whose version was raised
+	$(BIN)/python -m adctl.streams.schemas
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv .lock-venv

@@ -31,6 +31,7 @@ from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of
 from adctl.config_keys import parse_hex_key, parse_signing_keys
 from adctl.config_section import Section
+from adctl.config_topics import TOPIC_DEFAULTS, TopicSettings, complete_topics
 from adctl.config_urls import redis_node_urls
 from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
@@ -97,6 +98,12 @@ class KafkaSettings(Section):
     )
     partitions: Positive = 3
     replication: Positive = 1
+    topics: dict[str, TopicSettings] = Field(default=dict(TOPIC_DEFAULTS))
+
+    @field_validator("topics", mode="after")
+    @classmethod
+    def _every_topic_is_known(cls, topics: dict[str, TopicSettings]) -> dict[str, TopicSettings]:
+        return complete_topics(topics)
 
 
 class DaemonSettings(Section):
@@ -132,6 +139,9 @@ class TrackerSettings(DaemonSettings):
         description="https://host or http://host, without a slash at the end",
     )
     token_ttl_sec: Positive = 86_400
+    click_window_sec: Positive = 2_592_000
+    view_window_sec: int = Field(default=0, ge=0)
+    spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
 
     @property
     def base_url(self) -> str:
@@ -139,9 +149,6 @@ class TrackerSettings(DaemonSettings):
         return self.public_url or f"http://{self.host}:{self.port}"
 
 
-    click_window_sec: Positive = 2_592_000
-    view_window_sec: int = Field(default=0, ge=0)
-    spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
 class ApiSettings(DaemonSettings):
     """``[api]``."""
 
@@ -162,6 +169,7 @@ class ConsumerSettings(DaemonSettings):
 
     port: Port = 8084
     batch_size: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    dead_letter_max_bytes: Annotated[int, Field(gt=0, le=500_000)] = 65_536
 
 
 class PacerSettings(DaemonSettings):

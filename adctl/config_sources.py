@@ -79,7 +79,7 @@ def _leaf(keys: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], 
 
 def _variable(keys: tuple[str, ...]) -> str:
     # Only one level is split by names; tables of tables come as JSON.
-    return "ADCTL_" + "_".join(keys if len(keys) <= 2 else keys[:1]).upper()
+    return "ADCTL_" + "_".join(keys if len(keys) <= 2 else keys[:-2]).upper()
 
 
 def _is_set(variable: str, keys: tuple[str, ...]) -> bool:

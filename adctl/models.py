@@ -388,3 +388,37 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     user_hash: str = ""
     test: bool = False
     looks: tuple[CampaignLook, ...] = ()
+
+
+class DeadLetterReason(StrEnum):
+    """Why a consumer could make nothing of a message."""
+
+    NOT_JSON = "not_json"
+    WRONG_SHAPE = "wrong_shape"  # JSON, but not of the topic's schema
+    NEWER_SCHEMA = "newer_schema"  # as above, and its schema is newer than the consumer
+    BAD_HEADER = "bad_header"  # an event without the id of its stream entry, a version that is none
+    OUT_OF_RANGE = "out_of_range"  # a number or a text that cannot be stored
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message a consumer could make nothing of: what Kafka's ``dead-letters`` topic carries.
+
+    ``cluster_id``, ``topic``, ``partition`` and ``offset`` are its origin; a consumer that is
+    killed may tell of one twice. ``value`` is what it held (base64 in JSON), ``cut`` to its first
+    ``consumer.dead_letter_max_bytes``. ``stream_id`` and ``schema_version`` are its headers, ''
+    where it had none.
+    """
+
+    consumer_group: str
+    reason: DeadLetterReason
+    detail: str
+    cluster_id: str
+    topic: str
+    partition: int
+    offset: int
+    buried_at: datetime
+    key: bytes = b""
+    value: bytes = b""
+    cut: bool = False
+    stream_id: str = ""
+    schema_version: str = ""

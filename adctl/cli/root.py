@@ -31,6 +31,7 @@ NOUNS = {
     "fcap": "Look into frequency caps.",
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
+    "topic": "Show and create the Kafka topics.",
     "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",
     "serve": "Run one daemon.",
     "up": "Run the stores and every daemon on this machine.",

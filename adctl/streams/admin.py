@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from adctl.errors import StoreUnavailableError
 from adctl.streams import topics
-from adctl.streams.client import client_settings, partitions_of, read_metadata
+from adctl.streams.client import client_settings, kafka_errors, partitions_of, read_metadata
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -18,6 +22,19 @@ if TYPE_CHECKING:
     from adctl.config import KafkaSettings
 
 _CREATE_TIMEOUT_SEC = 10
+_DESCRIBE_TIMEOUT_SEC = 10
+
+_MS_PER_HOUR = 3_600_000
+_BYTES_PER_MB = 1 << 20
+_NO_LIMIT = "-1"
+
+
+class TopicState(NamedTuple):
+    """A topic as it is, or as the configuration wants it; ``settings`` by Kafka's names."""
+
+    partitions: int
+    replicas: int
+    settings: dict[str, str]
 
 
 class KafkaAdmin:
@@ -40,26 +57,73 @@ class KafkaAdmin:
         prefix = self._settings.topic_prefix
         return {name: found[prefix + name] for name in topics.ALL if found.get(prefix + name)}
 
-    def ensure_topics(self) -> None:
-        """Make the topics that are missing; those that are there stay as they are.
+    def wanted(self, name: str) -> TopicState:
+        """Return how the configuration wants a topic, of the name without the prefix."""
+        section = self._settings.topics[name]
+        retention_ms = section.retention_hours * _MS_PER_HOUR
+        retention_bytes = section.retention_mb * _BYTES_PER_MB
+        return TopicState(
+            section.partitions or self._settings.partitions,
+            self._settings.replication,
+            {
+                "cleanup.policy": "compact" if topics.OF_NAME[name].compacted else "delete",
+                "retention.ms": str(retention_ms or _NO_LIMIT),
+                "retention.bytes": str(retention_bytes or _NO_LIMIT),
+            },
+        )
+
+    def found(self) -> dict[str, TopicState]:
+        """Return those of adctl's topics that exist, by the name without the prefix.
+
+        The settings are those that ``wanted`` has, as far as the cluster tells them. Raises
+        StoreUnavailableError.
+        """
+        prefix, metadata = self._settings.topic_prefix, read_metadata(self._client)
+        there = [name for name in topics.ALL if prefix + name in metadata.topics]
+        settings = self._read_settings([prefix + name for name in there])
+        found = {}
+        for name in there:
+            partitions = metadata.topics[prefix + name].partitions
+            replicas = min((len(one.replicas) for one in partitions.values()), default=0)
+            found[name] = TopicState(len(partitions), replicas, settings[prefix + name])
+        return found
+
+    def ensure_topics(self) -> list[str]:
+        """Make the topics that are missing; return their names. Others stay as they are.
 
         Any number of programs may call it at once. Raises StoreUnavailableError.
         """
         missing = [name for name in topics.ALL if name not in self.partitions()]
-        if not missing:
-            return
-        created = self._client.create_topics(
-            [self._topic(name) for name in missing], operation_timeout=_CREATE_TIMEOUT_SEC
-        )
-        for name, outcome in created.items():
-            _await_created(name, outcome)
+        if missing:
+            created = self._client.create_topics(
+                [self._topic(name) for name in missing], operation_timeout=_CREATE_TIMEOUT_SEC
+            )
+            for name, outcome in created.items():
+                _await_created(name, outcome)
+        return missing
+
+    def _read_settings(self, names: list[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        with kafka_errors("read the settings of topics"):
+            told = {
+                resource.name: outcome.result(_DESCRIBE_TIMEOUT_SEC)
+                for resource, outcome in self._client.describe_configs(resources).items()
+            }
+        kept = self.wanted(topics.CAMPAIGNS).settings
+        return {
+            name: {key: str(entry.value) for key, entry in told[name].items() if key in kept}
+            for name in names
+        }
 
     def _topic(self, name: str) -> NewTopic:
+        partitions, replicas, settings = self.wanted(name)
         return NewTopic(
             self._settings.topic_prefix + name,
-            num_partitions=self._settings.partitions,
-            replication_factor=self._settings.replication,
-            config={"cleanup.policy": "compact"} if name == topics.CAMPAIGNS else {},
+            num_partitions=partitions,
+            replication_factor=replicas,
+            config=settings,
         )
 
 

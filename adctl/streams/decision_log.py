@@ -8,6 +8,7 @@ import msgspec
 from confluent_kafka import KafkaException, Producer
 
 from adctl.streams import topics
+from adctl.streams.schemas import HEADER_VALUES, VERSION_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,9 @@ class DecisionLog:
         on_drop: Callable[[], None],
     ) -> None:
         self._topic = settings.topic_prefix + topics.BIDS
+        self._headers: list[tuple[str, str | bytes | None]] = [
+            (VERSION_HEADER, HEADER_VALUES[topics.BIDS])
+        ]
         self._on_drop = on_drop
         self._encode = msgspec.json.Encoder().encode
         self._producer = Producer(
@@ -52,6 +56,7 @@ class DecisionLog:
                 self._topic,
                 self._encode(decision),
                 decision.request_id.encode("utf-8", "replace"),
+                headers=self._headers,
                 on_delivery=self._delivered,
             )
         except (BufferError, KafkaException):

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Producer
 
 from adctl.errors import StoreUnavailableError
 from adctl.streams.client import client_settings, kafka_errors, read_metadata
+from adctl.streams.schemas import HEADER_VALUES, VERSION_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
     Confirm = Callable[[KafkaError | None, Message], None]
 
 STREAM_ID_HEADER = "stream_id"
+RETRIED_FROM_HEADER = "retried_from"
 SEND_TIMEOUT_SEC = 10.0
 
 
 class OutgoingMessage(NamedTuple):
-    """A message for Kafka. ``topic`` is without the prefix; ``stream_id`` goes into a header."""
+    """A message for Kafka. ``topic`` is without the prefix; the rest goes into headers.
+
+    ``schema_version`` '' is the topic's of today. ``retried_from`` is the origin of a message that
+    is sent again.
+    """
 
     topic: str
     key: bytes
     value: bytes
     stream_id: str = ""
+    schema_version: str = ""
+    retried_from: str = ""
 
 
 class ReliableProducer:
@@ -105,9 +113,13 @@ class ReliableProducer:
 
 
 def _produce(producer: Producer, prefix: str, message: OutgoingMessage, confirm: Confirm) -> None:
-    headers: dict[str, str | bytes | None] = {}
+    headers: dict[str, str | bytes | None] = {
+        VERSION_HEADER: message.schema_version.encode() or HEADER_VALUES[message.topic]
+    }
     if message.stream_id:
         headers[STREAM_ID_HEADER] = message.stream_id.encode()
+    if message.retried_from:
+        headers[RETRIED_FROM_HEADER] = message.retried_from.encode()
     while True:
         try:
             producer.produce(

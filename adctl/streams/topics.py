@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from adctl.models import EventKind
+from typing import NamedTuple
 
-BIDS = "bids"  # Decision, keyed by request id; may be dropped (and counted) under pressure
-WINS = "wins"  # Event of kind win, bill or loss, keyed by bid id
-IMPRESSIONS = "impressions"  # Event, keyed by bid id
-CLICKS = "clicks"  # Event, keyed by bid id
-CONVERSIONS = "conversions"  # Event, keyed by bid id
-CAMPAIGNS = "campaigns"  # CampaignChange, keyed by campaign id; compacted
+import msgspec
 
-ALL = (BIDS, WINS, IMPRESSIONS, CLICKS, CONVERSIONS, CAMPAIGNS)
+from adctl.models import CampaignChange, DeadLetter, Decision, Event, EventKind
+
+BIDS = "bids"
+WINS = "wins"
+IMPRESSIONS = "impressions"
+CLICKS = "clicks"
+CONVERSIONS = "conversions"
+CAMPAIGNS = "campaigns"
+DEAD_LETTERS = "dead-letters"
+
+
+class Topic(NamedTuple):
+    """What a topic carries, and what its messages' key is: those of one key stay in order."""
+
+    message: type[msgspec.Struct]
+    key: str
+    compacted: bool = False
+
+
+OF_NAME = {
+    BIDS: Topic(Decision, "request id"),  # may be dropped (and counted) under pressure
+    WINS: Topic(Event, "bid id"),  # of kind win, bill or loss
+    IMPRESSIONS: Topic(Event, "bid id"),
+    CLICKS: Topic(Event, "bid id"),
+    CONVERSIONS: Topic(Event, "bid id"),
+    CAMPAIGNS: Topic(CampaignChange, "campaign id", compacted=True),
+    DEAD_LETTERS: Topic(DeadLetter, "origin"),
+}
+
+ALL = tuple(OF_NAME)
 
 OF_EVENT = {
     EventKind.WIN: WINS,

@@ -272,3 +272,29 @@ def test_exchange_has_a_name_that_fits_into_its_path(
 ) -> None:
     faults = faults_in(f'[exchanges."{name}"]')
     assert "letters, digits" in faults["exchanges"]
+
+
+def test_a_topics_settings_leave_those_of_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "adctl.toml"
+    file.write_text("[kafka.topics.bids]\nretention_hours = 24")
+    topics = load_settings(file).kafka.topics
+    assert topics["bids"].retention_hours == 24
+    assert topics["wins"].retention_hours == 168
+
+
+def test_topics_come_as_json_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADCTL_KAFKA_TOPICS", '{"clicks": {"partitions": 9}}')
+    topics = load_settings().kafka.topics
+    assert (topics["clicks"].partitions, topics["wins"].partitions) == (9, 0)
+
+
+def test_a_topic_that_does_not_exist_is_a_fault(faults_in: Callable[[str], dict[str, str]]) -> None:
+    faults = faults_in("[kafka.topics.click]\npartitions = 9")
+    assert "bids, wins, impressions" in faults["kafka.topics"]
+
+
+def test_a_retention_of_the_compacted_topic_is_a_fault(
+    faults_in: Callable[[str], dict[str, str]],
+) -> None:
+    faults = faults_in("[kafka.topics.campaigns]\nretention_hours = 9")
+    assert "it is compacted" in faults["kafka.topics"]

@@ -16,16 +16,18 @@ FILE = (Path(__file__).parents[3] / "config.toml").read_text()
 
 def default_settings() -> dict[str, object]:
     """Return every key, dotted, with its default as TOML would write it."""
-    found = {}
+    found: dict[str, object] = {}
     for name, field in Settings.model_fields.items():
-        value = field.default
-        if isinstance(value, BaseModel):
-            found |= {f"{name}.{key}": plain(below) for key, below in value}
-        elif isinstance(value, dict):
-            for key, below in value.items():
-                found |= {f"{name}.{key}.{last}": plain(leaf) for last, leaf in below}
-        else:
-            found[name] = plain(value)
+        found |= leaves(name, field.default)
+    return found
+
+
+def leaves(key: str, value: object) -> dict[str, object]:
+    if not isinstance(value, (BaseModel, dict)):
+        return {key: plain(value)}
+    found: dict[str, object] = {}
+    for name, below in value.items() if isinstance(value, dict) else value:
+        found |= leaves(f"{key}.{name}", below)
     return found
 
 
@@ -50,7 +52,7 @@ def comments() -> dict[str, str]:
     found: dict[str, str] = {}
     section, comment, fresh = "", "", True
     for line in FILE.splitlines():
-        if table := re.fullmatch(r"\[([\w.]+)\]", line):
+        if table := re.fullmatch(r"\[([\w.-]+)\]", line):
             section = f"{table[1]}."
             # What stands over a table speaks of its keys too.
             fresh = False
@@ -67,7 +69,7 @@ def comments() -> dict[str, str]:
 
 def variable(key: str) -> str:
     parts = key.split(".")
-    return "ADCTL_" + "_".join(parts if len(parts) <= 2 else parts[:1]).upper()
+    return "ADCTL_" + "_".join(parts if len(parts) <= 2 else parts[:-2]).upper()
 
 
 def test_the_file_has_every_key_and_no_other() -> None:
