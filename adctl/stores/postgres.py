@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from adctl.config import PostgresSettings
 
 
+CONNECTION = {
+    "options": "-c timezone=UTC",
+    # A server that has vanished without a word is noticed after ten seconds, not after hours.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""What every connection is opened with (libpq's names)."""
+
+
 def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Connection]:
     """Return an open pool; it connects in the background and heals by itself.
 
@@ -28,7 +39,7 @@ def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Co
         min_size=1,
         max_size=settings.pool_size,
         timeout=settings.connect_timeout_sec,
-        kwargs={"connect_timeout": settings.connect_timeout_sec, "options": "-c timezone=UTC"},
+        kwargs={**CONNECTION, "connect_timeout": settings.connect_timeout_sec},
         open=True,
     )
 

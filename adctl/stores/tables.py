@@ -14,6 +14,7 @@ from sqlmodel import Field, Session, SQLModel
 
 from adctl.config import PostgresSettings
 from adctl.errors import StoreUnavailableError
+from adctl.stores.postgres import CONNECTION
 
 
 def _json() -> Any:
@@ -131,10 +132,7 @@ def open_engine(url: str, settings: PostgresSettings) -> Engine:
         pool_timeout=settings.connect_timeout_sec,
         # A connection the server has dropped is replaced before anything is tried on it.
         pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": settings.connect_timeout_sec,
-            "options": "-c timezone=UTC",
-        },
+        connect_args={**CONNECTION, "connect_timeout": settings.connect_timeout_sec},
     )
 
 
