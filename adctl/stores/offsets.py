@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.stores.postgres import load_queries
@@ -15,10 +16,40 @@ if TYPE_CHECKING:
 
 
 class PartitionPosition(NamedTuple):
-    """The next offset to read, and how far each event stream has been applied: StreamMarks."""
+    """The next offset to read, and how far each event stream has been applied: StreamMarks.
+
+    What is before ``replay_until`` has been counted once, and counts again from ``replay_from`` on.
+    ``rewinds`` is how often ``next_offset`` was moved back. ``rebuilt_marks`` are those of the
+    events that were last counted from the event table.
+    """
 
     next_offset: int = 0
     stream_marks: str = ""
+    replay_until: int = 0
+    replay_from: datetime | None = None
+    rewinds: int = 0
+    rebuilt_marks: str = ""
+
+    def is_replayed(self, offset: int) -> bool:
+        """Return whether what is at ``offset`` has been counted before a rewind."""
+        return offset < self.replay_until
+
+    def rewound(self, offset: int, since: datetime) -> PartitionPosition:
+        """Return the position that reads from ``offset`` what is of ``since`` or later again.
+
+        While an earlier replay is under way, ``since`` may not be later than that one's.
+        """
+        return self._replace(
+            next_offset=min(offset, self.next_offset),
+            replay_until=max(self.next_offset, self.replay_until),
+            replay_from=since,
+            rewinds=self.rewinds + 1,
+        )
+
+    @property
+    def replaying(self) -> bool:
+        """Return whether a replay is under way."""
+        return self.next_offset < self.replay_until
 
 
 class GroupOffsets:
@@ -66,6 +97,28 @@ class GroupOffsets:
                 for (topic, number), position in sorted(positions.items())
             ],
         )
+
+    def rewind(
+        self,
+        conn: psycopg.Connection,
+        cluster_id: str,
+        positions: Mapping[Partition, PartitionPosition],
+    ) -> None:
+        """Move the group back to ``positions``; the caller keeps consumers from moving on."""
+        self._queries.rewind_partition(
+            conn,
+            [
+                {"cluster_id": cluster_id, "topic": topic, "partition": number}
+                | self._group
+                | position._asdict()
+                for (topic, number), position in sorted(positions.items())
+            ],
+        )
+
+    def is_elsewhere(self, conn: psycopg.Connection, cluster_id: str) -> bool:
+        """Return whether the group has read from another cluster too."""
+        elsewhere: bool = self._queries.is_elsewhere(conn, cluster_id=cluster_id, **self._group)
+        return elsewhere
 
     def block_changes(self, conn: psycopg.Connection) -> None:
         """Keep every consumer from changing rollups or positions until the transaction ends.

@@ -91,3 +91,12 @@ class Rollups:
         filled: int = self._queries.fill_event_columns(conn)
         self._queries.drop_empty_rows(conn)
         return filled
+
+    def forget_decisions(self, conn: psycopg.Connection, since: datetime) -> None:
+        """Take out what decisions have added to the hours from ``since`` on.
+
+        The caller keeps others from adding meanwhile, and ``since`` is the beginning of an hour.
+        """
+        self._queries.forget_bids(conn, since=since)
+        self._queries.forget_requests(conn, since=since)
+        self._queries.forget_candidates(conn, since=since)

@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from adctl.errors import AdctlError, StoreUnavailableError
 from adctl.streams.client import client_settings, kafka_errors, read_metadata
-from adctl.streams.producer import STREAM_ID_HEADER
+from adctl.streams.producer import RETRIED_FROM_HEADER, STREAM_ID_HEADER
+from adctl.streams.schemas import VERSION_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,13 +24,16 @@ SESSION_TIMEOUT_MS = 6000
 
 
 class IncomingMessage(NamedTuple):
-    """A message from Kafka. ``topic`` is without the prefix; ``stream_id`` '' if it has none."""
+    """A message from Kafka. ``topic`` is without the prefix; a header it has not is ''."""
 
     topic: str
     partition: int
     offset: int
     value: bytes
     stream_id: str
+    key: bytes = b""
+    schema_version: str = ""
+    retried_from: str = ""
 
 
 class GroupConsumer:
@@ -140,14 +144,21 @@ def incoming(message: Message, topic_prefix: str) -> IncomingMessage:
     error = message.error()
     if error is not None:
         raise StoreUnavailableError(f"Kafka: could not read messages: {_told(error)}")
-    stream_id = dict(message.headers() or ()).get(STREAM_ID_HEADER) or b""
+    headers = dict(message.headers() or ())
     return IncomingMessage(
         str(message.topic()).removeprefix(topic_prefix),
         int(message.partition() or 0),
         int(message.offset() or 0),
         message.value() or b"",
-        stream_id.decode("ascii", "replace") if isinstance(stream_id, bytes) else stream_id,
+        _text(headers.get(STREAM_ID_HEADER)),
+        message.key() or b"",
+        _text(headers.get(VERSION_HEADER)),
+        _text(headers.get(RETRIED_FROM_HEADER)),
     )
+
+
+def _text(header: str | bytes | None) -> str:
+    return header.decode("ascii", "replace") if isinstance(header, bytes) else header or ""
 
 
 def _told(error: KafkaError) -> str:

@@ -11,7 +11,7 @@ class ConsumerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.messages = Counter(
             "adctl_consumed_messages_total",
-            "Messages by what became of them: applied, skipped (seen before) or undecodable.",
+            "Messages by what became of them: applied, skipped (seen before) or dead_letter.",
             ["outcome"],
             registry=registry,
         )

@@ -123,13 +123,15 @@ class AnalyticsReader:
     def _count(self, batch: AppliedBatch) -> None:
         self._metrics.messages.labels("applied").inc(batch.applied)
         self._metrics.messages.labels("skipped").inc(batch.skipped)
-        self._metrics.messages.labels("undecodable").inc(len(batch.undecodable))
-        for message in batch.undecodable:
+        self._metrics.messages.labels("dead_letter").inc(len(batch.dead))
+        for message, reason, detail in batch.dead:
             log.error(
-                "message skipped: it cannot be decoded",
+                "message put on the dead-letter topic",
                 topic=message.topic,
                 partition=message.partition,
                 offset=message.offset,
+                reason=reason,
+                detail=detail,
             )
 
     def _fail(self, told: str) -> None:

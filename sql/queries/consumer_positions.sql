@@ -20,14 +20,16 @@ LOCK TABLE consumer_position, rollup_delivery IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE consumer_position IN ROW EXCLUSIVE MODE;
 
 -- name: lock_positions(cluster_id, consumer_group)
-SELECT topic, partition, next_offset, last_stream_id
+SELECT topic, partition, next_offset, last_stream_id, replay_until, replay_from, rewinds,
+       rebuilt_stream_id
 FROM consumer_position
 WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
 ORDER BY topic, partition
 FOR UPDATE;
 
 -- name: read_positions(cluster_id, consumer_group)
-SELECT topic, partition, next_offset, last_stream_id
+SELECT topic, partition, next_offset, last_stream_id, replay_until, replay_from, rewinds,
+       rebuilt_stream_id
 FROM consumer_position
 WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group;
 
@@ -39,5 +41,17 @@ ON CONFLICT (cluster_id, consumer_group, topic, partition) DO UPDATE
 SET next_offset = excluded.next_offset, last_stream_id = excluded.last_stream_id;
 
 -- name: skip_up_to(stream_marks, consumer_group, unkeyed)!
-UPDATE consumer_position SET last_stream_id = :stream_marks
+UPDATE consumer_position SET last_stream_id = :stream_marks, rebuilt_stream_id = :stream_marks
 WHERE consumer_group = :consumer_group AND topic <> :unkeyed;
+
+-- name: rewind_partition*!
+UPDATE consumer_position
+SET next_offset = :next_offset, replay_until = :replay_until, replay_from = :replay_from,
+    rewinds = rewinds + 1
+WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
+  AND topic = :topic AND partition = :partition;
+
+-- name: is_elsewhere(cluster_id, consumer_group)$
+SELECT EXISTS (
+    SELECT FROM consumer_position
+    WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group);

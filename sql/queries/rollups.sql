@@ -54,3 +54,12 @@ INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, sampled, o
 VALUES (:hour, :campaign_id, :exchange, :sampled, :outcome, :candidates)
 ON CONFLICT (hour, campaign_id, exchange, sampled, outcome) DO UPDATE
 SET candidates = rollup.candidates + excluded.candidates;
+
+-- name: forget_bids(since)!
+UPDATE rollup_delivery SET bids = 0 WHERE hour >= :since;
+
+-- name: forget_requests(since)!
+DELETE FROM rollup_requests WHERE hour >= :since;
+
+-- name: forget_candidates(since)!
+DELETE FROM rollup_candidates WHERE hour >= :since;

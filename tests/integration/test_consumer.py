@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from adctl.control.analytics import Analytics
+from adctl.control.analytics import GROUP, Analytics
+from adctl.control.dead_letters import Poison, Undertaker
 from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.relaying import Relay
@@ -71,8 +72,13 @@ def decision_message(offset: int, **changes: object) -> IncomingMessage:
 
 
 @pytest.fixture
-def analytics(pool: ConnectionPool[psycopg.Connection]) -> Analytics:
-    return Analytics(pool)
+def buried() -> list[Poison]:
+    return []
+
+
+@pytest.fixture
+def analytics(pool: ConnectionPool[psycopg.Connection], buried: list[Poison]) -> Analytics:
+    return Analytics(pool, lambda _cluster_id, poison: buried.extend(poison))
 
 
 def test_events_are_counted_in_the_hour_they_occurred(
@@ -181,8 +187,11 @@ def test_a_relay_that_repeats_itself_changes_nothing(
     assert analytics.next_offsets(CLUSTER) == {("impressions", 0): 5}
 
 
-def test_messages_that_make_no_sense_are_skipped_and_told(
-    analytics: Analytics, make_event: MakeEvent, postgres: psycopg.Connection
+def test_messages_that_make_no_sense_are_buried_and_passed_by(
+    analytics: Analytics,
+    make_event: MakeEvent,
+    postgres: psycopg.Connection,
+    buried: list[Poison],
 ) -> None:
     nonsense = [
         IncomingMessage("impressions", 0, 1, b"{", "2-0"),
@@ -196,7 +205,13 @@ def test_messages_that_make_no_sense_are_skipped_and_told(
         CLUSTER, [event_message(first, 0, "1-0"), *nonsense, event_message(last, 6, "3-0")]
     )
     assert batch.applied == 2
-    assert sorted(message.offset for message in batch.undecodable) == [1, 2, 3, 4, 5]
+    assert [(one.message.offset, one.reason) for one in sorted(buried)] == [
+        (1, "not_json"),
+        (2, "bad_header"),
+        (3, "out_of_range"),
+        (4, "out_of_range"),
+        (5, "out_of_range"),
+    ]
     assert delivery(postgres) == [(1, 0, 0, 0, 2, 0, 0, 5_000_000)]
     assert batch.next_offsets == {("impressions", 0): 7}
 
@@ -313,11 +328,13 @@ def producer(kafka: KafkaSettings) -> Iterator[ReliableProducer]:
 def reading(
     kafka: KafkaSettings, pool: ConnectionPool[psycopg.Connection], stream: EventStream
 ) -> Iterator[AnalyticsReader]:
+    producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix)
+    undertaker = Undertaker(producer, GROUP, 1000, lambda: datetime.now(UTC))
     reader = AnalyticsReader(
         kafka.bootstrap,
         kafka,
         KafkaAdmin(kafka.bootstrap, kafka),
-        Analytics(pool),
+        Analytics(pool, undertaker.bury),
         RollupRebuilder(pool, stream.key),
         1000,
         ConsumerMetrics(CollectorRegistry()),
@@ -330,6 +347,7 @@ def reading(
     finally:
         stop.set()
         thread.join()
+        producer.close()
 
 
 def wait_for(claim: Callable[..., bool]) -> bool:
