@@ -74,9 +74,10 @@ class UnhealthyError(AdctlError):
 
 
 class DisprovedError(AdctlError):
-    """The books do not add up: an invariant that ``budget prove`` checks does not hold."""
+    """The books do not add up: an invariant that ``budget prove`` checks does not hold.
 
-    exit_code = 1
+    Its exit code is 1, as of any error that has none of its own.
+    """
 
 
 class LedgerBehindError(UnhealthyError):
