@@ -14,8 +14,8 @@ from adctl.cli.root import app
 from adctl.control.exchange_trial import LookingLedger
 from adctl.delivery.auction import Candidate, ImpAuction
 from adctl.models import BidStrategy, Campaign, Creative, CreativeKind, Deal, Status, Targeting
-from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores import keys
+from adctl.stores.auction_ledger import RedisLedger
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis import ClientScripts
