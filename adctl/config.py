@@ -139,8 +139,6 @@ class TrackerSettings(DaemonSettings):
         description="https://host or http://host, without a slash at the end",
     )
     token_ttl_sec: Positive = 86_400
-    click_window_sec: Positive = 2_592_000
-    view_window_sec: int = Field(default=0, ge=0)
     spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
 
     @property
