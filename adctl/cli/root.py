@@ -32,6 +32,8 @@ NOUNS = {
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
     "topic": "Show and create the Kafka topics.",
+    "deadletter": "Look into messages consumers could make nothing of, and put them back.",
+    "consumer": "Show how far consumers have read, and let them read again.",
     "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",
     "serve": "Run one daemon.",
     "up": "Run the stores and every daemon on this machine.",

@@ -191,7 +191,7 @@ class Analytics:
     ) -> None:
         # What comes now comes from behind the place to go on from, and would move the group there.
         for place in touched:
-            if positions[place].rewinds != self._rewinds.get(place, positions[place].rewinds):
+            if positions[place].rewinds != self._rewinds.get(place, 0):
                 raise ConflictError("the consumer group was rewound: reading begins anew")
 
     def _keep_retries(

@@ -42,8 +42,8 @@ class RollupRebuilder:
         Consumers wait meanwhile; events that reach them later but were part of that moment are
         skipped. One transaction, undone if ``dry_run``. Raises StoreUnavailableError.
         """
-        with self._one_moment() as conn:
-            rebuilt = self._rebuild(conn)
+        with self.one_moment() as conn:
+            rebuilt = self.rebuild_in(conn)
             if dry_run:
                 raise psycopg.Rollback
         return rebuilt
@@ -58,20 +58,25 @@ class RollupRebuilder:
         with postgres_errors("begin a relay"), self._pool.connection() as conn:
             for positions in self._positions:
                 positions.begin_relay(conn, cluster_id)
-        with self._one_moment() as conn:
+        with self.one_moment() as conn:
             if self._offsets.knows(conn, cluster_id):
                 return False
             self._offsets.begin(conn, cluster_id, partitions)
-            self._rebuild(conn)
+            self.rebuild_in(conn)
         return True
 
-    def _rebuild(self, conn: psycopg.Connection) -> int:
+    def rebuild_in(self, conn: psycopg.Connection) -> int:
+        """Rebuild in a transaction of ``one_moment``; return the number of rows that hold any."""
         flushed = [_flushed_id(positions.read(conn)) for positions in self._positions]
         self._offsets.skip_up_to(conn, str(StreamMarks.at(flushed)))
         return self._rollups.rebuild_delivery(conn)
 
     @contextmanager
-    def _one_moment(self) -> Iterator[psycopg.Connection]:
+    def one_moment(self) -> Iterator[psycopg.Connection]:
+        """Yield a transaction that sees one moment, after which consumers wait for its end.
+
+        psycopg.Rollback undoes it. Raises StoreUnavailableError.
+        """
         with postgres_errors("rebuild the rollups"), self._pool.connection() as conn:
             conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             try:

@@ -180,6 +180,18 @@ def parse_period(since: str, until: str | None, timezone: str, now: datetime) ->
     return Period(_hour(began).astimezone(zone), last.astimezone(zone), zone)
 
 
+def parse_hour(field: str, told: str, now: datetime) -> datetime:
+    """Return the beginning of the hour of a moment that is past; UTC unless it has an offset.
+
+    Raises FaultyInputError, naming ``field``.
+    """
+    moment = _moment(told, ZoneInfo("UTC"), now)
+    if moment is None or moment > now:
+        expected = f"{_MOMENT}, in the past"
+        raise FaultyInputError("moment", [Fault(field, told, expected)])
+    return _hour(moment)
+
+
 def performance(
     conn: psycopg.Connection, period: Period, by: By, campaign_id: int | None = None
 ) -> list[PerformanceRow]:

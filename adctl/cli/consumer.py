@@ -1,0 +1,82 @@
+"""``adctl consumer``: how far consumer groups have read, and reading again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from adctl.cli.context import settings_of
+from adctl.cli.render import (
+    DryRunOption,
+    Output,
+    OutputOption,
+    YesOption,
+    confirm,
+    render_rows,
+    say,
+)
+from adctl.cli.stores import postgres_pool
+from adctl.control.consumer_group import ConsumerGroup, PartitionStatus, require_group
+from adctl.control.rebuilding import RollupRebuilder
+from adctl.control.reporting import parse_hour
+from adctl.stores.endpoints import resolve_kafka
+from adctl.stores.stream import stream_keys
+from adctl.streams.admin import KafkaAdmin
+from adctl.streams.places import PartitionPlaces
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show how far each group has read each partition, and how old the oldest unread message is.
+
+    Example: adctl consumer status --output json
+    """
+    with _group(ctx) as (group, _):
+        found = group.status(datetime.now(UTC))
+    render_rows([partition.fields() for partition in found], output, PartitionStatus._fields)
+
+
+@app.command()
+def rewind(
+    ctx: typer.Context,
+    to: Annotated[
+        str, typer.Option(help="Since when: 24h, 7d, or a date as 2026-11-01 or with T15:00 (UTC).")
+    ],
+    group: Annotated[str, typer.Argument(help="The consumer group.")] = "analytics",
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Count everything since a moment again, beside running daemons. Nothing counts twice.
+
+    The moment is taken back to the hour. Bids and requests since then are taken out of the reports
+    and read again from Kafka, which must still have them all; deliveries and spend are rebuilt from
+    the event table at once. Reports are short of bids until `adctl consumer status` shows no lag.
+
+    Example: adctl consumer rewind analytics --to 2026-11-01T15:00 --dry-run
+    """
+    require_group(group)
+    since = parse_hour("--to", to, datetime.now(UTC))
+    if not dry_run:
+        confirm(f"count everything since {since.isoformat()} again?", yes=yes)
+    with _group(ctx) as (found, rebuilder):
+        rewound = found.rewind(rebuilder, since, dry_run=dry_run)
+    say("nothing was changed" if dry_run else "the group reads again")
+    render_rows([partition.fields() for partition in rewound], output)
+
+
+@contextmanager
+def _group(ctx: typer.Context) -> Iterator[tuple[ConsumerGroup, RollupRebuilder]]:
+    settings = settings_of(ctx)
+    bootstrap = resolve_kafka(settings)
+    cluster_id = KafkaAdmin(bootstrap, settings.kafka).cluster_id()
+    with (
+        postgres_pool(ctx) as pool,
+        PartitionPlaces(bootstrap, settings.kafka.topic_prefix) as places,
+    ):
+        rebuilder = RollupRebuilder(pool, *stream_keys(settings.redis.shards))
+        yield ConsumerGroup(pool, places, cluster_id), rebuilder
