@@ -116,6 +116,9 @@ class ApacheKafka:
             "offsets.topic.num.partitions": 1,
             "transaction.state.log.num.partitions": 1,
             "group.initial.rebalance.delay.ms": 0,
+            # Killed, it may not come back before the controller holds it for dead.
+            "broker.session.timeout.ms": 2000,
+            "broker.heartbeat.interval.ms": 500,
         }
 
 
