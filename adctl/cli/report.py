@@ -1,9 +1,10 @@
 """``adctl report``: what was bid, delivered and spent."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import psycopg
 import typer
 
 from adctl.cli.context import settings_of
@@ -12,9 +13,11 @@ from adctl.cli.stores import postgres_session
 from adctl.control import reporting, statements
 from adctl.control.lookup import find_campaign
 from adctl.control.plane import open_plane
-from adctl.control.reporting import By, parse_period
+from adctl.control.reporting import By, Period, parse_period
 from adctl.control.statements import INVOICE_COLUMNS
 from adctl.stores.tables import psycopg_of
+
+Row = TypeVar("Row")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -28,6 +31,7 @@ MonthOption = Annotated[
     str | None,
     typer.Option(help="A month of UTC, such as 2026-11. Default: this one.", show_default=False),
 ]
+CampaignOption = Annotated[str | None, typer.Option(help="Only this campaign: its id or its name.")]
 TimezoneOption = Annotated[
     str, typer.Option(help="Zone of dates without an offset, and of the hours and days shown.")
 ]
@@ -43,9 +47,7 @@ def performance(
     since: SinceOption = "24h",
     until: UntilOption = None,
     by: Annotated[By, typer.Option(help="What to have a row for.")] = By.CAMPAIGN,
-    campaign: Annotated[
-        str | None, typer.Option(help="Only this campaign: its id or its name.")
-    ] = None,
+    campaign: CampaignOption = None,
     timezone: TimezoneOption = "UTC",
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -94,9 +96,7 @@ def candidates(
     ctx: typer.Context,
     since: SinceOption = "24h",
     until: UntilOption = None,
-    campaign: Annotated[
-        str | None, typer.Option(help="Only this campaign: its id or its name.")
-    ] = None,
+    campaign: CampaignOption = None,
     timezone: TimezoneOption = "UTC",
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -108,9 +108,7 @@ def candidates(
     Example: adctl report candidates --since 1h --campaign Spring
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
-    with postgres_session(ctx) as session:
-        campaign_id = None if campaign is None else find_campaign(session, campaign).id
-        rows = reporting.candidates(psycopg_of(session), period, campaign_id)
+    rows = _of_campaign(ctx, reporting.candidates, period, campaign)
     shown = [row._asdict() for row in rows]
     _render(
         [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
@@ -122,9 +120,7 @@ def losses(
     ctx: typer.Context,
     since: SinceOption = "24h",
     until: UntilOption = None,
-    campaign: Annotated[
-        str | None, typer.Option(help="Only this campaign: its id or its name.")
-    ] = None,
+    campaign: CampaignOption = None,
     timezone: TimezoneOption = "UTC",
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -133,9 +129,7 @@ def losses(
     Example: adctl report losses --since 7d --campaign Spring
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
-    with postgres_session(ctx) as session:
-        campaign_id = None if campaign is None else find_campaign(session, campaign).id
-        rows = reporting.losses(psycopg_of(session), period, campaign_id)
+    rows = _of_campaign(ctx, reporting.losses, period, campaign)
     _render([row._asdict() for row in rows], period, output)
 
 
@@ -144,9 +138,7 @@ def oddities(
     ctx: typer.Context,
     since: SinceOption = "24h",
     until: UntilOption = None,
-    campaign: Annotated[
-        str | None, typer.Option(help="Only this campaign: its id or its name.")
-    ] = None,
+    campaign: CampaignOption = None,
     timezone: TimezoneOption = "UTC",
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -158,9 +150,7 @@ def oddities(
     Example: adctl report oddities --since 7d --output csv
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
-    with postgres_session(ctx) as session:
-        campaign_id = None if campaign is None else find_campaign(session, campaign).id
-        rows = reporting.oddities(psycopg_of(session), period, campaign_id)
+    rows = _of_campaign(ctx, reporting.oddities, period, campaign)
     _render([row._asdict() for row in rows], period, output)
 
 
@@ -191,6 +181,17 @@ def statement(
     if output is Output.TABLE:
         about = f"{invoice.advertiser}, {asked.name} in UTC, {invoice.currency}"
         say(about if invoice.final else f"{about}: not final, the month is not over yet")
+
+
+def _of_campaign(
+    ctx: typer.Context,
+    report: Callable[[psycopg.Connection, Period, int | None], list[Row]],
+    period: Period,
+    campaign: str | None,
+) -> list[Row]:
+    with postgres_session(ctx) as session:
+        campaign_id = None if campaign is None else find_campaign(session, campaign).id
+        return report(psycopg_of(session), period, campaign_id)
 
 
 def _render(rows: list[dict[str, object]], period: reporting.Period, output: Output) -> None:
