@@ -9,7 +9,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo up install test lint check soak bench schemas lock clean
+.PHONY: demo up install test test-kafka lint check soak bench schemas lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -27,6 +27,9 @@ $(READY): requirements.lock pyproject.toml
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+test-kafka: $(READY)  ## the tests that reach the broker, on Apache Kafka
+	$(BIN)/python -m pytest --kafka=apache
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -1,11 +1,13 @@
 """One embedded stack for the whole session, and clean stores for each test that asks for them.
 
 A test that starts daemons takes ``settings`` together with ``postgres`` and ``redis_client``, which
-empty those stores before it begins.
+empty those stores before it begins. With ``--kafka=apache`` the broker is Apache Kafka, and only
+the tests that reach it run.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -20,6 +22,7 @@ from adctl.config import KafkaSettings, Settings, load_settings
 from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.migrations import migrate
 from adctl.stores.redis import connect
+from tests.apache_kafka.broker import apache_kafka, find_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +31,27 @@ if TYPE_CHECKING:
 
     from adctl.stores.endpoints import Endpoints
 
+# Who asks for one of these reaches the broker; the second exists on Apache Kafka alone.
+BROKER_FIXTURES, LASTING_BROKER = {"kafka", "broker", "lasting_broker"}, "lasting_broker"
 DAEMONS = ("bidder", "tracker", "api", "flusher", "consumer", "pacer")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the command line choose the broker."""
+    brokers = ("embedded", "apache")
+    parser.addoption("--kafka", choices=brokers, default="embedded", help="the broker of the tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that the chosen broker is not for."""
+    apache = config.getoption("--kafka") == "apache"
+    chosen, others = [], []
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        fits = bool(fixtures & BROKER_FIXTURES) if apache else LASTING_BROKER not in fixtures
+        (chosen if fits else others).append(item)
+    items[:] = chosen
+    config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,9 +80,29 @@ def stack(state_dir: Path) -> Iterator[EmbeddedStack]:
 
 
 @pytest.fixture(scope="session")
-def endpoints(stack: EmbeddedStack) -> Endpoints:
+def apache(request: pytest.FixtureRequest) -> bool:
+    """Whether the broker is Apache Kafka. Skips (in CI: fails) where that cannot be had."""
+    if request.config.getoption("--kafka") == "embedded":
+        return False
+    try:
+        find_program()
+    except OSError as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no Apache Kafka here: {exc}")
+    return True
+
+
+@pytest.fixture(scope="session")
+def endpoints(stack: EmbeddedStack, state_dir: Path, apache: bool) -> Iterator[Endpoints]:
     """Where the session's stores are."""
-    return stack.endpoints()
+    if not apache:
+        yield stack.endpoints()
+        return
+    server = apache_kafka(state_dir)
+    server.start(owned=True)
+    yield dataclasses.replace(stack.endpoints(), kafka_bootstrap=f"127.0.0.1:{server.port}")
+    server.stop()
 
 
 @pytest.fixture(scope="session")

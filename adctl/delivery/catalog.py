@@ -89,7 +89,9 @@ class Catalog:
         bits = index.match_bits(attributes, formats, now_ms)
         for negative_bid, position in self._bids.dearest_first(bits):
             campaign = index.at(position)
-            if campaign is not None and is_near(campaign, attributes):
+            if campaign is not None and (
+                not campaign.targeting.radii or is_near(campaign, attributes)
+            ):
                 yield campaign, -negative_bid
 
     def with_campaign(self, campaign: Campaign) -> Catalog:

@@ -140,6 +140,10 @@ class CreativeRules:
             canonical_language(told) for told in (*(request.wlang or ()), *(request.wlangb or ()))
         )
 
+        # Whether all that it forbids is what the lists name.
+        self.only_names = not (self._wlang or self._bapp or self._acat)
+        self.names: frozenset[str] = self._badv | self._bcat
+
     def refusal(self, traits: Traits) -> str:
         """Return the reason why the request's block and allow lists leave a creative out, or ''."""
         if self._wlang and traits.language is not None and traits.language not in self._wlang:
@@ -172,6 +176,8 @@ class BannerRules:
         self._api = frozenset(banner.api or ())
         self._expdir = frozenset(banner.expdir or ())
         self._mimes = banner.mimes
+        self.only_names = not (self._btype or self._mimes)
+        self.names: frozenset[int] = self._battr
 
     def refusal(self, traits: Traits) -> str:
         """Return the reason why a creative may not be shown in the banner, or ''."""

@@ -52,6 +52,11 @@ class Offer:
         self._banner = (
             None if imp.banner is None else BannerRules(imp.banner, sizes, secure=self._secure)
         )
+        # Most requests only list names, and most creatives have none of them: one look at all the
+        # names spares those the rules. Only who has one is asked about rule by rule.
+        self._blocked: frozenset[str | int] | None = None
+        if self._banner is not None and self._banner.only_names and rules.only_names:
+            self._blocked = frozenset[str | int]().union(rules.names, self._banner.names)
         floor = bidfloor_micros(imp, rates)
         # What cannot be converted cannot be said to be met.
         self.floor_micros = _ABOVE_ANY_BID if floor is None else floor
@@ -62,6 +67,13 @@ class Offer:
 
     def refusal(self, traits: Traits) -> str:
         """Return the reason why a creative may not be shown here, price aside, or ''."""
+        if (
+            self._blocked is not None
+            and traits.plain
+            and self._blocked.isdisjoint(traits.named)
+            and traits.format in self.formats
+        ):
+            return ""
         return self._slot_refusal(traits) or self._rules.refusal(traits)
 
     def floor_of(self, creative: Creative) -> int:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 VERSION = 1
 _HEAD = struct.Struct(">BBBIIQIQ12s16sBB")
 _TAG_BYTES = 16
+_FILL = bytes(2)
+_TAGS = tuple(slice(at, at + _TAG_BYTES) for at in range(0, 64, _TAG_BYTES))
 _NOBODY = bytes(16)
 _MAX_TOKEN_CHARS = 400
 _TEST_FLAG = 1
@@ -106,12 +108,11 @@ class Signer:
         """Return the token's text for each Purpose, in their order."""
         payload = self._pack(token)
         digest = self._digest(self._key_id, payload)
-        head = urlsafe_b64encode(payload).rstrip(b"=")
-        notice, impression, click, conversion = (
-            (head + b"." + urlsafe_b64encode(_tag(digest, purpose)).rstrip(b"=")).decode()
-            for purpose in Purpose
-        )
-        return notice, impression, click, conversion
+        head = urlsafe_b64encode(payload).rstrip(b"=").decode() + "."
+        # All tags in one go, each filled up to whole groups of three bytes: that only adds two
+        # characters, which are cut off again.
+        tags = urlsafe_b64encode(_FILL.join(map(digest.__getitem__, _TAGS)) + _FILL).decode()
+        return head + tags[:22], head + tags[24:46], head + tags[48:70], head + tags[72:94]
 
     def verify(self, text: str, purpose: Purpose, now_ms: int, ttl_sec: int) -> BidToken:
         """Return the token in ``text``.

@@ -8,7 +8,7 @@ import msgspec
 
 # The struct's fields, read at run time by msgspec.
 from adctl.delivery.targeting import Format, canonical_language, format_of
-from adctl.models import Creative
+from adctl.models import Creative, CreativeKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,8 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
 
     ``domains`` are its advertiser's and those above them, ``categories`` its own and those above,
     so that a list blocks it which has one of them. ``language`` is None where it has none.
-    ``insecure``: it is a banner that loads something by plain http.
+    ``insecure``: it is a banner that loads something by plain http. ``named`` is all of it that a
+    list may block, for one look; ``plain``: a banner of which nothing else can be refused.
     """
 
     creative: Creative
@@ -31,18 +32,26 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
     attr: frozenset[int]
     language: str | None
     insecure: bool
+    named: frozenset[str | int]
+    plain: bool
 
 
 def traits_of(creative: Creative) -> Traits:
     """Return what requests compare of ``creative``."""
+    domains = frozenset(_with_those_above(creative.adomain))
+    categories = frozenset(creative.cat) | {code.split("-")[0] for code in creative.cat}
+    insecure = creative.image_url.startswith("http:") or "http://" in creative.markup
+    media = creative.media
     return Traits(
         creative=creative,
         format=format_of(creative),
-        domains=frozenset(_with_those_above(creative.adomain)),
-        categories=frozenset(creative.cat) | {code.split("-")[0] for code in creative.cat},
+        domains=domains,
+        categories=categories,
         attr=frozenset(creative.attr),
         language=canonical_language(creative.language) if creative.language else None,
-        insecure=creative.image_url.startswith("http:") or "http://" in creative.markup,
+        insecure=insecure,
+        named=domains.union(categories, creative.attr),
+        plain=creative.kind is CreativeKind.BANNER and not (insecure or media.api or media.expdir),
     )
 
 

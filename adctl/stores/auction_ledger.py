@@ -53,13 +53,15 @@ class RedisLedger:
             imps += (len(auction.candidates), auction.quantity_ppm)
             for candidate in auction.candidates:
                 campaign_id = candidate.campaign.id
-                if campaign_id not in places:
-                    places[campaign_id] = len(places) + 1
-                    campaigns += (campaign_id, candidate.together, len(candidate.caps))
+                place = places.get(campaign_id)
+                if place is None:
+                    place = places[campaign_id] = len(places) + 1
+                    caps = candidate.caps
+                    campaigns += (campaign_id, candidate.together, len(caps))
                     roadblocks += candidate.together > 0
-                    for cap in candidate.caps:
+                    for cap in caps:
                         campaigns += (cap.limit, cap.window_sec)
-                imps += (places[campaign_id], candidate.bid_cpm_micros, candidate.floor_micros)
+                imps += (place, candidate.bid_cpm_micros, candidate.floor_micros)
         shard = shard_of(user_hash, self._shards) if user_hash else next(self._turns)
         named = [
             keys.user(shard, user_hash),
@@ -99,7 +101,7 @@ def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int], shard: int) 
                 winner=winner - 1 if winner else None,
                 price_cpm_micros=price,
                 runner_up=runner_up - 1 if runner_up else None,
-                reasons=tuple(OF_SCRIPT[number] for number in reply[at + 3 : end]),
+                reasons=tuple(map(OF_SCRIPT.__getitem__, reply[at + 3 : end])),
                 shard=shard,
             )
         )

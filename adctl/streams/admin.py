@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
+    OffsetSpec,
     ResourceType,
 )
 from confluent_kafka.cimpl import NewTopic
@@ -17,12 +19,14 @@ from adctl.streams import topics
 from adctl.streams.client import client_settings, kafka_errors, partitions_of, read_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from adctl.config import KafkaSettings
 
 _CREATE_TIMEOUT_SEC = 10
 _DESCRIBE_TIMEOUT_SEC = 10
+_LOOK_AGAIN_SEC = 0.02
 
 _MS_PER_HOUR = 3_600_000
 _BYTES_PER_MB = 1 << 20
@@ -91,7 +95,8 @@ class KafkaAdmin:
     def ensure_topics(self) -> list[str]:
         """Make the topics that are missing; return their names. Others stay as they are.
 
-        Any number of programs may call it at once. Raises StoreUnavailableError.
+        When it returns, those made are listed and can be written and read. Any number of programs
+        may call it at once. Raises StoreUnavailableError.
         """
         missing = [name for name in topics.ALL if name not in self.partitions()]
         if missing:
@@ -100,7 +105,34 @@ class KafkaAdmin:
             )
             for name, outcome in created.items():
                 _await_created(name, outcome)
+            self._await_usable(missing)
         return missing
+
+    def _await_usable(self, names: Sequence[str]) -> None:
+        # Kafka confirms a topic before the brokers know of it. Who asked for the partitions now
+        # would begin without some of them, and who asked for one's end would be sent away.
+        deadline = time.monotonic() + _CREATE_TIMEOUT_SEC
+        while not self._are_usable(names):
+            if time.monotonic() > deadline:
+                raise StoreUnavailableError("Kafka: the new topics do not become usable")
+            time.sleep(_LOOK_AGAIN_SEC)
+
+    def _are_usable(self, names: Sequence[str]) -> bool:
+        found, prefix = self.partitions(), self._settings.topic_prefix
+        if not set(names) <= found.keys():
+            return False
+        places = [
+            TopicPartition(prefix + name, number) for name in names for number in range(found[name])
+        ]
+        earliest: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        asked = self._client.list_offsets(dict.fromkeys(places, earliest))
+        try:
+            # Only a partition's leader answers.
+            for outcome in asked.values():
+                outcome.result(_CREATE_TIMEOUT_SEC)
+        except KafkaException:
+            return False
+        return True
 
     def _read_settings(self, names: list[str]) -> dict[str, dict[str, str]]:
         if not names:

@@ -26,6 +26,7 @@ from adctl.stores.embedded.valkey import Valkey
 from adctl.stores.postgres import open_pool
 from adctl.stores.stream import EventStream
 from adctl.stores.tables import open_engine
+from tests.apache_kafka.broker import apache_kafka
 from tests.integration.house import House
 
 if TYPE_CHECKING:
@@ -90,10 +91,23 @@ def append(redis_client: redis.Redis) -> Callable[..., None]:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Server]:
-    """A broker of the test's own, to be stopped and started again."""
+def broker(tmp_path: Path, apache: bool) -> Iterator[Server]:
+    """A broker of the test's own that forgets everything when it is started again."""
     record = ServerRecord(port=_free_port())
-    server = Server(Kafka(tmp_path, "127.0.0.1", record), tmp_path, record, lambda: None)
+    server = (
+        apache_kafka(tmp_path, forgets=True)
+        if apache
+        else Server(Kafka(tmp_path, "127.0.0.1", record), tmp_path, record, lambda: None)
+    )
+    server.start(owned=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lasting_broker(tmp_path: Path, apache: bool) -> Iterator[Server]:
+    """An Apache Kafka of the test's own that keeps its log when it is killed and started again."""
+    server = apache_kafka(tmp_path)
     server.start(owned=True)
     yield server
     server.stop()
