@@ -26,7 +26,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-kafka: $(READY)  ## the tests that reach the broker, on Apache Kafka
 	$(BIN)/python -m pytest --kafka=apache

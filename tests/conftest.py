@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 
 # Who asks for one of these reaches the broker; the second exists on Apache Kafka alone.
 BROKER_FIXTURES, LASTING_BROKER = {"kafka", "broker", "lasting_broker"}, "lasting_broker"
+# Input is made slowly where the machine is busy with other tests, and on the first run of all, when
+# hypothesis makes its tables of characters.
+hypothesis.settings.register_profile(
+    "adctl", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("adctl")
+
 DAEMONS = ("bidder", "tracker", "api", "flusher", "consumer", "pacer")
 
 
