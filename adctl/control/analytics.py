@@ -12,8 +12,9 @@ import psycopg
 
 from adctl.control.dead_letters import Poison
 from adctl.control.once import Reading, origin_of
+from adctl.decisions import Decision
 from adctl.errors import ConflictError
-from adctl.models import DeadLetterReason, Decision, Event, EventKind
+from adctl.models import DeadLetterReason, Event, EventKind
 from adctl.stores.offsets import GroupOffsets, PartitionPosition
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.retries import Retries

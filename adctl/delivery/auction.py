@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from adctl.decisions import CandidateOutcome
+
 # The structs' fields, read at run time by msgspec.
 from adctl.delivery import reasons
-from adctl.models import Campaign, CandidateOutcome, Creative, FrequencyCap
+from adctl.models import Campaign, Creative, FrequencyCap
 from adctl.money import ONE_IMPRESSION_PPM
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from adctl.decisions import Decision, ImpDecision
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
 from adctl.delivery.candidates import CandidateSearch
@@ -26,7 +27,6 @@ from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
 from adctl.delivery.tracking_urls import tracking_urls
 from adctl.errors import StoreUnavailableError
-from adctl.models import Decision, ImpDecision
 from adctl.money import ONE_IMPRESSION_PPM, format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 

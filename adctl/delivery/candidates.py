@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adctl.decisions import CandidateOutcome
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate
 from adctl.delivery.deals import OfferedDeal, offered_deals
 from adctl.delivery.eligibility import CreativeRules, imp_obstacle, imp_refusal
 from adctl.delivery.offer import Offer
 from adctl.delivery.roadblock import impressions_together
-from adctl.models import CandidateOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

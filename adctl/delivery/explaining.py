@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from adctl.decisions import CampaignLook
 from adctl.delivery import reasons
 from adctl.delivery.eligibility import CreativeRules
 from adctl.delivery.mismatch import first_mismatch
 from adctl.delivery.offer import Offer
 from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.targeting import Format, attributes_of
-from adctl.models import CampaignLook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

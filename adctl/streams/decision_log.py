@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
     from adctl.config import KafkaSettings
-    from adctl.models import Decision
+    from adctl.decisions import Decision
 
 
 class DecisionLog:

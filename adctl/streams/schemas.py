@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adctl.models import CampaignChange, DeadLetter, Decision, Event
+from adctl.decisions import Decision
+from adctl.models import CampaignChange, DeadLetter, Event
 from adctl.streams import topics
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from adctl.models import CampaignChange, DeadLetter, Decision, Event, EventKind
+from adctl.decisions import Decision
+from adctl.models import CampaignChange, DeadLetter, Event, EventKind
 
 BIDS = "bids"
 WINS = "wins"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from falcon import Request, Response
 
+    from adctl.decisions import Decision
     from adctl.delivery.bidding import Bidder
-    from adctl.models import Decision
     from adctl.openrtb import BidRequest
 
 log = structlog.get_logger()

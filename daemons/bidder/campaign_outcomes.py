@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from adctl.models import Decision
+    from adctl.decisions import Decision
 
 MOST_CAMPAIGNS = 20
 """Campaigns a worker gives labels of their own; all others together are ``other``."""

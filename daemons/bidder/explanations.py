@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from adctl.decisions import Decision
     from adctl.delivery.explaining import Explainer
-    from adctl.models import Decision
     from adctl.openrtb import BidRequest
     from daemons.bidder.app import DecisionRecorder
 

@@ -27,7 +27,7 @@ from adctl.delivery.frequency_cap import bucket_fields
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
 from adctl.errors import ForgedTokenError
-from adctl.models import Campaign, Decision, Factors, FrequencyCap
+from adctl.models import Campaign, Factors, FrequencyCap
 from adctl.money import format_micros, format_nanos, parse_micros, parse_nanos
 from adctl.openrtb import BidRequest, decode_request, encode_response
 from adctl.stores import keys
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
+
+    from adctl.decisions import Decision
 
 
 _FOLDER = Path(__file__).parent

@@ -15,8 +15,9 @@ from adctl.control.dead_letters import Poison, Undertaker
 from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.relaying import Relay
+from adctl.decisions import CampaignLook, CandidateOutcome, Decision, ImpDecision
 from adctl.errors import StoreUnavailableError
-from adctl.models import CampaignLook, CandidateOutcome, Decision, EventKind, ImpDecision
+from adctl.models import EventKind
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage
 from adctl.streams.producer import OutgoingMessage, ReliableProducer

@@ -14,8 +14,8 @@ from adctl.control.analytics import GROUP, Analytics
 from adctl.control.dead_letters import Burial, Graveyard, Undertaker, put_back
 from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder
+from adctl.decisions import Decision
 from adctl.errors import ConflictError, StoreUnavailableError
-from adctl.models import Decision
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage

@@ -11,8 +11,8 @@ import pytest
 from adctl.control.analytics import Analytics
 from adctl.control.consumer_group import ConsumerGroup
 from adctl.control.rebuilding import RollupRebuilder
+from adctl.decisions import Decision
 from adctl.errors import ConflictError
-from adctl.models import Decision
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.places import PartitionPlaces

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
+from adctl.decisions import CandidateOutcome
 from adctl.delivery import reasons
 from adctl.delivery.auction import ImpAuction, Verdict
 from adctl.delivery.bidding import Bidder
@@ -17,7 +18,7 @@ from adctl.delivery.currency import BidCurrency, Rates
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Purpose, Signer, hash_user
 from adctl.errors import StoreUnavailableError
-from adctl.models import CandidateOutcome, FrequencyCap
+from adctl.models import FrequencyCap
 from adctl.money import format_micros
 from adctl.openrtb import Banner, BidRequest, Device, Imp, Regs, Site, User
 

@@ -7,9 +7,9 @@ import pytest
 from falcon import testing
 from prometheus_client import CollectorRegistry
 
+from adctl.decisions import Decision
 from adctl.delivery.bidding import Answer
 from adctl.errors import StoreUnavailableError
-from adctl.models import Decision
 from daemons.bidder.app import BidderMetrics, create_app
 
 if TYPE_CHECKING:

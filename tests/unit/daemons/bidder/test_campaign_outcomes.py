@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from adctl.models import CandidateOutcome, Decision, ImpDecision
+from adctl.decisions import CandidateOutcome, Decision, ImpDecision
 from daemons.bidder.campaign_outcomes import MOST_CAMPAIGNS, CampaignOutcomes
 
 

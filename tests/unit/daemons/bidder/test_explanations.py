@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adctl.models import CampaignLook, Decision, ImpDecision
+from adctl.decisions import CampaignLook, Decision, ImpDecision
 from adctl.openrtb import BidRequest, Imp
 from daemons.bidder.explanations import Explanations
 
