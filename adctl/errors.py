@@ -90,3 +90,7 @@ class ForgedTokenError(AdctlError):
 
 class ExpiredTokenError(AdctlError):
     """A tracking token that was ours, but is too old to count."""
+
+
+class FutureTokenError(AdctlError):
+    """A tracking token that is ours, of a bid that has not been made yet: some clock is wrong."""

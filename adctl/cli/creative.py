@@ -36,7 +36,7 @@ CreativeArgument = Annotated[
 CREATIVE_OPTIONS: dict[str, Any] = {
     "name": option("The creative's name; one of its kind per campaign."),
     "size": option("Its size, e.g. 300x250; a video file tells its own."),
-    "landing_url": option("Where a click leads, https://…"),
+    "landing_url": option("Where a click leads, https://…, with macros such as {click_id}."),
     "image_url": option("The banner's image, https://…"),
     "markup": Annotated[
         Path | None,

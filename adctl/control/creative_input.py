@@ -11,7 +11,7 @@ from adctl.control.drafts import CreativeDraft
 from adctl.control.fields import normal_domain, split_url
 from adctl.control.media_input import LARGEST_PX, read_media
 from adctl.control.targeting_input import normal_language, normal_size, read_categories
-from adctl.delivery.markup import CLICK_ID
+from adctl.delivery.landing_page import LANDING_MACROS, without_macros
 from adctl.errors import Fault, FaultyInputError
 from adctl.models import CreativeKind
 
@@ -43,7 +43,7 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
     The columns are usable only if there are none.
     """
     kind = CreativeKind(reader.choice("kind", list(CreativeKind)) or CreativeKind.BANNER)
-    landing_url = reader.url("landing_url", required=True, macro=CLICK_ID)
+    landing_url = reader.url("landing_url", required=True, macros=LANDING_MACROS)
     image_url, markup = _picture(reader, kind)
     media = read_media(reader, kind)
     width, height = _size(reader, kind, media)
@@ -125,7 +125,7 @@ def _unstorable(char: str) -> bool:
 def _adomain(reader: FieldReader, landing_url: str | None) -> list[str]:
     if reader.values.get("adomain"):
         return list(reader.texts("adomain", normal_domain, "a domain such as example.com"))
-    parts = split_url(landing_url.replace(CLICK_ID, "")) if landing_url else None
+    parts = split_url(without_macros(landing_url)) if landing_url else None
     host = normal_domain(parts.hostname) if parts else None
     return [host.removeprefix("www.")] if host else []
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
+from adctl.delivery.landing_page import has_fixed_host, macros_in, without_macros
 from adctl.errors import Fault, FaultyInputError
 from adctl.money import AmountError, parse_micros, parse_nanos
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 NAME_LENGTH = 200
 MAX_LIST = 10_000
 _URL_LENGTH = 2048
+_AN_ADDRESS = f"an absolute http:// or https:// address of at most {_URL_LENGTH:,} characters"
 _LONGEST_ECHO = 80
 # Characters that would end an attribute or a header wherever the address is put.
 _NOT_IN_URL = re.compile(r"[\s\"'<>\\^`{|}\x00-\x1f\x7f]")
@@ -173,18 +175,30 @@ class FieldReader:
                 found[text] = None
         return tuple(found)
 
-    def url(self, field: str, *, required: bool = False, macro: str = "") -> str | None:
-        """Return an absolute http or https address, in which ``macro`` may stand."""
+    def url(
+        self, field: str, *, required: bool = False, macros: Collection[str] = ()
+    ) -> str | None:
+        """Return an absolute http or https address, in which ``macros`` may stand behind its host.
+
+        What is no such macro is noted, each by itself.
+        """
         value = self._given(field, required)
         if value is None:
             return None
-        if not isinstance(value, str) or split_url(value.replace(macro, "")) is None:
-            expected = (
-                f"an absolute http:// or https:// address of at most {_URL_LENGTH} characters"
-            )
-            self.reject(field, value, expected)
+        if not isinstance(value, str):
+            self.reject(field, value, _AN_ADDRESS)
             return None
-        return value
+        before = len(self.faults)
+        for macro in macros_in(value) if macros else ():
+            if macro not in macros:
+                known = ", ".join(macros)
+                self.reject(field, macro, f"a macro: one of {known}{near(macro, macros)}")
+        plain = without_macros(value) if macros else value
+        if plain != value and not has_fixed_host(value):
+            self.reject(field, value, "macros behind the host only: in path, query or fragment")
+        elif split_url(plain) is None or len(value) > _URL_LENGTH:
+            self.reject(field, value, _AN_ADDRESS)
+        return value if len(self.faults) == before else None
 
     def _given(self, field: str, required: bool) -> object:
         value = self.values.get(field)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
-from adctl.delivery.markup import CLICK_ID, banner_markup
+from adctl.delivery.landing_page import without_macros
+from adctl.delivery.markup import banner_markup
 from adctl.delivery.media.audio import audio_markup
 from adctl.delivery.media.video import video_markup
 from adctl.delivery.tracking_urls import TrackingUrls
@@ -193,7 +194,7 @@ def _size(file: MediaFile) -> str:
 
 
 def _landing(creative: Creative) -> str:
-    return creative.landing_url.replace(CLICK_ID, "")
+    return without_macros(creative.landing_url)
 
 
 def _indented(vast: str) -> str:

@@ -21,8 +21,6 @@ _BANNER = 1  # AdCOM creative markup types, as bid.mtype
 
 CLICK_URL = "{click_url}"
 PIXEL = "{pixel}"
-CLICK_ID = "{click_id}"
-"""In a landing page's address: what the page reports a conversion with."""
 
 
 def ad_of(creative: Creative, imp: Imp, urls: TrackingUrls, bid_id: str) -> tuple[str, BidFields]:

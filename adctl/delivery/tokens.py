@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.delivery.currency import BidCurrency
-from adctl.errors import ExpiredTokenError, ForgedTokenError
+from adctl.errors import ExpiredTokenError, ForgedTokenError, FutureTokenError
 from adctl.money import ONE_IMPRESSION_PPM, cost_nanos_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _FILL = bytes(2)
 _TAGS = tuple(slice(at, at + _TAG_BYTES) for at in range(0, 64, _TAG_BYTES))
 _NOBODY = bytes(16)
 _MAX_TOKEN_CHARS = 400
+CLOCKS_APART_SEC = 300
+"""As much as the clocks of a bidder and a tracker may differ."""
 _TEST_FLAG = 1
 _QUANTITY_FLAG = 2
 _QUANTITY = struct.Struct(">I")
@@ -117,8 +119,9 @@ class Signer:
     def verify(self, text: str, purpose: Purpose, now_ms: int, ttl_sec: int) -> BidToken:
         """Return the token in ``text``.
 
-        Raises ForgedTokenError if it is not one of ours for this purpose, ExpiredTokenError if it
-        is but its bid was made more than ``ttl_sec`` ago.
+        Raises ForgedTokenError if it is not one of ours for this purpose; if it is,
+        ExpiredTokenError where its bid was made more than ``ttl_sec`` ago, FutureTokenError where
+        it will be made more than CLOCKS_APART_SEC from now.
         """
         payload, tag = _split(text)
         version, key_id = payload[0], payload[1]
@@ -129,6 +132,8 @@ class Signer:
         token = _unpack(payload)
         if now_ms > token.bid_at_ms + ttl_sec * 1000:
             raise ExpiredTokenError(f"the bid was made more than {ttl_sec} s ago")
+        if token.bid_at_ms > now_ms + CLOCKS_APART_SEC * 1000:
+            raise FutureTokenError("the bid has not been made yet: compare the clocks of the hosts")
         return token
 
     def _digest(self, key_id: int, payload: bytes) -> bytes:

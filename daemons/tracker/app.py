@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote
 
 import falcon
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from adctl.config_keys import parse_price_keys
+from adctl.delivery.landing_page import filled
 from adctl.delivery.macros import ToldMacros
-from adctl.delivery.markup import CLICK_ID
 from adctl.delivery.price_macro import PriceKeys, price_reader
 from adctl.delivery.tokens import BidToken, Purpose, Signer
 from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, track
@@ -21,6 +20,7 @@ from adctl.errors import (
     AdctlError,
     ExpiredTokenError,
     ForgedTokenError,
+    FutureTokenError,
     NotFoundError,
     StoreUnavailableError,
 )
@@ -42,6 +42,11 @@ log = structlog.get_logger()
 PIXEL = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _TRACKED = frozenset({EventKind.IMPRESSION, EventKind.CLICK, EventKind.CONVERSION})
 _NOTICES = frozenset({EventKind.WIN, EventKind.BILL, EventKind.LOSS})
+_REASONS: dict[type[AdctlError], str] = {
+    ForgedTokenError: "forged",
+    ExpiredTokenError: "expired",
+    FutureTokenError: "future",
+}
 
 
 class TrackerMetrics:
@@ -56,7 +61,7 @@ class TrackerMetrics:
         )
         self.rejected = Counter(
             "adctl_events_rejected_total",
-            "Calls refused with 403: forged or expired.",
+            "Calls refused with 403: forged, expired, or of a bid in the future.",
             ["kind", "reason"],
             registry=registry,
         )
@@ -107,7 +112,7 @@ class Verifier:
     def tracked(self, req: Request, kind: EventKind) -> tuple[BidToken, TrackedEvent]:
         """Return the bid a call speaks of, and what its event does.
 
-        Raises ForgedTokenError or ExpiredTokenError.
+        Raises ForgedTokenError, ExpiredTokenError or FutureTokenError.
         """
         text = _param(req, "t")
         now_ms = self._clock_ms()
@@ -116,9 +121,11 @@ class Verifier:
         rates = self._rates.current if self._rates else None
         return token, track(token, kind, billing_kind, _told(req), now_ms, read_price, rates)
 
-    def conversion_id(self, token: BidToken) -> str:
-        """Return the token with which the landing page can report a conversion."""
-        return self._signer.sign(token)[Purpose.CONVERSION]
+    def landing_url(self, url: str, token: BidToken) -> str:
+        """Return a creative's landing page with its macros filled in for this bid."""
+        return filled(
+            url, token, lambda: self._signer.sign(token)[Purpose.CONVERSION], self._clock_ms()
+        )
 
 
 def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
@@ -192,8 +199,8 @@ class Events:
     def _take(self, req: Request, kind: EventKind) -> BidToken:
         try:
             token, tracked = self._verifier.tracked(req, kind)
-        except (ForgedTokenError, ExpiredTokenError) as exc:
-            reason = "expired" if isinstance(exc, ExpiredTokenError) else "forged"
+        except tuple(_REASONS) as exc:
+            reason = _REASONS[type(exc)]
             self._metrics.rejected.labels(kind, reason).inc()
             raise falcon.HTTPForbidden(description=f"{reason}: {exc}") from exc
         self._metrics.events.labels(kind, self._sink.take(tracked)).inc()
@@ -201,9 +208,7 @@ class Events:
 
     def _landing_page(self, token: BidToken) -> str:
         url = self._landing_pages.landing_url(token.campaign_id, token.creative_id)
-        if CLICK_ID in url:
-            url = url.replace(CLICK_ID, quote(self._verifier.conversion_id(token)))
-        return url
+        return self._verifier.landing_url(url, token)
 
 
 def create_app(

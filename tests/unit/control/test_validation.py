@@ -147,6 +147,26 @@ def test_faulty_creative_names_its_field(field: str, value: object) -> None:
     assert set(read_banner(**{field: value})[1]) == {field}
 
 
+def test_macros_of_a_landing_page_are_known_ones_behind_its_host_all_faults_at_once() -> None:
+    url = "https://{exchange}.acme.example/{clickid}?c={click_id}&t={time}"
+    reader = FieldReader({**BANNER, "landing_url": url, "name": None, "adomain": ["acme.example"]})
+    read_creative(reader)
+    told = [(fault.field, fault.value) for fault in reader.faults]
+    assert told == [
+        ("landing_url", "{clickid}"),
+        ("landing_url", "{time}"),
+        ("landing_url", url),
+        ("name", None),
+    ]
+    assert "did you mean {click_id}?" in reader.faults[0].expected
+    assert read_banner(landing_url="https://acme.example/{bid_id}?c={click_id}")[1] == {}
+
+
+@pytest.mark.parametrize("url", ["https://acme.example/{", "https://acme.example/}{", "{click_id}"])
+def test_braces_that_are_no_macro_are_refused(url: str) -> None:
+    assert set(read_banner(landing_url=url)[1]) == {"landing_url"}
+
+
 def test_markup_is_bounded_and_storable() -> None:
     for markup in ("", "x" * 65_537, "a\0b", "\ud800", 5):
         assert set(read_banner(image_url=None, markup=markup)[1]) == {"markup"}

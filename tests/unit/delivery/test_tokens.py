@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adctl.delivery.currency import BidCurrency
-from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
-from adctl.errors import ExpiredTokenError, ForgedTokenError
+from adctl.delivery.tokens import CLOCKS_APART_SEC, BidToken, Purpose, Signer, hash_user
+from adctl.errors import ExpiredTokenError, ForgedTokenError, FutureTokenError
 
 NEW, OLD = bytes(range(32)), bytes(range(1, 33))
 SIGNER = Signer({2: NEW, 1: OLD})
@@ -118,6 +118,13 @@ def test_token_counts_until_its_last_second() -> None:
     assert SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms + 60_000, 60) == TOKEN
     with pytest.raises(ExpiredTokenError):
         SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms + 60_001, 60)
+
+
+def test_token_counts_from_as_long_before_its_bid_as_clocks_may_differ() -> None:
+    text, earliest_ms = text_for(Purpose.CLICK), TOKEN.bid_at_ms - CLOCKS_APART_SEC * 1000
+    assert SIGNER.verify(text, Purpose.CLICK, earliest_ms, 60) == TOKEN
+    with pytest.raises(FutureTokenError):
+        SIGNER.verify(text, Purpose.CLICK, earliest_ms - 1, 60)
 
 
 def test_older_key_still_verifies_but_does_not_sign() -> None:

@@ -1,0 +1,43 @@
+"""A tracker and its street, for every test of this folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adctl.config import RedisSettings
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+from adctl.stores.redis import connect
+from tests.integration.tracker.street import CAMPAIGN, KEY, TOKEN_TTL_SEC, Street
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from adctl.control.daemon_process import DaemonProcess
+
+
+@pytest.fixture(scope="module")
+def tracker(own_redis_url: str, start_daemon: Callable[..., DaemonProcess]) -> DaemonProcess:
+    return start_daemon(
+        "tracker",
+        ADCTL_REDIS_URL=own_redis_url,
+        ADCTL_SIGNING_KEYS=f"3:{KEY.hex()}",
+        ADCTL_SIGNING_USER_KEY=KEY.hex(),
+        ADCTL_TRACKER_TOKEN_TTL_SEC=str(TOKEN_TTL_SEC),
+        # Nobody listens: the tracker must do without the api.
+        ADCTL_API_PORT="1",
+    )
+
+
+@pytest.fixture
+def street(tracker: DaemonProcess, own_redis_url: str) -> Iterator[Street]:
+    with connect(own_redis_url, RedisSettings()) as client:
+        client.flushdb()
+        CatalogStore(client).fill([CAMPAIGN])
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        street = Street(tracker.port, client)
+        yield street
+        street.connection.close()

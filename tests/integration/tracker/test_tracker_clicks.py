@@ -1,0 +1,43 @@
+"""Where a click leads, and what it brings there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote, urlsplit
+
+from adctl.delivery.tokens import Purpose
+from tests.integration.tracker.street import SIGNER, url
+
+if TYPE_CHECKING:
+    from tests.integration.tracker.street import Street
+
+
+def test_click_leads_to_the_landing_page_with_an_id_that_proves_a_conversion(
+    street: Street,
+) -> None:
+    bid = street.bid()
+    reply = street.tell(bid, "click")
+    assert reply.status == 302
+    location = urlsplit(reply.headers["Location"])
+    assert (location.netloc, location.path) == ("advertiser.example", "/shop")
+    query = parse_qs(location.query, strict_parsing=True)
+    assert query["from"] == ["ad"]
+    [click_id] = query["click"]
+    assert SIGNER.verify(click_id, Purpose.CONVERSION, bid.bid_at_ms, 60) == bid
+    assert street.call(f"/track/conversion?t={quote(click_id)}").status == 200
+    assert [event.kind for event in street.events] == ["click", "conversion"]
+
+
+def test_click_never_leads_where_its_url_says(street: Street) -> None:
+    elsewhere = quote("https://evil.example/")
+    asked = "&".join(f"{name}={elsewhere}" for name in ("url", "u", "redirect", "to", "landing"))
+    location = street.call(f"{url(street.bid(), 'click')}&{asked}").headers["Location"]
+    assert urlsplit(location).netloc == "advertiser.example"
+    assert "evil" not in location
+
+
+def test_click_on_a_creative_nobody_knows_is_kept_and_asked_to_come_again(street: Street) -> None:
+    reply = street.tell(street.bid(creative_id=99), "click")
+    assert reply.status == 503
+    assert reply.headers["Retry-After"]
+    assert [event.kind for event in street.events] == ["click"]
