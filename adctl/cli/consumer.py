@@ -1,7 +1,5 @@
 """``adctl consumer``: how far consumer groups have read, and reading again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,9 +16,11 @@ from adctl.cli.render import (
     say,
 )
 from adctl.cli.stores import postgres_pool
-from adctl.control.consumer_group import ConsumerGroup, PartitionStatus, require_group
+from adctl.control.consumer_status import GroupStatus, PartitionStatus
+from adctl.control.groups import GROUPS, find_group
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.reporting import parse_hour
+from adctl.control.rewinding import AnalyticsRewind
 from adctl.stores.endpoints import resolve_kafka
 from adctl.stores.stream import stream_keys
 from adctl.streams.admin import KafkaAdmin
@@ -30,13 +30,24 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+def status(
+    ctx: typer.Context,
+    group: Annotated[str | None, typer.Option(help="Only this consumer group.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Show how far each group has read each partition, and how old the oldest unread message is.
 
     Example: adctl consumer status --output json
     """
-    with _group(ctx) as (group, _):
-        found = group.status(datetime.now(UTC))
+    groups = [find_group(group)] if group else list(GROUPS.values())
+    settings = settings_of(ctx)
+    bootstrap = resolve_kafka(settings)
+    cluster_id = KafkaAdmin(bootstrap, settings.kafka).cluster_id()
+    with (
+        postgres_pool(ctx) as pool,
+        PartitionPlaces(bootstrap, settings.kafka.topic_prefix) as places,
+    ):
+        found = GroupStatus(pool, places, cluster_id).read(groups, datetime.now(UTC))
     render_rows([partition.fields() for partition in found], output, PartitionStatus._fields)
 
 
@@ -59,18 +70,10 @@ def rewind(
 
     Example: adctl consumer rewind analytics --to 2026-11-01T15:00 --dry-run
     """
-    require_group(group)
+    find_group(group)
     since = parse_hour("--to", to, datetime.now(UTC))
     if not dry_run:
         confirm(f"count everything since {since.isoformat()} again?", yes=yes)
-    with _group(ctx) as (found, rebuilder):
-        rewound = found.rewind(rebuilder, since, dry_run=dry_run)
-    say("nothing was changed" if dry_run else "the group reads again")
-    render_rows([partition.fields() for partition in rewound], output)
-
-
-@contextmanager
-def _group(ctx: typer.Context) -> Iterator[tuple[ConsumerGroup, RollupRebuilder]]:
     settings = settings_of(ctx)
     bootstrap = resolve_kafka(settings)
     cluster_id = KafkaAdmin(bootstrap, settings.kafka).cluster_id()
@@ -79,4 +82,6 @@ def _group(ctx: typer.Context) -> Iterator[tuple[ConsumerGroup, RollupRebuilder]
         PartitionPlaces(bootstrap, settings.kafka.topic_prefix) as places,
     ):
         rebuilder = RollupRebuilder(pool, *stream_keys(settings.redis.shards))
-        yield ConsumerGroup(pool, places, cluster_id), rebuilder
+        rewound = AnalyticsRewind(rebuilder, places, cluster_id).rewind(since, dry_run=dry_run)
+    say("nothing was changed" if dry_run else "the group reads again")
+    render_rows([partition.fields() for partition in rewound], output)

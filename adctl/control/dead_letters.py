@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -12,7 +13,6 @@ from adctl.models import DeadLetter, DeadLetterReason
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.retries import Retries
 from adctl.streams import topics
-from adctl.streams.consumer import IncomingMessage
 from adctl.streams.producer import OutgoingMessage
 
 if TYPE_CHECKING:
@@ -22,19 +22,13 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
+    from adctl.control.poison import Poison
+    from adctl.streams.consumer import IncomingMessage
     from adctl.streams.producer import ReliableProducer
 
     Batches = Iterable[Sequence[IncomingMessage]]
 
 _DETAIL_MAX_LENGTH = 500
-
-
-class Poison(NamedTuple):
-    """A message that cannot be applied, and why."""
-
-    message: IncomingMessage
-    reason: DeadLetterReason
-    detail: str
 
 
 class Undertaker:
@@ -138,48 +132,62 @@ class Graveyard:
     def __init__(
         self, pool: ConnectionPool[psycopg.Connection], cluster_id: str, batches: Batches
     ) -> None:
-        found: dict[str, DeadLetter] = {}
+        found: dict[str, dict[str, DeadLetter]] = defaultdict(dict)  # by group and origin
         for message in (message for batch in batches for message in batch):
             letter = _decode(message.value)
             # A cluster that was replaced has left nothing to put a message back to.
             if letter is not None and letter.cluster_id == cluster_id:
-                found[origin(letter)] = letter  # the last that was told of an origin
-        counted: set[str] = set()
+                # The last that a group told of an origin.
+                found[letter.consumer_group][origin(letter)] = letter
+        self._burials: list[Burial] = []
         with postgres_errors("read retries"), pool.connection() as conn:
-            for group in {letter.consumer_group for letter in found.values()}:
-                counted |= Retries(group).find(conn, found).keys()
-        self._burials = sorted(
-            (Burial(letter, name in counted) for name, letter in found.items()),
-            key=lambda burial: (burial.letter.buried_at, burial.origin),
-        )
+            for group, letters in found.items():
+                counted = Retries(group).find(conn, letters)
+                self._burials += [Burial(one, name in counted) for name, one in letters.items()]
+        self._burials.sort(key=lambda burial: (burial.letter.buried_at, burial.origin))
 
-    def burials(self) -> list[Burial]:
-        """Return every dead letter once, oldest first."""
-        return self._burials
+    def burials(self, group: str | None = None) -> list[Burial]:
+        """Return every dead letter of a group, or of all, once; oldest first."""
+        return [one for one in self._burials if group in (None, one.letter.consumer_group)]
 
-    def find(self, named: str) -> Burial:
-        """Return the one of an origin, TOPIC/PARTITION/OFFSET. Raises NotFoundError."""
-        for burial in self._burials:
-            if burial.origin == named:
-                return burial
-        raise NotFoundError(f"no dead letter {named!r}; `adctl deadletter list` shows them")
+    def find(self, named: str, group: str | None = None) -> Burial:
+        """Return the one of an origin, TOPIC/PARTITION/OFFSET.
 
-    def choose(self, named: Sequence[str]) -> list[Burial]:
-        """Return what can be put back: those named, or all of them if none is.
+        Raises NotFoundError; ConflictError if several groups have one and none is named.
+        """
+        found = self._named(named, group)
+        if len(found) > 1:
+            groups = " and ".join(sorted(one.letter.consumer_group for one in found))
+            raise ConflictError(f"{groups} each have a dead letter {named}: name one with --group")
+        return found[0]
+
+    def choose(self, named: Sequence[str], group: str | None = None) -> list[Burial]:
+        """Return what can be put back: those named, or all if none is; of a group, or of all.
 
         Raises NotFoundError for a name, ConflictError for one whose end was cut off.
         """
-        chosen = [self.find(name) for name in named] if named else self._burials
+        chosen = (
+            [burial for name in named for burial in self._named(name, group)]
+            if named
+            else self.burials(group)
+        )
         if cut := [burial.origin for burial in chosen if named and burial.letter.cut]:
             raise ConflictError(
                 f"only a part was kept of {', '.join(cut)} (consumer.dead_letter_max_bytes)"
             )
         return [burial for burial in chosen if not burial.counted and not burial.letter.cut]
 
+    def _named(self, named: str, group: str | None) -> list[Burial]:
+        found = [burial for burial in self.burials(group) if burial.origin == named]
+        if not found:
+            raise NotFoundError(f"no dead letter {named!r}; `adctl deadletter list` shows them")
+        return found
+
 
 def put_back(producer: ReliableProducer, burials: Iterable[Burial]) -> None:
-    """Send messages again to the topics they came from; each origin counts once however often.
+    """Send messages again to the topics they came from, each for the group that buried it.
 
+    Each origin counts once for a group, however often it is sent.
     Returns once Kafka has confirmed them. Raises StoreUnavailableError.
     """
     producer.send(
@@ -191,6 +199,7 @@ def put_back(producer: ReliableProducer, burials: Iterable[Burial]) -> None:
                 letter.stream_id,
                 letter.schema_version or "1",
                 origin(letter),
+                letter.consumer_group,
             )
             for letter, _ in burials
         ]

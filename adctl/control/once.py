@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Partition = tuple[str, int]
     Place = tuple[int, int]
 
+# Messages put back when there was but one group do not say for whom.
+_BEFORE_GROUPS_WERE_NAMED = "analytics"
+
 
 def origin_of(cluster_id: str, message: IncomingMessage) -> str:
     """Return where a message was first: ``CLUSTER/TOPIC/PARTITION/OFFSET``."""
@@ -26,17 +29,19 @@ class Reading:
     """Moves positions past messages, in the order of their offsets, and says which are new.
 
     Not new are messages at offsets that were read; events up to a stream's mark, which a relay
-    repeats after a crash; and of messages put back (``retried_from``) all but one of each origin,
-    and events that a rebuild has counted meanwhile. ``positions`` changes; ``retried`` has the
-    origins that have counted, and by which message.
+    repeats after a crash; and of messages put back (``retried_from``) those for another group, all
+    but one of each origin, and events that a rebuild has counted meanwhile. ``positions`` changes;
+    ``retried`` has the origins that have counted, and by which message.
     """
 
     def __init__(
         self,
+        group: str,
         cluster_id: str,
         positions: dict[Partition, PartitionPosition],
         retried: Mapping[str, Place],
     ) -> None:
+        self._group = group
         self._cluster_id = cluster_id
         self._positions = positions
         self._marks: dict[Partition, StreamMarks] = {}
@@ -59,6 +64,8 @@ class Reading:
         return not (replayed and origin_of(self._cluster_id, message) in self._retried)
 
     def _is_first_retry(self, message: IncomingMessage) -> bool:
+        if (message.retried_for or _BEFORE_GROUPS_WERE_NAMED) != self._group:
+            return False
         here = (message.partition, message.offset)
         if self._retried.setdefault(message.retried_from, here) != here:
             return False

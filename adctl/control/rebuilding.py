@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 
-from adctl.control.analytics import GROUP
-from adctl.stores.offsets import GroupOffsets
+from adctl.control.analytics import ANALYTICS
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.rollups import Rollups
 from adctl.stores.stream import ORIGIN
 from adctl.stores.stream_marks import StreamMarks
-from adctl.streams import topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from psycopg_pool import ConnectionPool
 
+    from adctl.control.group_reading import Group
+
     Partition = tuple[str, int]
 
 
-class RollupRebuilder:
-    """Rebuilds the delivery rollups from the event table. Safe beside running daemons.
+class Rebuild(Protocol):
+    """Makes what a group has built what PostgreSQL's rows of one moment say."""
 
-    Bids and requests are kept: they come from the decision log, which PostgreSQL does not hold.
-    """
+    def __call__(self, conn: psycopg.Connection) -> int:
+        """Return how many rows hold any of it. Nobody else adds meanwhile."""
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
+
+class GroupRebuilder:
+    """Rebuilds what a group has built from the event ``streams``. Safe beside running daemons."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        group: Group,
+        rebuild: Rebuild,
+        *streams: str,
+    ) -> None:
         self._pool = pool
         self._positions = [StreamPositions(stream) for stream in streams]
-        self._offsets = GroupOffsets(GROUP, unkeyed_topic=topics.BIDS)
-        self._rollups = Rollups()
+        self._offsets = group.offsets()
+        self._rebuild = rebuild
 
     def rebuild(self, *, dry_run: bool = False) -> int:
         """Rebuild from one moment's events; return the number of rows that hold any.
@@ -51,9 +61,9 @@ class RollupRebuilder:
     def begin_cluster(self, cluster_id: str, partitions: Iterable[Partition]) -> bool:
         """Make the group ready to read a cluster; True if it had not read from it before.
 
-        Then the rollups are rebuilt, because nobody knows what an earlier cluster still held. The
-        relay is held to beginning no later than that, so that no event falls between the two.
-        Raises StoreUnavailableError.
+        Then all is rebuilt, because nobody knows what an earlier cluster still held. The relay is
+        held to beginning no later than that, so that no event falls between the two. Raises
+        StoreUnavailableError.
         """
         with postgres_errors("begin a relay"), self._pool.connection() as conn:
             for positions in self._positions:
@@ -69,7 +79,7 @@ class RollupRebuilder:
         """Rebuild in a transaction of ``one_moment``; return the number of rows that hold any."""
         flushed = [_flushed_id(positions.read(conn)) for positions in self._positions]
         self._offsets.skip_up_to(conn, str(StreamMarks.at(flushed)))
-        return self._rollups.rebuild_delivery(conn)
+        return self._rebuild(conn)
 
     @contextmanager
     def one_moment(self) -> Iterator[psycopg.Connection]:
@@ -77,7 +87,7 @@ class RollupRebuilder:
 
         psycopg.Rollback undoes it. Raises StoreUnavailableError.
         """
-        with postgres_errors("rebuild the rollups"), self._pool.connection() as conn:
+        with postgres_errors("rebuild"), self._pool.connection() as conn:
             conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             try:
                 with conn.transaction():
@@ -86,6 +96,16 @@ class RollupRebuilder:
             finally:
                 if not conn.closed:
                     conn.isolation_level = None
+
+
+class RollupRebuilder(GroupRebuilder):
+    """Rebuilds the delivery rollups from the event table.
+
+    Bids and requests are kept: they come from the decision log, which PostgreSQL does not hold.
+    """
+
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
+        super().__init__(pool, ANALYTICS, Rollups().rebuild_delivery, *streams)
 
 
 def _flushed_id(positions: Iterable[Position]) -> str:

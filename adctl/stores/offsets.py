@@ -55,13 +55,15 @@ class PartitionPosition(NamedTuple):
 class GroupOffsets:
     """One group's positions. Every method joins the transaction of the caller's connection.
 
-    ``unkeyed_topic`` is the one whose messages have no stream id: only its offsets keep them from
-    being counted twice, so they outlive a change of clusters.
+    ``keyed`` are the topics whose messages have stream ids. Of the others only offsets keep
+    messages from being counted twice, so they outlive a change of clusters. ``known_by`` are the
+    topics of which the group has a position on every cluster it has begun to read.
     """
 
-    def __init__(self, group: str, unkeyed_topic: str) -> None:
+    def __init__(self, group: str, keyed: Iterable[str], known_by: Iterable[str]) -> None:
         self._group = {"consumer_group": group}
-        self._unkeyed = {"unkeyed": unkeyed_topic}
+        self._keyed = {"keyed": list(keyed)}
+        self._known_by = list(known_by)
         self._queries = load_queries("queries/consumer_positions.sql")
 
     def read(self, conn: psycopg.Connection, cluster_id: str) -> dict[Partition, PartitionPosition]:
@@ -129,9 +131,9 @@ class GroupOffsets:
         self._queries.block_changes(conn)
 
     def knows(self, conn: psycopg.Connection, cluster_id: str) -> bool:
-        """Return whether the group has begun to read events from this cluster."""
+        """Return whether the group has begun to read this cluster."""
         known: bool = self._queries.is_known(
-            conn, cluster_id=cluster_id, **self._group, **self._unkeyed
+            conn, cluster_id=cluster_id, known_by=self._known_by, **self._group
         )
         return known
 
@@ -140,13 +142,13 @@ class GroupOffsets:
     ) -> None:
         """Begin a cluster's partitions at their first message, and forget other clusters."""
         self._queries.forget_other_clusters(
-            conn, cluster_id=cluster_id, **self._group, **self._unkeyed
+            conn, cluster_id=cluster_id, **self._group, **self._keyed
         )
         self._begin_partitions(conn, cluster_id, partitions)
 
     def skip_up_to(self, conn: psycopg.Connection, stream_marks: str) -> None:
         """Count every event up to and including the marked ones as applied, on every partition."""
-        self._queries.skip_up_to(conn, stream_marks=stream_marks, **self._group, **self._unkeyed)
+        self._queries.skip_up_to(conn, stream_marks=stream_marks, **self._group, **self._keyed)
 
     def _begin_partitions(
         self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from adctl.errors import AdctlError, StoreUnavailableError
 from adctl.streams.client import client_settings, kafka_errors, read_metadata
-from adctl.streams.producer import RETRIED_FROM_HEADER, STREAM_ID_HEADER
+from adctl.streams.producer import RETRIED_FOR_HEADER, RETRIED_FROM_HEADER, STREAM_ID_HEADER
 from adctl.streams.schemas import VERSION_HEADER
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class IncomingMessage(NamedTuple):
     key: bytes = b""
     schema_version: str = ""
     retried_from: str = ""
+    retried_for: str = ""
 
 
 class GroupConsumer:
@@ -154,6 +155,7 @@ def incoming(message: Message, topic_prefix: str) -> IncomingMessage:
         message.key() or b"",
         _text(headers.get(VERSION_HEADER)),
         _text(headers.get(RETRIED_FROM_HEADER)),
+        _text(headers.get(RETRIED_FOR_HEADER)),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STREAM_ID_HEADER = "stream_id"
 RETRIED_FROM_HEADER = "retried_from"
+RETRIED_FOR_HEADER = "retried_for"
 SEND_TIMEOUT_SEC = 10.0
 
 
@@ -26,7 +27,7 @@ class OutgoingMessage(NamedTuple):
     """A message for Kafka. ``topic`` is without the prefix; the rest goes into headers.
 
     ``schema_version`` '' is the topic's of today. ``retried_from`` is the origin of a message that
-    is sent again.
+    is sent again, ``retried_for`` the one group that is to read it.
     """
 
     topic: str
@@ -35,6 +36,7 @@ class OutgoingMessage(NamedTuple):
     stream_id: str = ""
     schema_version: str = ""
     retried_from: str = ""
+    retried_for: str = ""
 
 
 class ReliableProducer:
@@ -120,6 +122,8 @@ def _produce(producer: Producer, prefix: str, message: OutgoingMessage, confirm:
         headers[STREAM_ID_HEADER] = message.stream_id.encode()
     if message.retried_from:
         headers[RETRIED_FROM_HEADER] = message.retried_from.encode()
+    if message.retried_for:
+        headers[RETRIED_FOR_HEADER] = message.retried_for.encode()
     while True:
         try:
             producer.produce(

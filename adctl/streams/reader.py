@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BATCH = 1000
-_POLL_SEC = 1.0
+# A poll returns only when it is over, or the batch is full.
+_POLL_SEC = 0.05
 _WATERMARK_SEC = 5.0
 
 
@@ -33,6 +34,7 @@ class TopicReader:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 enable_partition_eof=False,
+                fetch_wait_max_ms=50,
             )
         )
         self._ends = self._find_ends({topic_prefix + topic for topic in topics})

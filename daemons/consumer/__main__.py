@@ -1,15 +1,15 @@
-"""``python -m daemons.consumer``: Kafka's topics into the rollups."""
+"""``python -m daemons.consumer``: Kafka's topics into what each consumer group builds."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from adctl.control.analytics import GROUP, Analytics
+from adctl.control.analytics import Analytics
 from adctl.control.dead_letters import Undertaker
 from adctl.control.health import check_postgres
 from adctl.control.rebuilding import RollupRebuilder
@@ -19,44 +19,78 @@ from adctl.stores.stream import stream_keys
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from daemons.consumer.metrics import ConsumerMetrics
-from daemons.consumer.reading import AnalyticsReader
+from daemons.consumer.reading import GroupReader
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from adctl.config import Settings
 
 _THREADS = 4
 
-if TYPE_CHECKING:
-    from adctl.config import Settings
-
 
 def main(settings: Settings) -> None:
-    """Run the consumer until SIGTERM: the batch in hand is finished, then the group is left."""
+    """Run the consumer until SIGTERM: the batches in hand are finished, then the groups are left.
+
+    Each group is a member of its own, in a thread of its own; readiness names the one that fails.
+    """
     stop = stop_on_signals()
     endpoints, section = resolve(settings), settings.consumer
+    settings = settings.model_copy(
+        update={"kafka": settings.kafka.model_copy(update={"bootstrap": endpoints.kafka_bootstrap})}
+    )
     registry = CollectorRegistry()
     with ExitStack() as closing:
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
-        producer = ReliableProducer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
+        producer = ReliableProducer(settings.kafka.bootstrap, settings.kafka.topic_prefix)
         closing.callback(producer.close)
-        undertaker = Undertaker(
-            producer, GROUP, section.dead_letter_max_bytes, lambda: datetime.now(UTC)
-        )
-        reader = AnalyticsReader(
-            endpoints.kafka_bootstrap,
-            settings.kafka,
-            KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka),
-            Analytics(pool, undertaker.bury),
-            RollupRebuilder(pool, *stream_keys(settings.redis.shards)),
-            section.batch_size,
-            ConsumerMetrics(registry),
-        )
+        reader = make_reader(settings, pool, producer, ConsumerMetrics(registry))
         app = create_health_app(
-            {"postgres": lambda: check_postgres(pool), "kafka": reader.check}, registry
+            {"postgres": lambda: check_postgres(pool), reader.name: reader.check}, registry
         )
-        thread = threading.Thread(target=reader.run, args=[stop], name="reader")
-        thread.start()
-        closing.callback(thread.join)
-        closing.callback(stop.set)
+        closing.enter_context(running([reader], stop))
         run_threaded(app, section.host, section.port, _THREADS, stop)
+
+
+def make_reader(
+    settings: Settings,
+    pool: ConnectionPool[psycopg.Connection],
+    producer: ReliableProducer,
+    metrics: ConsumerMetrics,
+) -> GroupReader:
+    """Return what reads the analytics group's topics."""
+    section = settings.consumer
+    undertaker = Undertaker(
+        producer, "analytics", section.dead_letter_max_bytes, lambda: datetime.now(UTC)
+    )
+    return GroupReader(
+        settings.kafka,
+        KafkaAdmin(settings.kafka.bootstrap, settings.kafka),
+        Analytics(pool, undertaker.bury),
+        RollupRebuilder(pool, *stream_keys(settings.redis.shards)),
+        section.batch_size,
+        metrics,
+    )
+
+
+@contextmanager
+def running(readers: Sequence[GroupReader], stop: threading.Event) -> Iterator[None]:
+    """Run each reader in a thread; on leaving, stop them and wait until all have left."""
+    threads = [
+        threading.Thread(target=reader.run, args=[stop], name=reader.name) for reader in readers
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 if __name__ == "__main__":

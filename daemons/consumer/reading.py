@@ -1,4 +1,4 @@
-"""The loop that reads the analytics topics, through outages and replaced clusters."""
+"""The loop that reads a group's topics, through outages and replaced clusters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from adctl.control.analytics import GROUP, TOPICS, Analytics, AppliedBatch
 from adctl.errors import AdctlError, StoreUnavailableError
 from adctl.streams.consumer import GroupConsumer
 
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adctl.config import KafkaSettings
-    from adctl.control.rebuilding import RollupRebuilder
+    from adctl.control.group_reading import AppliedBatch, GroupReading
+    from adctl.control.rebuilding import GroupRebuilder
     from adctl.streams.admin import KafkaAdmin
     from adctl.streams.consumer import IncomingMessage
     from daemons.consumer.metrics import ConsumerMetrics
@@ -28,30 +28,35 @@ _CHECK_CLUSTER_SEC = 5.0
 _PAUSE_SEC = 1.0
 
 
-class AnalyticsReader:
-    """Keeps the rollups up to date for as long as it runs. One thread runs it."""
+class GroupReader:
+    """Keeps what a group builds up to date for as long as it runs. One thread runs it."""
 
     def __init__(
         self,
-        bootstrap: str,
         kafka: KafkaSettings,
         admin: KafkaAdmin,
-        analytics: Analytics,
-        rebuilder: RollupRebuilder,
+        reading: GroupReading,
+        rebuilder: GroupRebuilder,
         batch_size: int,
         metrics: ConsumerMetrics,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._bootstrap = kafka.bootstrap
         self._prefix = kafka.topic_prefix
         self._admin = admin
-        self._analytics = analytics
+        self._group = reading.group
+        self._reading = reading
         self._rebuilder = rebuilder
         self._batch_size = batch_size
-        self._metrics = metrics
+        self.name = name = reading.group.name
+        self._messages = metrics.messages
+        self._batch_seconds = metrics.batch_seconds.labels(name)
+        self._failures = metrics.failures.labels(name)
+        self._partitions = metrics.partitions.labels(name)
         self._failing = ""
 
     def run(self, stop: threading.Event) -> None:
         """Read until ``stop`` is set; after a failure, begin anew from PostgreSQL's offsets."""
+        structlog.contextvars.bind_contextvars(group=self._group.name)
         while not stop.is_set():
             try:
                 self._read_cluster(stop)
@@ -60,7 +65,7 @@ class AnalyticsReader:
             except Exception as exc:
                 log.exception("bug in the consumer")
                 self._fail(repr(exc))
-            self._metrics.partitions.set(0)
+            self._partitions.set(0)
             stop.wait(_PAUSE_SEC)
 
     def check(self) -> None:
@@ -75,15 +80,15 @@ class AnalyticsReader:
             (topic, number)
             for topic, count in self._admin.partitions().items()
             for number in range(count)
-            if topic in TOPICS
+            if topic in self._group.topics
         ]
         if self._rebuilder.begin_cluster(cluster_id, partitions):
             log.info("reading a cluster for the first time", cluster=cluster_id)
         with GroupConsumer(
             self._bootstrap,
-            self._prefix + GROUP,
-            TOPICS,
-            lambda: self._analytics.next_offsets(cluster_id),
+            self._prefix + self._group.name,
+            self._group.topics,
+            lambda: self._reading.next_offsets(cluster_id),
             self._prefix,
         ) as consumer:
             self._read(consumer, cluster_id, stop)
@@ -92,7 +97,7 @@ class AnalyticsReader:
         checked_at = time.monotonic()
         while not stop.is_set():
             messages = consumer.poll(self._batch_size, _POLL_SEC)
-            self._metrics.partitions.set(consumer.assigned)
+            self._partitions.set(consumer.assigned)
             # Asked after reading and before writing: while the id is the same, so was the cluster
             # that the messages and their offsets are from.
             if messages or time.monotonic() - checked_at > _CHECK_CLUSTER_SEC:
@@ -109,8 +114,8 @@ class AnalyticsReader:
         # Kept in hand over an outage of PostgreSQL: leaving the group would cost seconds more.
         while not stop.is_set():
             try:
-                with self._metrics.batch_seconds.time():
-                    batch = self._analytics.apply(cluster_id, messages)
+                with self._batch_seconds.time():
+                    batch = self._reading.apply(cluster_id, messages)
             except StoreUnavailableError as exc:
                 self._fail(str(exc))
                 stop.wait(_PAUSE_SEC)
@@ -121,9 +126,13 @@ class AnalyticsReader:
         return None
 
     def _count(self, batch: AppliedBatch) -> None:
-        self._metrics.messages.labels("applied").inc(batch.applied)
-        self._metrics.messages.labels("skipped").inc(batch.skipped)
-        self._metrics.messages.labels("dead_letter").inc(len(batch.dead))
+        outcomes = {
+            "applied": batch.applied,
+            "skipped": batch.skipped,
+            "dead_letter": len(batch.dead),
+        }
+        for outcome, count in outcomes.items():
+            self._messages.labels(self._group.name, outcome).inc(count)
         for message, reason, detail in batch.dead:
             log.error(
                 "message put on the dead-letter topic",
@@ -135,7 +144,7 @@ class AnalyticsReader:
             )
 
     def _fail(self, told: str) -> None:
-        self._metrics.failures.inc()
+        self._failures.inc()
         if not self._failing:
             log.error("reading interrupted", error=told)
         self._failing = told

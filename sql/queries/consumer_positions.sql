@@ -3,15 +3,16 @@ INSERT INTO consumer_position (cluster_id, consumer_group, topic, partition, nex
 VALUES (:cluster_id, :consumer_group, :topic, :partition, 0)
 ON CONFLICT DO NOTHING;
 
--- name: is_known(cluster_id, consumer_group, unkeyed)$
+-- name: is_known(cluster_id, consumer_group, known_by)$
 SELECT EXISTS (
     SELECT FROM consumer_position
-    WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group AND topic <> :unkeyed);
+    WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
+      AND topic = ANY(:known_by));
 
--- name: forget_other_clusters(cluster_id, consumer_group, unkeyed)!
+-- name: forget_other_clusters(cluster_id, consumer_group, keyed)!
 -- Offsets of messages without a stream id are kept: nothing else keeps those from being counted twice.
 DELETE FROM consumer_position
-WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group AND topic <> :unkeyed;
+WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group AND topic = ANY(:keyed);
 
 -- name: block_changes#
 LOCK TABLE consumer_position, rollup_delivery IN SHARE ROW EXCLUSIVE MODE;
@@ -40,9 +41,9 @@ VALUES (:cluster_id, :consumer_group, :topic, :partition, :next_offset, :stream_
 ON CONFLICT (cluster_id, consumer_group, topic, partition) DO UPDATE
 SET next_offset = excluded.next_offset, last_stream_id = excluded.last_stream_id;
 
--- name: skip_up_to(stream_marks, consumer_group, unkeyed)!
+-- name: skip_up_to(stream_marks, consumer_group, keyed)!
 UPDATE consumer_position SET last_stream_id = :stream_marks, rebuilt_stream_id = :stream_marks
-WHERE consumer_group = :consumer_group AND topic <> :unkeyed;
+WHERE consumer_group = :consumer_group AND topic = ANY(:keyed);
 
 -- name: rewind_partition*!
 UPDATE consumer_position

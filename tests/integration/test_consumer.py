@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from adctl.control.analytics import GROUP, Analytics
-from adctl.control.dead_letters import Poison, Undertaker
+from adctl.control.analytics import ANALYTICS, Analytics
+from adctl.control.dead_letters import Undertaker
 from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.relaying import Relay
@@ -22,7 +22,7 @@ from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage
 from adctl.streams.producer import OutgoingMessage, ReliableProducer
 from daemons.consumer.metrics import ConsumerMetrics
-from daemons.consumer.reading import AnalyticsReader
+from daemons.consumer.reading import GroupReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config import KafkaSettings
+    from adctl.control.poison import Poison
     from adctl.models import Event
     from adctl.stores.embedded.server import Server
     from adctl.stores.stream import EventStream
@@ -328,11 +329,10 @@ def producer(kafka: KafkaSettings) -> Iterator[ReliableProducer]:
 @contextmanager
 def reading(
     kafka: KafkaSettings, pool: ConnectionPool[psycopg.Connection], stream: EventStream
-) -> Iterator[AnalyticsReader]:
+) -> Iterator[GroupReader]:
     producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix)
-    undertaker = Undertaker(producer, GROUP, 1000, lambda: datetime.now(UTC))
-    reader = AnalyticsReader(
-        kafka.bootstrap,
+    undertaker = Undertaker(producer, ANALYTICS.name, 1000, lambda: datetime.now(UTC))
+    reader = GroupReader(
         kafka,
         KafkaAdmin(kafka.bootstrap, kafka),
         Analytics(pool, undertaker.bury),

@@ -10,12 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from adctl.cli.root import app
-from adctl.control.analytics import GROUP, Analytics
+from adctl.control.analytics import ANALYTICS, Analytics
 from adctl.control.dead_letters import Burial, Graveyard, Undertaker, put_back
 from adctl.control.flushing import Flusher
+from adctl.control.poison import Poison
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.decisions import Decision
 from adctl.errors import ConflictError, StoreUnavailableError
+from adctl.models import DeadLetterReason
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.consumer import IncomingMessage
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config import KafkaSettings, Settings
-    from adctl.control.dead_letters import Poison
     from adctl.models import Event
     from adctl.stores.stream import EventStream
 
@@ -48,7 +49,7 @@ class Bench:
         admin.ensure_topics()
         self.cluster_id = admin.cluster_id()
         self.producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix)
-        undertaker = Undertaker(self.producer, GROUP, MAX_BYTES, lambda: NOW)
+        undertaker = Undertaker(self.producer, ANALYTICS.name, MAX_BYTES, lambda: NOW)
         self.analytics = Analytics(pool, undertaker.bury)
 
     def send(self, *messages: OutgoingMessage) -> None:
@@ -180,8 +181,8 @@ def test_a_long_message_is_cut_and_not_put_back(bench: Bench) -> None:
 def bury_as_if_mended(bench: Bench, place: OutgoingMessage, offset: int) -> None:
     """Bury a message that makes sense now, as a consumer did that knew less."""
     message = IncomingMessage(*(place.topic, 0, offset, place.value, place.stream_id, place.key))
-    undertaker = Undertaker(bench.producer, GROUP, MAX_BYTES * 10, lambda: NOW)
-    undertaker.bury(bench.cluster_id, [(message, "wrong_shape", "")])  # type: ignore[list-item]
+    undertaker = Undertaker(bench.producer, ANALYTICS.name, MAX_BYTES * 10, lambda: NOW)
+    undertaker.bury(bench.cluster_id, [Poison(message, DeadLetterReason.WRONG_SHAPE, "")])
 
 
 def test_a_message_put_back_twice_counts_once(bench: Bench, postgres: psycopg.Connection) -> None:
@@ -194,6 +195,35 @@ def test_a_message_put_back_twice_counts_once(bench: Bench, postgres: psycopg.Co
     assert requests(postgres) == 1
     assert [burial.counted for burial in bench.burials()] == [True]
     assert bench.graveyard().choose([]) == []
+
+
+def test_a_message_put_back_for_another_group_does_not_count(
+    bench: Bench, postgres: psycopg.Connection
+) -> None:
+    bench.send(bid(decision()))
+    bench.apply_all()
+    undertaker = Undertaker(bench.producer, "billing", MAX_BYTES, lambda: NOW)
+    (message,) = bench.read(topics.BIDS)
+    undertaker.bury(bench.cluster_id, [Poison(message, DeadLetterReason.WRONG_SHAPE, "")])
+    put_back(bench.producer, bench.burials())
+    assert bench.apply_all() == 0
+    assert requests(postgres) == 1
+    assert [burial.counted for burial in bench.burials()] == [False]
+
+
+def test_a_letter_of_two_groups_is_two_letters(bench: Bench) -> None:
+    bench.send(bid(b"{"))
+    bench.apply_all()
+    undertaker = Undertaker(bench.producer, "billing", MAX_BYTES, lambda: NOW)
+    (message,) = bench.read(topics.BIDS)
+    undertaker.bury(bench.cluster_id, [Poison(message, DeadLetterReason.NOT_JSON, "")])
+    graveyard = bench.graveyard()
+    named = graveyard.burials()[0].origin
+    with pytest.raises(ConflictError, match="analytics and billing"):
+        graveyard.find(named)
+    assert graveyard.find(named, "billing").letter.consumer_group == "billing"
+    assert len(graveyard.choose([])) == 2
+    assert len(graveyard.choose([named], "analytics")) == 1
 
 
 def test_a_message_put_back_in_vain_keeps_its_origin(bench: Bench) -> None:

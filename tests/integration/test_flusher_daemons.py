@@ -95,7 +95,10 @@ def test_an_event_in_the_stream_is_soon_in_the_rollups_and_forgotten(
     for port in ports.values():
         assert wait_for(lambda port=port: get(port, "/health/ready")[0] == 200)
     assert wait_for(
-        lambda: "adctl_consumer_partitions 15.0" in get(ports["consumer"], "/metrics")[1]
+        lambda: (
+            'adctl_consumer_partitions{group="analytics"} 15.0'
+            in get(ports["consumer"], "/metrics")[1]
+        )
     )
     append(make_event("a"), make_event("a"), make_event("bad", event_date="soon"))
 

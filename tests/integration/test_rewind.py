@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from adctl.control.analytics import Analytics
-from adctl.control.consumer_group import ConsumerGroup
+from adctl.control.analytics import ANALYTICS, Analytics
+from adctl.control.consumer_status import GroupStatus, PartitionStatus
 from adctl.control.rebuilding import RollupRebuilder
+from adctl.control.rewinding import AnalyticsRewind
 from adctl.decisions import Decision
 from adctl.errors import ConflictError
 from adctl.streams import topics
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config import KafkaSettings
-    from adctl.control.dead_letters import Poison
+    from adctl.control.poison import Poison
     from adctl.stores.stream import EventStream
     from adctl.streams.consumer import IncomingMessage
 
@@ -53,7 +54,7 @@ class Group:
         self.places = PartitionPlaces(kafka.bootstrap, kafka.topic_prefix)
         self.analytics = Analytics(pool, bury_nothing)
         self.rebuilder = RollupRebuilder(pool, stream.key)
-        self.seen = ConsumerGroup(pool, self.places, self.cluster_id)
+        self.seen = GroupStatus(pool, self.places, self.cluster_id)
 
     def send(self, hour: datetime, count: int) -> None:
         at_ms = int(hour.timestamp() * 1000) + 1
@@ -71,7 +72,10 @@ class Group:
         return self.analytics.apply(self.cluster_id, self.messages()).applied
 
     def rewind(self, since: datetime, *, dry_run: bool = False) -> None:
-        self.seen.rewind(self.rebuilder, since, dry_run=dry_run)
+        AnalyticsRewind(self.rebuilder, self.places, self.cluster_id).rewind(since, dry_run=dry_run)
+
+    def status(self, now: datetime) -> list[PartitionStatus]:
+        return self.seen.read([ANALYTICS], now)
 
 
 @pytest.fixture
@@ -91,11 +95,11 @@ def requests(postgres: psycopg.Connection) -> dict[datetime, int]:
 def test_status_says_how_far_the_group_is_behind(group: Group, pool: Pool) -> None:
     group.send(THIS_HOUR, 10)
     group.read_on()
-    assert {status.lag for status in group.seen.status(NOW)} == {0}
-    assert {status.age_sec for status in group.seen.status(NOW)} == {None}
+    assert {status.lag for status in group.status(NOW)} == {0}
+    assert {status.age_sec for status in group.status(NOW)} == {None}
     group.send(THIS_HOUR, 10)
     later = datetime.now(UTC) + timedelta(seconds=90)
-    bids = [status for status in group.seen.status(later) if status.topic == topics.BIDS]
+    bids = [status for status in group.status(later) if status.topic == topics.BIDS]
     # The embedded broker may tell an end that is too low.
     assert 0 < sum(status.lag for status in bids) <= 10
     ages = [status.age_sec for status in bids if status.lag]

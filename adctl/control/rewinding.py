@@ -1,4 +1,4 @@
-"""How far a consumer group has read, and reading again from a moment on."""
+"""Reading decisions again from a moment on, so that the rollups count them anew."""
 
 from __future__ import annotations
 
@@ -7,50 +7,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
-from adctl.control.analytics import GROUP, TOPICS
-from adctl.errors import ConflictError, NotFoundError
-from adctl.stores.offsets import GroupOffsets, PartitionPosition
-from adctl.stores.postgres import postgres_errors
+from adctl.control.analytics import ANALYTICS
+from adctl.errors import ConflictError
 from adctl.stores.rollups import Rollups
 from adctl.streams import topics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from psycopg_pool import ConnectionPool
-
     from adctl.control.rebuilding import RollupRebuilder
+    from adctl.stores.offsets import PartitionPosition
     from adctl.streams.places import Extent, PartitionPlaces
 
     Partition = tuple[str, int]
 
-GROUPS = (GROUP,)
-
 # Decisions are sent right after they are made; that much the clocks of bidders may differ.
 _CLOCKS = timedelta(minutes=10)
 _HOUR = timedelta(hours=1)
-
-
-class PartitionStatus(NamedTuple):
-    """How far a group has read one partition.
-
-    ``offset`` is the next to read, ``end`` that of the next message to come, ``age_sec`` how long
-    the oldest unread message has been there; None if there is none. ``replayed_until`` is the
-    offset up to which it reads again what it had read before a rewind.
-    """
-
-    group: str
-    topic: str
-    partition: int
-    offset: int
-    end: int
-    lag: int
-    age_sec: int | None
-    replayed_until: int | None
-
-    def fields(self) -> dict[str, object]:
-        """Return everything a person asks for."""
-        return self._asdict()
 
 
 class RewoundPartition(NamedTuple):
@@ -67,37 +40,19 @@ class RewoundPartition(NamedTuple):
         return self._asdict()
 
 
-class ConsumerGroup:
-    """The analytics group as an operator sees it. Raises StoreUnavailableError throughout."""
+class AnalyticsRewind:
+    """Takes the analytics group back. Raises StoreUnavailableError throughout."""
 
     def __init__(
-        self, pool: ConnectionPool[psycopg.Connection], places: PartitionPlaces, cluster_id: str
+        self, rebuilder: RollupRebuilder, places: PartitionPlaces, cluster_id: str
     ) -> None:
-        self._pool = pool
+        self._rebuilder = rebuilder
         self._places = places
         self._cluster_id = cluster_id
-        self._offsets = GroupOffsets(GROUP, unkeyed_topic=topics.BIDS)
+        self._offsets = ANALYTICS.offsets()
         self._rollups = Rollups()
 
-    def status(self, now: datetime) -> list[PartitionStatus]:
-        """Return how far the group has read every partition."""
-        with postgres_errors("read offsets"), self._pool.connection() as conn:
-            positions = self._offsets.read(conn, self._cluster_id)
-        extents = self._places.extents(TOPICS)
-        starts = {
-            place: max(positions.get(place, PartitionPosition()).next_offset, extent.begin)
-            for place, extent in extents.items()
-        }
-        unread = {at: start for at, start in starts.items() if start < extents[at].end}
-        sent_at_ms = self._places.sent_at_ms(unread)
-        return [
-            _status(place, start, positions.get(place), extents[place], sent_at_ms.get(place), now)
-            for place, start in starts.items()
-        ]
-
-    def rewind(
-        self, rebuilder: RollupRebuilder, since: datetime, *, dry_run: bool = False
-    ) -> list[RewoundPartition]:
+    def rewind(self, since: datetime, *, dry_run: bool = False) -> list[RewoundPartition]:
         """Count everything again that is of ``since``, the beginning of an hour, or later.
 
         In one transaction, undone if ``dry_run``, what decisions added to those hours is taken out
@@ -107,7 +62,7 @@ class ConsumerGroup:
         earlier of both moments. Raises ConflictError if Kafka no longer has every decision since.
         """
         extents = self._places.extents([topics.BIDS])
-        with rebuilder.one_moment() as conn:
+        with self._rebuilder.one_moment() as conn:
             positions = self._offsets.read(conn, self._cluster_id)
             decisions = {place: positions[place] for place in extents if place in positions}
             under_way = [at.replay_from for at in decisions.values() if at.replaying]
@@ -119,7 +74,7 @@ class ConsumerGroup:
             }
             self._rollups.forget_decisions(conn, since)
             self._offsets.rewind(conn, self._cluster_id, rewound)
-            rebuilder.rebuild_in(conn)
+            self._rebuilder.rebuild_in(conn)
             if dry_run:
                 raise psycopg.Rollback
         return [
@@ -157,32 +112,6 @@ class ConsumerGroup:
                         else ""
                     )
                 )
-
-
-def require_group(name: str) -> None:
-    """Return if there is such a group. Raises NotFoundError."""
-    if name not in GROUPS:
-        raise NotFoundError(f"no consumer group {name!r}; there are {', '.join(GROUPS)}")
-
-
-def _status(
-    place: Partition,
-    start: int,
-    position: PartitionPosition | None,
-    extent: Extent,
-    sent_at_ms: int | None,
-    now: datetime,
-) -> PartitionStatus:
-    replaying = position is not None and position.replaying
-    return PartitionStatus(
-        GROUP,
-        *place,
-        offset=start,
-        end=extent.end,
-        lag=max(extent.end - start, 0),
-        age_sec=None if sent_at_ms is None else max(_ms(now) - sent_at_ms, 0) // 1000,
-        replayed_until=position.replay_until if position is not None and replaying else None,
-    )
 
 
 def _rewound(

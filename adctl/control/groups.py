@@ -1,0 +1,20 @@
+"""The consumer groups there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adctl.control.analytics import ANALYTICS
+from adctl.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from adctl.control.group_reading import Group
+
+GROUPS = {group.name: group for group in (ANALYTICS,)}
+
+
+def find_group(name: str) -> Group:
+    """Return the group of that name. Raises NotFoundError."""
+    if name not in GROUPS:
+        raise NotFoundError(f"no consumer group {name!r}; there are {', '.join(GROUPS)}")
+    return GROUPS[name]
