@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
+GroupName = Literal["analytics", "billing"]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -168,6 +169,7 @@ class ConsumerSettings(DaemonSettings):
     port: Port = 8084
     batch_size: Annotated[int, Field(gt=0, le=100_000)] = 1000
     dead_letter_max_bytes: Annotated[int, Field(gt=0, le=500_000)] = 65_536
+    groups: Annotated[tuple[GroupName, ...], Field(min_length=1)] = ("analytics", "billing")
 
 
 class PacerSettings(DaemonSettings):

@@ -336,6 +336,7 @@ class DeadLetterReason(StrEnum):
     NEWER_SCHEMA = "newer_schema"  # as above, and its schema is newer than the consumer
     BAD_HEADER = "bad_header"  # an event without the id of its stream entry, a version that is none
     OUT_OF_RANGE = "out_of_range"  # a number or a text that cannot be stored
+    NOT_BOOKED = "not_booked"  # an event that costs something, and that the ledger does not know
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from adctl.cli.render import (
 )
 from adctl.cli.stores import postgres_pool
 from adctl.control.consumer_status import GroupStatus, PartitionStatus
-from adctl.control.groups import GROUPS, find_group
+from adctl.control.groups import GROUPS, find_group, require_rewindable
 from adctl.control.rebuilding import RollupRebuilder
 from adctl.control.reporting import parse_hour
 from adctl.control.rewinding import AnalyticsRewind
@@ -67,10 +67,11 @@ def rewind(
     The moment is taken back to the hour. Bids and requests since then are taken out of the reports
     and read again from Kafka, which must still have them all; deliveries and spend are rebuilt from
     the event table at once. Reports are short of bids until `adctl consumer status` shows no lag.
+    Only analytics can do so; what billing builds, `adctl rebuild statements` makes anew.
 
     Example: adctl consumer rewind analytics --to 2026-11-01T15:00 --dry-run
     """
-    find_group(group)
+    require_rewindable(find_group(group))
     since = parse_hour("--to", to, datetime.now(UTC))
     if not dry_run:
         confirm(f"count everything since {since.isoformat()} again?", yes=yes)

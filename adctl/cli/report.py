@@ -9,12 +9,14 @@ import typer
 
 from adctl.cli.context import settings_of
 from adctl.cli.render import Output, OutputOption, render_record, render_rows, say
-from adctl.cli.stores import postgres_session
-from adctl.control import reporting, statements
-from adctl.control.lookup import find_campaign
+from adctl.cli.stores import postgres_pool, postgres_session
+from adctl.control import reporting, statement_lines, statements
+from adctl.control.lookup import find_advertiser, find_campaign
 from adctl.control.plane import open_plane
 from adctl.control.reporting import By, Period, parse_period
+from adctl.control.statement_lines import LineFault, StatementLine
 from adctl.control.statements import INVOICE_COLUMNS
+from adctl.errors import DisprovedError
 from adctl.stores.tables import psycopg_of
 
 Row = TypeVar("Row")
@@ -35,6 +37,9 @@ CampaignOption = Annotated[str | None, typer.Option(help="Only this campaign: it
 TimezoneOption = Annotated[
     str, typer.Option(help="Zone of dates without an offset, and of the hours and days shown.")
 ]
+
+# How long what is on its way through Kafka is waited for.
+_CHECK_SEC = 10.0
 
 _RATES = ("win_rate", "ctr", "cvr", "share")
 # Exact amounts stand beside it; nanos are for programs.
@@ -181,6 +186,40 @@ def statement(
     if output is Output.TABLE:
         about = f"{invoice.advertiser}, {asked.name} in UTC, {invoice.currency}"
         say(about if invoice.final else f"{about}: not final, the month is not over yet")
+
+
+@app.command()
+def lines(
+    ctx: typer.Context,
+    advertiser: Annotated[
+        str | None, typer.Option(help="Only this advertiser: its id or its name.")
+    ] = None,
+    month: MonthOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold all advertisers' lines against the ledger.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what each campaign was charged, by day and exchange: the detail of invoices.
+
+    Days are those of the booking, in UTC, so that a month's lines add up to its invoices. With
+    --check only lines that are not what the ledger says are shown, if any, and the exit code is
+    1; what is on its way through Kafka is given ten seconds.
+
+    Example: adctl report lines --advertiser Acme --month 2026-11 --output csv
+    """
+    asked = statements.parse_month(month, datetime.now(UTC))
+    if check:
+        with postgres_pool(ctx) as pool:
+            faults = statement_lines.check_lines(pool, asked, _CHECK_SEC)
+        render_rows([fault._asdict() for fault in faults], output, LineFault._fields)
+        if faults:
+            raise DisprovedError(f"{len(faults)} lines are not what the ledger says")
+        return
+    with postgres_session(ctx) as session:
+        owner = None if advertiser is None else find_advertiser(session, advertiser).id
+        found = statement_lines.read_lines(psycopg_of(session), asked, owner)
+    render_rows([line._asdict() for line in found], output, StatementLine._fields)
 
 
 def _of_campaign(

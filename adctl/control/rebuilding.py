@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import psycopg
 
 from adctl.control.analytics import ANALYTICS
+from adctl.control.billing import BILLING
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.rollups import Rollups
+from adctl.stores.statement_lines import StatementLines
 from adctl.stores.stream import ORIGIN
 from adctl.stores.stream_marks import StreamMarks
 
@@ -106,6 +108,13 @@ class RollupRebuilder(GroupRebuilder):
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
         super().__init__(pool, ANALYTICS, Rollups().rebuild_delivery, *streams)
+
+
+class StatementRebuilder(GroupRebuilder):
+    """Rebuilds the statement lines from the ledger."""
+
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
+        super().__init__(pool, BILLING, StatementLines().rebuild, *streams)
 
 
 def _flushed_id(positions: Iterable[Position]) -> str:

@@ -29,7 +29,7 @@ VERSIONS: Mapping[type[msgspec.Struct], int] = {
     Decision: 1,
     Event: 1,
     CampaignChange: 1,
-    DeadLetter: 1,
+    DeadLetter: 2,
 }
 
 # By topic, as the header of its messages has it.

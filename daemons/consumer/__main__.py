@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from adctl.control.analytics import Analytics
+from adctl.control.analytics import ANALYTICS, Analytics
+from adctl.control.billing import BILLING, Billing
 from adctl.control.dead_letters import Undertaker
 from adctl.control.health import check_postgres
-from adctl.control.rebuilding import RollupRebuilder
+from adctl.control.rebuilding import RollupRebuilder, StatementRebuilder
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.stream import stream_keys
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 _THREADS = 4
 
+_WORK = {
+    ANALYTICS.name: (Analytics, RollupRebuilder),
+    BILLING.name: (Billing, StatementRebuilder),
+}
+
 
 def main(settings: Settings) -> None:
     """Run the consumer until SIGTERM: the batches in hand are finished, then the groups are left.
@@ -46,32 +52,35 @@ def main(settings: Settings) -> None:
     registry = CollectorRegistry()
     with ExitStack() as closing:
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
-        producer = ReliableProducer(settings.kafka.bootstrap, settings.kafka.topic_prefix)
-        closing.callback(producer.close)
-        reader = make_reader(settings, pool, producer, ConsumerMetrics(registry))
-        app = create_health_app(
-            {"postgres": lambda: check_postgres(pool), reader.name: reader.check}, registry
-        )
-        closing.enter_context(running([reader], stop))
+        metrics = ConsumerMetrics(registry)
+        names = sorted(set(section.groups))
+        readers = [make_reader(name, settings, pool, closing, metrics) for name in names]
+        checks = {reader.name: reader.check for reader in readers}
+        app = create_health_app({"postgres": lambda: check_postgres(pool), **checks}, registry)
+        closing.enter_context(running(readers, stop))
         run_threaded(app, section.host, section.port, _THREADS, stop)
 
 
 def make_reader(
+    name: str,
     settings: Settings,
     pool: ConnectionPool[psycopg.Connection],
-    producer: ReliableProducer,
+    closing: ExitStack,
     metrics: ConsumerMetrics,
 ) -> GroupReader:
-    """Return what reads the analytics group's topics."""
-    section = settings.consumer
+    """Return what reads a group's topics; ``closing`` hangs up what it needs."""
+    section, kafka = settings.consumer, settings.kafka
+    producer = ReliableProducer(kafka.bootstrap, kafka.topic_prefix)
+    closing.callback(producer.close)
     undertaker = Undertaker(
-        producer, "analytics", section.dead_letter_max_bytes, lambda: datetime.now(UTC)
+        producer, name, section.dead_letter_max_bytes, lambda: datetime.now(UTC)
     )
+    reading, rebuilder = _WORK[name]
     return GroupReader(
-        settings.kafka,
-        KafkaAdmin(settings.kafka.bootstrap, settings.kafka),
-        Analytics(pool, undertaker.bury),
-        RollupRebuilder(pool, *stream_keys(settings.redis.shards)),
+        kafka,
+        KafkaAdmin(kafka.bootstrap, kafka),
+        reading(pool, undertaker.bury),
+        rebuilder(pool, *stream_keys(settings.redis.shards)),
         section.batch_size,
         metrics,
     )

@@ -27,3 +27,14 @@ WHERE advertiser_id = :advertiser_id AND kind IN ('spend', 'fee')
   AND booked_at >= :since AND booked_at < :until
 GROUP BY day, kind, campaign_id, campaign
 ORDER BY day, campaign_id, kind DESC;
+
+-- name: lines(since, until, advertiser_id)
+-- The detail of invoices, as the consumer group billing builds it; null: of every advertiser.
+SELECT l.day, a.name, l.campaign_id, c.name, l.exchange, l.impressions, l.spend_nanos,
+       l.late_impressions, l.late_spend_nanos, l.unpriced_impressions, l.unpriced_spend_nanos
+FROM statement_line AS l
+LEFT JOIN campaign AS c ON c.id = l.campaign_id
+LEFT JOIN advertiser AS a ON a.id = c.advertiser_id
+WHERE l.day >= (:since AT TIME ZONE 'UTC')::date AND l.day < (:until AT TIME ZONE 'UTC')::date
+  AND (:advertiser_id::int IS NULL OR c.advertiser_id = :advertiser_id)
+ORDER BY l.day, l.campaign_id, l.exchange;

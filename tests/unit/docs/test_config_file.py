@@ -34,6 +34,8 @@ def leaves(key: str, value: object) -> dict[str, object]:
 def plain(value: object) -> object:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return list(value)
     return "" if value == Path() else value
 
 
