@@ -42,7 +42,8 @@ class ImpAuction(msgspec.Struct, frozen=True, gc=False):
 
     ``bidfloor_micros`` is the impression's, for the record. One display of the ad is
     ``quantity_ppm`` millionths of an impression, all of which are paid. ``passed_over`` are
-    campaigns that could not be candidates, for the record too.
+    campaigns that could not be candidates, for the record too. ``more``: others could follow the
+    last candidate, so that the auction is only decided if its winner and its runner-up are here.
     """
 
     imp_id: str
@@ -50,6 +51,7 @@ class ImpAuction(msgspec.Struct, frozen=True, gc=False):
     candidates: tuple[Candidate, ...]
     quantity_ppm: int = ONE_IMPRESSION_PPM
     passed_over: tuple[CandidateOutcome, ...] = ()
+    more: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -86,8 +88,9 @@ class Ledger(Protocol):
         """Choose each auction's winner and reserve its price; one Verdict per auction, in order.
 
         A campaign wins at most one impression of a request, a road-block all that it needs or none.
-        A ``test`` reserves nothing. Raises StoreUnavailableError when the outcome is not known:
-        then nothing may be bid.
+        Empty if more candidates are needed; nothing is reserved then. Only an auction that is alone
+        may ask for that by its ``more``. A ``test`` reserves nothing. Raises StoreUnavailableError
+        when the outcome is not known: then nothing may be bid.
         """
 
 

@@ -11,15 +11,14 @@ import msgspec
 from adctl.decisions import Decision, ImpDecision
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
+from adctl.delivery.auctions import auctions_of, has_one_auction
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import (
     CreativeRules,
-    bidfloor_micros,
-    is_private,
-    quantity_ppm,
     request_refusal,
 )
+from adctl.delivery.enough import Enough
 from adctl.delivery.markup import ad_of, ratio_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.supply_chain import chain_refusal
@@ -27,7 +26,7 @@ from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
 from adctl.delivery.tracking_urls import tracking_urls
 from adctl.errors import StoreUnavailableError
-from adctl.money import ONE_IMPRESSION_PPM, format_micros
+from adctl.money import format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 
 if TYPE_CHECKING:
@@ -90,6 +89,7 @@ class Bidder:
         self._rates = rates or Rates(terms.currency)
         self._clock_ms = clock_ms
         self._make_bid_id = make_bid_id
+        self._enough = Enough()
 
     def answer(self, request: BidRequest, exchange: str) -> Answer:
         """Return the answer to ``request``; what it may cost has then been reserved."""
@@ -105,18 +105,22 @@ class Bidder:
             return Answer(_decision(request, exchange, now_ms, refusal))
         user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
-        auctions, refused = self._auctions(request, terms, rates, permissions, user_hash, now_ms)
+        search = self._search(request, terms, rates, permissions, user_hash, now_ms)
+        # What has one auction can be asked again: nothing else was decided with it.
+        few = self._enough.few if has_one_auction(request) else None
+        auctions, refused = auctions_of(
+            request, search, terms.max_imps, identified=bool(user_hash), few=few
+        )
         # Nothing is reserved for an answer that would come too late.
         if _is_late(request, terms, self._clock_ms() - now_ms):
             return Answer(_decision(request, exchange, now_ms, reasons.TIMEOUT))
         try:
-            verdicts = (
-                self._ledger.decide(
-                    auctions, user_hash, self._bucket(now_ms), now_ms, test=bool(request.test)
+            verdicts = self._decide(request, auctions, user_hash, now_ms)
+            if auctions and not verdicts:
+                auctions, refused = auctions_of(
+                    request, search, terms.max_imps, identified=bool(user_hash)
                 )
-                if auctions
-                else []
-            )
+                verdicts = self._decide(request, auctions, user_hash, now_ms)
         except StoreUnavailableError:
             return Answer(_decision(request, exchange, now_ms, reasons.UNAVAILABLE))
         bids, decided = self._bids(
@@ -130,7 +134,19 @@ class Bidder:
     def _bucket(self, now_ms: int) -> int:
         return now_ms // (self._terms.reservation_bucket_sec * 1000)
 
-    def _auctions(
+    def _decide(
+        self, request: BidRequest, auctions: list[ImpAuction], user_hash: str, now_ms: int
+    ) -> list[Verdict]:
+        if not auctions:
+            return []
+        verdicts = self._ledger.decide(
+            auctions, user_hash, self._bucket(now_ms), now_ms, test=bool(request.test)
+        )
+        if len(auctions) == 1:
+            self._enough.note(sufficed=bool(verdicts))
+        return verdicts
+
+    def _search(
         self,
         request: BidRequest,
         terms: Terms,
@@ -138,8 +154,7 @@ class Bidder:
         permissions: Permissions,
         user_hash: str,
         now_ms: int,
-    ) -> tuple[list[ImpAuction], list[ImpDecision]]:
-        catalog = self._catalog.current
+    ) -> CandidateSearch:
         identified = bool(user_hash)
         attributes = attributes_of(
             request,
@@ -147,31 +162,9 @@ class Bidder:
             precise_location=identified and permissions.precise_location,
         )
         page = request.imp if request.allimps else ()
-        search = CandidateSearch(
-            catalog, attributes, CreativeRules(request), terms, rates, now_ms, page
+        return CandidateSearch(
+            self._catalog.current, attributes, CreativeRules(request), terms, rates, now_ms, page
         )
-        auctions: list[ImpAuction] = []
-        refused: list[ImpDecision] = []
-        for place, imp in enumerate(request.imp):
-            floor = bidfloor_micros(imp, rates) or 0
-            if place >= terms.max_imps:
-                refused.append(ImpDecision(imp.id, floor, reason=reasons.TOO_MANY_IMPS))
-                continue
-            for_deals, reason = search.deal_candidates(imp, identified=identified)
-            in_open: list[Candidate] = []
-            if not is_private(imp):
-                in_open, reason = search.candidates(imp, identified=identified)
-            found = [candidates for candidates in (for_deals, in_open) if candidates]
-            passed_over = tuple(search.passed_over)
-            search.passed_over.clear()
-            quantity = quantity_ppm(imp) or ONE_IMPRESSION_PPM
-            for candidates in found:
-                auctions.append(ImpAuction(imp.id, floor, tuple(candidates), quantity, passed_over))
-                passed_over = ()
-            if not found:
-                refused.append(ImpDecision(imp.id, floor, reason=reason, passed_over=passed_over))
-        auctions.sort(key=_urgency)
-        return auctions, refused
 
     def _bids(
         self,
@@ -288,12 +281,6 @@ def _response(request: BidRequest, bids: list[Bid], terms: Terms, rates: Rates) 
         bidid=bids[0].id,
         cur=rates.bid_currency.code if rates.bid_currency else terms.currency,
     )
-
-
-def _urgency(auction: ImpAuction) -> int:
-    """Order auctions: a campaign wins one impression only, and it should be the best use of it."""
-    dearest = auction.candidates[0]
-    return 0 if dearest.guaranteed else 1 if dearest.deal_id else 2
 
 
 def _campaign_id(auction: ImpAuction, place: int | None) -> int:

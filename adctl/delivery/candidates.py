@@ -8,7 +8,12 @@ from adctl.decisions import CandidateOutcome
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate
 from adctl.delivery.deals import OfferedDeal, offered_deals
-from adctl.delivery.eligibility import CreativeRules, imp_obstacle, imp_refusal
+from adctl.delivery.eligibility import (
+    CreativeRules,
+    bidfloor_micros,
+    imp_obstacle,
+    imp_refusal,
+)
 from adctl.delivery.offer import Offer
 from adctl.delivery.roadblock import impressions_together
 
@@ -55,19 +60,34 @@ class CandidateSearch:
         self._now_ms = now_ms
         self._page = page
         self.passed_over: list[CandidateOutcome] = []
+        self._floors: dict[str, int | None] = {}
 
-    def candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
+    @property
+    def max_candidates(self) -> int:
+        """The most candidates of an auction."""
+        return self._terms.max_candidates
+
+    def floor_micros(self, imp: Imp) -> int | None:
+        """Return bidfloor_micros of an impression of the request, found out once."""
+        if imp.id not in self._floors:
+            self._floors[imp.id] = bidfloor_micros(imp, self._rates)
+        return self._floors[imp.id]
+
+    def candidates(
+        self, imp: Imp, *, identified: bool, few: int | None = None
+    ) -> tuple[list[Candidate], str]:
         """Return up to ``max_candidates`` for the open auction of ``imp``, dearest first.
 
-        Without any, the reason.
+        Only the ``few`` dearest if that is less. Without any, the reason.
         """
-        reason = imp_refusal(imp, self._rates, secure=self._terms.secure)
+        reason = imp_refusal(imp, self.floor_micros(imp), secure=self._terms.secure)
         if reason:
             return [], reason
-        offer = Offer(imp, self._catalog.index.formats, self._rules, self._rates)
+        offer = self._offer(imp)
         if not offer.formats:
             return [], reasons.FORMAT
-        return self._dearest(offer, identified=identified)
+        most = self._terms.max_candidates
+        return self._dearest(offer, most if few is None else min(few, most), identified=identified)
 
     def deal_candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
         """Return up to ``max_candidates`` for the deals of ``imp``: guaranteed first, then dearest.
@@ -82,7 +102,7 @@ class CandidateSearch:
         if obstacle:
             return [], obstacle
         found: list[Candidate] = []
-        offer = Offer(imp, index.formats, self._rules, self._rates) if deals else None
+        offer = self._offer(imp) if deals else None
         for deal in deals:
             reason = reasons.NO_CAMPAIGN
             for campaign in index.match(
@@ -99,6 +119,10 @@ class CandidateSearch:
                 reason = _of_imp(why_not)
         found.sort(key=lambda one: (not one.guaranteed, -one.bid_cpm_micros, one.campaign.id))
         return found[: self._terms.max_candidates], "" if found else reason
+
+    def _offer(self, imp: Imp) -> Offer:
+        formats = self._catalog.index.formats
+        return Offer(imp, formats, self._rules, self._rates, self.floor_micros(imp))
 
     def _for_deal(
         self,
@@ -121,10 +145,10 @@ class CandidateSearch:
             campaign, creative, bid, caps, bid, deal_id=deal.id, guaranteed=deal.guaranteed
         ), ""
 
-    def _dearest(self, offer: Offer, *, identified: bool) -> tuple[list[Candidate], str]:
+    def _dearest(self, offer: Offer, most: int, *, identified: bool) -> tuple[list[Candidate], str]:
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
-        least_floor, most = offer.least_floor_micros, self._terms.max_candidates
+        least_floor = offer.least_floor_micros
         for campaign, bid in self._catalog.dearest_first(
             self._attributes, offer.formats, self._now_ms
         ):

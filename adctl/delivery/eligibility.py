@@ -59,11 +59,14 @@ def is_crawler(user_agent: str | None) -> bool:
     return any(name in told for name in _CRAWLERS)
 
 
-def imp_refusal(imp: Imp, rates: Rates, *, secure: bool) -> str:
-    """Return the reason why ``imp`` cannot be bid on, or ''. ``secure``: our URLs may be shown."""
+def imp_refusal(imp: Imp, floor_micros: int | None, *, secure: bool) -> str:
+    """Return the reason why ``imp`` cannot be bid on, or ''. ``secure``: our URLs may be shown.
+
+    ``floor_micros`` is its floor (bidfloor_micros).
+    """
     if is_private(imp):
         return reasons.PRIVATE_AUCTION
-    if bidfloor_micros(imp, rates) is None:
+    if floor_micros is None:
         return reasons.CURRENCY
     return imp_obstacle(imp, secure=secure)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from adctl.decisions import CampaignLook
 from adctl.delivery import reasons
-from adctl.delivery.eligibility import CreativeRules
+from adctl.delivery.eligibility import CreativeRules, bidfloor_micros
 from adctl.delivery.mismatch import first_mismatch
 from adctl.delivery.offer import Offer
 from adctl.delivery.privacy import permissions_of, permitted_user_id
@@ -68,7 +68,8 @@ class Explainer:
         )
         rules, rates = CreativeRules(request), self._rates.current
         offers = [
-            Offer(imp, catalog.index.formats, rules, rates) for imp in request.imp[: self._max_imps]
+            Offer(imp, catalog.index.formats, rules, rates, bidfloor_micros(imp, rates))
+            for imp in request.imp[: self._max_imps]
         ]
         formats = frozenset[Format]().union(*(offer.formats for offer in offers))
         now = _EPOCH + timedelta(milliseconds=now_ms)

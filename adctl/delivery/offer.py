@@ -6,12 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from adctl.delivery import reasons
-from adctl.delivery.eligibility import (
-    BannerRules,
-    bidfloor_micros,
-    flexible_ratio,
-    offered_sizes,
-)
+from adctl.delivery.eligibility import BannerRules, flexible_ratio, offered_sizes
 from adctl.delivery.media.audio import fits_audio
 from adctl.delivery.media.linear import floor_micros_of
 from adctl.delivery.media.native import fits_native
@@ -37,12 +32,18 @@ _ABOVE_ANY_BID = MAX_CPM_MICROS + 1
 class Offer:
     """One impression, prepared to be compared with many creatives.
 
+    ``floor_micros`` is its floor (bidfloor_micros), None where nothing can be said to meet it.
     ``formats`` are those of ``known`` that it takes, and every exact banner size. No creative can
     be shown for less than ``least_floor_micros``.
     """
 
     def __init__(
-        self, imp: Imp, known: Collection[Format], rules: CreativeRules, rates: Rates
+        self,
+        imp: Imp,
+        known: Collection[Format],
+        rules: CreativeRules,
+        rates: Rates,
+        floor_micros: int | None,
     ) -> None:
         self._imp = imp
         self._rules = rules
@@ -57,9 +58,7 @@ class Offer:
         self._blocked: frozenset[str | int] | None = None
         if self._banner is not None and self._banner.only_names and rules.only_names:
             self._blocked = frozenset[str | int]().union(rules.names, self._banner.names)
-        floor = bidfloor_micros(imp, rates)
-        # What cannot be converted cannot be said to be met.
-        self.floor_micros = _ABOVE_ANY_BID if floor is None else floor
+        self.floor_micros = _ABOVE_ANY_BID if floor_micros is None else floor_micros
         # A range of durations may have a floor under the impression's.
         ranged = any(slot is not None and slot.durfloors for slot in (imp.video, imp.audio))
         self.least_floor_micros = 0 if ranged else self.floor_micros

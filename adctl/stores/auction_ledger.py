@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from adctl.delivery.auction import ImpAuction, Verdict
 from adctl.delivery.reasons import OF_SCRIPT
 from adctl.delivery.sharding import shard_of
@@ -14,11 +16,13 @@ from adctl.stores.redis import Script
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class RunScript(Protocol):
     """Whatever runs a script once: a worker's shared round trips, or a plain client."""
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         """Return the script's reply. Raises StoreUnavailableError; never repeats it."""
 
 
@@ -46,8 +50,8 @@ class RedisLedger:
     ) -> list[Verdict]:
         """See Ledger."""
         places: dict[int, int] = {}
-        campaigns: list[str | int] = []
-        imps: list[str | int] = []
+        campaigns: list[int] = []
+        imps: list[int] = []
         roadblocks = 0
         for auction in auctions:
             imps += (len(auction.candidates), auction.quantity_ppm)
@@ -71,22 +75,18 @@ class RedisLedger:
         ]
         if self._shards > 1:
             named.append(keys.wanting(shard))
-        reply = self._scripts.run(
-            self._decide,
-            named,
-            [
-                now_ms,
-                bucket,
-                self._hold_sec,
-                1 if user_hash else 0,
-                len(places),
-                len(auctions),
-                roadblocks,
-                1 if test else 0,
+        identified, more = 1 if user_hash else 0, 1 if auctions[0].more else 0
+        told = _encode(
+            (
+                *(now_ms, bucket, self._hold_sec, identified, len(places), len(auctions)),
+                *(roadblocks, 1 if test else 0, more),
                 *campaigns,
                 *imps,
-            ],
+            )
         )
+        reply = self._scripts.run(self._decide, named, (told,))
+        if not reply:
+            return []
         return _verdicts(auctions, reply, shard)
 
 

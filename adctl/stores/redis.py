@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from adctl.config import RedisSettings
 
     # A script's keys and arguments.
-    Call = tuple[Sequence[str], Sequence[str | int]]
+    Call = tuple[Sequence[str], Sequence[str | int | bytes]]
 
 
 def connect(url: str, settings: RedisSettings) -> redis.Redis:
@@ -63,7 +63,9 @@ class Script:
         self.source = (REDIS_SCRIPTS / f"{name}.lua").read_text()
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def run(self, client: redis.Redis, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(
+        self, client: redis.Redis, keys: Sequence[str], args: Sequence[str | int | bytes]
+    ) -> Any:
         """Run the script; its reply, decoded. Raises StoreUnavailableError."""
         with redis_errors(f"run the {self.name} script"):
             try:
@@ -99,6 +101,6 @@ class ClientScripts:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         """Run a script; its reply. Raises StoreUnavailableError."""
         return script.run(self._client, keys, args)

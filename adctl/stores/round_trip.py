@@ -122,7 +122,7 @@ class RoundTrips:
         self._connection = connection
         self.waiting: list[tuple[greenlet.greenlet, Sequence[Command]]] = []
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         """Run a script; its reply. Raises StoreUnavailableError. Call it from a responder."""
         reply = self._send(("EVALSHA", script.sha, len(keys), *keys, *args))
         if isinstance(reply, NoScriptError):

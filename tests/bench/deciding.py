@@ -24,9 +24,9 @@ class Collecting:
     """Keeps each call's command instead of sending it."""
 
     def __init__(self) -> None:
-        self.commands: list[tuple[str | int, ...]] = []
+        self.commands: list[tuple[str | int | bytes, ...]] = []
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         self.commands.append(("EVALSHA", script.sha, len(keys), *keys, *args))
         # Whoever asks reads this as a verdict, and throws it away.
         return [0] * 100
@@ -55,7 +55,7 @@ def measure(url: str, catalog: Catalog, rounds: int) -> Iterator[Measurement]:
     yield ratio("one a round trip / shared", one, many)
 
 
-def decisions(catalog: Catalog) -> list[tuple[str | int, ...]]:
+def decisions(catalog: Catalog) -> list[tuple[str | int | bytes, ...]]:
     """Return the commands that decide the bench's requests."""
     collecting = Collecting()
     ledger = RedisLedger(collecting, 120)
@@ -79,7 +79,9 @@ def _inside_us(connection: HotConnection) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _wall_us(connection: HotConnection, batches: list[list[tuple[str | int, ...]]]) -> float:
+def _wall_us(
+    connection: HotConnection, batches: list[list[tuple[str | int | bytes, ...]]]
+) -> float:
     done, began = 0, time.perf_counter()
     while (took := time.perf_counter() - began) < _ROUND_SEC:
         for batch in batches:

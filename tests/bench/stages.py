@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import hiredis
+import msgspec
 
 from adctl.delivery.auction import ImpAuction
 from adctl.delivery.bidding import Bidder
@@ -41,18 +42,18 @@ _ROUND_SEC = 0.12
 class PackOnly:
     """Packs each command as it would be sent, and answers that the dearest candidate won."""
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         hiredis.pack_command(("EVALSHA", script.sha, len(keys), *keys, *args))
-        # One impression per request: after eight numbers and the campaigns come its count of
+        # One impression per request: after nine numbers and the campaigns come its count of
         # candidates, its quantity, and of the first candidate its place and its bid.
-        candidates, price = self._auction(args)
-        return [1, price, 0, 1, *[0] * (candidates - 1)]
-
-    def _auction(self, args: Sequence[str | int]) -> tuple[int, int]:
-        at = 8
-        for _ in range(int(args[4])):
-            at += 3 + 2 * int(args[at + 2])
-        return int(args[at]), int(args[at + 3])
+        told = msgspec.msgpack.decode(bytes(args[0]))
+        at = 9
+        for _ in range(told[4]):
+            at += 3 + 2 * told[at + 2]
+        candidates, price = told[at], told[at + 3]
+        if candidates == 1:
+            return [1, price, 0, 1]
+        return [1, price, 2, 1, 2, *[0] * (candidates - 2)]
 
 
 class Shelf:

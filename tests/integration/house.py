@@ -43,7 +43,7 @@ class PlainScripts:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> object:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> object:
         return script.run(self._client, keys, args)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -318,3 +319,21 @@ def test_roadblock_takes_all_of_a_page_or_none(
     assert state.reserved == sum(
         verdict.price_cpm_micros for verdict in verdicts if winners == [1, 1, 1]
     )
+
+
+def test_nothing_is_decided_when_others_could_follow_and_no_runner_up_is_found(
+    house: House,
+) -> None:
+    rich, poor = campaign(1, total=10**10), campaign(2, total=1)
+    house.fund(rich, poor)
+    alone = msgspec.structs.replace(auction((rich, 2_000_000), (poor, 1_000_000)), more=True)
+    assert house.decide(alone) == []
+    assert house.budgets.read([1])[1].available == 10**10
+
+
+def test_auction_is_decided_when_winner_and_runner_up_are_among_the_first(house: House) -> None:
+    one, two = campaign(1, total=10**10), campaign(2, total=10**10)
+    house.fund(one, two)
+    bids = auction((one, 2_000_000), (two, 1_000_000))
+    [verdict] = house.decide(msgspec.structs.replace(bids, more=True), test=True)
+    assert [verdict] == house.decide(bids)

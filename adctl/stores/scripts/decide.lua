@@ -3,8 +3,10 @@
 -- KEYS 1 the user's hash (any key of the slot when the user is not identified)
 --      2 reservations hash of the bid's bucket   3 buckets set   4.. one budget hash per campaign,
 --        then, where money is divided among shards, the wanting hash of this one
--- ARGV 1 now_ms  2 bucket  3 hold_sec  4 identified (0/1)  5 campaigns  6 imps  7 road-blocks
---      8 test (0/1): decide, and reserve nothing
+-- ARGV 1 one MessagePack array of integers, which takes a fraction of what as many arguments take:
+--      now_ms, bucket, hold_sec, identified (0/1), campaigns, imps, road-blocks,
+--      test (0/1): decide, and reserve nothing
+--      more (0/1): others could follow the last candidate; see below
 --      per campaign, in the order of its key: campaign id, how many impressions it takes together
 --        (a road-block) or 0 (any one of them), number of caps, then limit and window_sec of each
 --        (a campaign whose caps do not apply is sent without any)
@@ -15,26 +17,36 @@
 --      runner-up's place or 0, and one reason per candidate:
 --      0 not looked at  1 won  2 could have won  3 frequency cap  4 total budget  5 day's budget
 --      6 no money state  7 won another imp of this request  8 a road-block that cannot have all
+--      With `more`, an imp of which winner and runner-up are not both among its candidates ends it:
+--      the reply is empty and nothing has been reserved. Only for requests of one imp.
 --
 -- A CPM in micros is the cost of one impression in nanos. Prices, and what they come to, are below
 -- 2^53 and may be compared here; budgets may not, so Redis adds them and only texts short enough
 -- are read as numbers.
 local user, reserved, buckets = KEYS[1], KEYS[2], KEYS[3]
-local now_ms, bucket, hold_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]) * 1000
-local identified, n_campaigns, n_imps = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6])
-local n_roadblocks, test = tonumber(ARGV[7]), ARGV[8] == '1'
+local told = cmsgpack.unpack(ARGV[1])
+local now_ms, bucket, hold_ms = told[1], told[2], told[3] * 1000
+local identified, n_campaigns, n_imps = told[4] == 1, told[5], told[6]
+local n_roadblocks, test, more = told[7], told[8] == 1, told[9] == 1
 local hold = math.floor(now_ms / hold_ms)
 local wanting = KEYS[4 + n_campaigns]
 
-local campaigns, at = {}, 9
+-- Where each campaign begins; most of them are never looked at.
+local starts, at = {}, 10
 for i = 1, n_campaigns do
-  local caps, n_caps, together = {}, tonumber(ARGV[at + 2]), tonumber(ARGV[at + 1])
-  for c = 1, n_caps do
-    caps[c] = { limit = tonumber(ARGV[at + 1 + 2 * c]), window = tonumber(ARGV[at + 2 + 2 * c]) }
-  end
-  campaigns[i] = { id = ARGV[at], key = KEYS[3 + i], caps = caps, together = together }
-  at = at + 3 + 2 * n_caps
+  starts[i] = at
+  at = at + 3 + 2 * told[at + 2]
 end
+
+local campaigns = setmetatable({}, { __index = function(known, i)
+  local start, caps = starts[i], {}
+  for c = 1, told[start + 2] do
+    caps[c] = { limit = told[start + 1 + 2 * c], window = told[start + 2 + 2 * c] }
+  end
+  local campaign = { id = told[start], key = KEYS[3 + i], caps = caps, together = told[start + 1] }
+  known[i] = campaign
+  return campaign
+end })
 
 -- How many more impressions the user may be shown: those of the window's current and eight older
 -- eighths are counted, plus bids still in flight.
@@ -43,10 +55,9 @@ local function room(campaign)
     campaign.room = math.huge
     for _, cap in ipairs(campaign.caps) do
       local n = math.floor(now_ms / (cap.window * 125))
-      local fields = { campaign.id .. ':h:' .. hold, campaign.id .. ':h:' .. (hold - 1) }
-      for back = 0, 8 do
-        fields[#fields + 1] = string.format('%s:%d:%d', campaign.id, cap.window, n - back)
-      end
+      local held, counted = campaign.id .. ':h:', campaign.id .. ':' .. cap.window .. ':'
+      local fields = { held .. hold, held .. hold - 1 }
+      for back = 0, 8 do fields[3 + back] = counted .. n - back end
       local shown = 0
       for _, count in ipairs(redis.call('HMGET', user, unpack(fields))) do
         if count then shown = shown + tonumber(count) end
@@ -107,15 +118,17 @@ local function reserve(campaign, nanos)
   redis.call('HINCRBY', campaign.key, 'available', -nanos)
   redis.call('HINCRBY', campaign.key, 'day_available', -nanos)
   redis.call('HINCRBY', campaign.key, 'reserved', nanos)
-  redis.call('HINCRBY', reserved, campaign.id, nanos)
-  redis.call('SADD', buckets, bucket)
+  -- A bucket is known from its first reservation on.
+  if redis.call('HINCRBY', reserved, campaign.id, nanos) == nanos then
+    redis.call('SADD', buckets, bucket)
+  end
   hold_one(campaign)
 end
 
 -- Whether any single campaign that bids more may have the impression.
 local function is_beaten(spot)
   for c = 1, spot.candidate - 1 do
-    local place, bid = tonumber(ARGV[spot.at + 3 * c - 1]), tonumber(ARGV[spot.at + 3 * c])
+    local place, bid = told[spot.at + 3 * c - 1], told[spot.at + 3 * c]
     local other = campaigns[place]
     if other.together == 0 and allowed(other, 1, cost(bid, spot.quantity)) == 2 then return true end
   end
@@ -127,11 +140,11 @@ end
 local function take_roadblocks()
   local taken, waiting, first = {}, {}, at
   for imp = 1, n_imps do
-    local n, quantity = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+    local n, quantity = told[first], told[first + 1]
     for c = 1, n do
-      local campaign = campaigns[tonumber(ARGV[first + 3 * c - 1])]
+      local campaign = campaigns[told[first + 3 * c - 1]]
       if campaign.together > 0 then
-        local bid = tonumber(ARGV[first + 3 * c])
+        local bid = told[first + 3 * c]
         if not campaign.spots then
           campaign.spots, campaign.nanos, campaign.bid, campaign.order = {}, 0, bid, #waiting
           waiting[#waiting + 1] = campaign
@@ -164,14 +177,14 @@ end
 local taken = n_roadblocks > 0 and take_roadblocks() or {}
 local reply = {}
 for imp = 1, n_imps do
-  local n, quantity = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local n, quantity = told[at], told[at + 1]
   local winner, runner_up, reasons = 0, 0, {}
   for c = 1, n do
     local reason = 0
     if taken[imp] == c then
       winner, reason = c, 1
     elseif runner_up == 0 then
-      local place, bid = tonumber(ARGV[at + 3 * c - 1]), tonumber(ARGV[at + 3 * c])
+      local place, bid = told[at + 3 * c - 1], told[at + 3 * c]
       reason = verdict(campaigns[place], cost(bid, quantity))
       if reason == 2 then
         if winner == 0 then winner, reason = c, 1 else runner_up = c end
@@ -179,16 +192,17 @@ for imp = 1, n_imps do
     end
     reasons[c] = reason
   end
+  if more and runner_up == 0 then return {} end
   local price = 0
   if winner > 0 then
-    price = tonumber(ARGV[at + 3 * winner])
+    price = told[at + 3 * winner]
     if runner_up > 0 then
       -- Second price plus 0.01 CPM, never under the floor, never over the winner's own bid.
-      local second = tonumber(ARGV[at + 3 * runner_up])
-      local floor = tonumber(ARGV[at + 3 * winner + 1])
+      local second = told[at + 3 * runner_up]
+      local floor = told[at + 3 * winner + 1]
       price = math.min(price, math.max(floor, second + 10000))
     end
-    reserve(campaigns[tonumber(ARGV[at + 3 * winner - 1])], cost(price, quantity))
+    reserve(campaigns[told[at + 3 * winner - 1]], cost(price, quantity))
   end
   reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = winner, price, runner_up
   for c = 1, n do reply[#reply + 1] = reasons[c] end

@@ -70,7 +70,7 @@ class PlainScripts:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         return script.run(self._client, keys, args)
 
 

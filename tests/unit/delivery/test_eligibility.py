@@ -47,6 +47,10 @@ def request(**parts: object) -> BidRequest:
     return msgspec.convert({"id": "r", "imp": [{"id": "1"}], **parts}, BidRequest)
 
 
+def refusal(told: Imp, *, secure: bool) -> str:
+    return imp_refusal(told, bidfloor_micros(told, RATES), secure=secure)
+
+
 def imp(**parts: object) -> Imp:
     whole = {"id": "1", "banner": {"w": 300, "h": 250}, **parts}
     return decode_request(msgspec.json.encode({"id": "r", "imp": [whole]})).imp[0]
@@ -85,7 +89,7 @@ def test_request_is_refused_for(parts: dict[str, object], reason: str) -> None:
     ],
 )
 def test_impression_is_refused_for(parts: dict[str, object], reason: str) -> None:
-    assert imp_refusal(imp(**parts), RATES, secure=False) == reason
+    assert refusal(imp(**parts), secure=False) == reason
 
 
 def test_formats_come_before_width_and_height() -> None:
@@ -118,7 +122,7 @@ def test_display_is_as_many_impressions_as_its_multiplier_says_rounded_up(
     body = b'{"id":"r","imp":[{"id":"1","qty":{"multiplier":%s}}]}' % multiplier.encode()
     [told] = decode_request(body).imp
     assert quantity_ppm(told) == quantity_ppm_
-    assert imp_refusal(told, RATES, secure=True) == ("" if quantity_ppm_ else reasons.QUANTITY)
+    assert refusal(told, secure=True) == ("" if quantity_ppm_ else reasons.QUANTITY)
 
 
 def test_display_without_a_multiplier_is_one_impression() -> None:
