@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     Command = tuple[str | int | bytes, ...]
 
 # How long a server that failed is left alone: longer than a stall should be noticed by callers,
-# shorter than anyone waits for a recovery.
+# shorter than anyone waits for a recovery. To ask one that refuses costs nothing; one that says
+# nothing costs everybody the timeout, so it is asked ever more rarely.
 _OPEN_SEC = 0.25
+_LONGEST_OPEN_SEC = 1.0
 
 
 class HotConnection:
     """A held connection that sends commands as one write and reads their replies.
 
     After a failure every call fails at once for a quarter of a second (the breaker), then the next
-    one tries again with a new connection.
+    one tries again with a new connection. Where all that comes of it is silence, the pause doubles,
+    up to a second.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class HotConnection:
         self._connection = pool.make_connection()
         self._clock = clock
         self._closed_until = 0.0
+        self._open_sec = _OPEN_SEC
 
     def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Send ``commands``, return their replies; an error reply stands in its place.
@@ -82,13 +86,17 @@ class HotConnection:
     def receive(self, count: int) -> list[Any]:
         """Return the replies to the ``count`` commands that were sent. Raises as exchange does."""
         try:
-            return [self._reply() for _ in range(count)]
+            replies = [self._reply() for _ in range(count)]
         except (RedisError, OSError) as exc:
             raise self._failed(exc) from exc
+        self._open_sec = _OPEN_SEC
+        return replies
 
     def _failed(self, exc: Exception) -> StoreUnavailableError:
         self._connection.disconnect()
-        self._closed_until = self._clock() + _OPEN_SEC
+        self._closed_until = self._clock() + self._open_sec
+        if isinstance(exc, (redis.TimeoutError, TimeoutError)):
+            self._open_sec = min(self._open_sec * 2, _LONGEST_OPEN_SEC)
         return StoreUnavailableError(f"Redis did not answer: {exc}")
 
     def _reply(self) -> Any:
