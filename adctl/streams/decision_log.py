@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class DecisionLog:
     """Sends decisions from a bounded buffer; when it is full they are dropped and counted.
 
+    They are written as JSON and handed over by ``send``, when nobody waits for an answer.
     Make it after forking: the producer has threads of its own.
     """
 
@@ -37,6 +38,8 @@ class DecisionLog:
             (VERSION_HEADER, HEADER_VALUES[topics.BIDS])
         ]
         self._on_drop = on_drop
+        self._buffer = buffer
+        self._waiting: list[Decision] = []
         self._encode = msgspec.json.Encoder().encode
         self._producer = Producer(
             {
@@ -46,11 +49,33 @@ class DecisionLog:
                 "compression.type": "lz4",
                 "message.timeout.ms": 30_000,
                 "log_level": 0,
+                # Only drops are of interest, and hearing of each takes as long as sending.
+                "delivery.report.only.error": True,
             }
         )
 
     def record(self, decision: Decision) -> None:
-        """Queue ``decision``; never waits and never raises."""
+        """Keep ``decision`` for ``send``; never waits and never raises."""
+        if len(self._waiting) < self._buffer:
+            self._waiting.append(decision)
+        else:
+            self._on_drop()
+
+    def send(self) -> None:
+        """Queue what was recorded for Kafka; never waits and never raises."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for decision in waiting:
+                self._queue(decision)
+        self._producer.poll(0)
+
+    def close(self, timeout_sec: float = 3.0) -> None:
+        """Send what is queued, for at most ``timeout_sec``; the rest is counted as dropped."""
+        self.send()
+        for _ in range(self._producer.flush(timeout_sec)):
+            self._on_drop()
+
+    def _queue(self, decision: Decision) -> None:
         try:
             self._producer.produce(
                 self._topic,
@@ -60,12 +85,6 @@ class DecisionLog:
                 on_delivery=self._delivered,
             )
         except (BufferError, KafkaException):
-            self._on_drop()
-        self._producer.poll(0)
-
-    def close(self, timeout_sec: float = 3.0) -> None:
-        """Send what is queued, for at most ``timeout_sec``; the rest is counted as dropped."""
-        for _ in range(self._producer.flush(timeout_sec)):
             self._on_drop()
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:

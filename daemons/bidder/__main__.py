@@ -20,9 +20,10 @@ from adctl.stores.rates_file import RatesFile
 from adctl.stores.round_trip import RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.streams.decision_log import DecisionLog
-from daemons.bidder.app import BidderMetrics, create_app
+from daemons.bidder.app import create_app
 from daemons.bidder.doors import Door, RateLimit
 from daemons.bidder.explanations import Explanations
+from daemons.bidder.metrics import BidderMetrics
 from daemons.lifecycle import run_daemon
 from daemons.prefork import run_workers, workers_registry
 from daemons.serving import make_server, serve
@@ -111,8 +112,9 @@ def work(
             if counted is not feed.current:
                 counted = feed.current
                 metrics.campaigns.set(len(counted))
-            metrics.outcomes.publish()
+            metrics.publish()
             # The answers of the last turn have been sent meanwhile.
+            decisions.send()
             explained = explanations.explain_one()
             return turns.run() or explained
 

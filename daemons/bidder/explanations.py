@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from adctl.decisions import Decision
     from adctl.delivery.explaining import Explainer
     from adctl.openrtb import BidRequest
-    from daemons.bidder.app import DecisionRecorder
+    from daemons.bidder.requests import DecisionRecorder
 
 # More than wait in one turn unless every request is to be explained.
 _MOST_WAITING = 100

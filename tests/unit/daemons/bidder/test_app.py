@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from adctl.decisions import Decision
 from adctl.delivery.bidding import Answer
 from adctl.errors import StoreUnavailableError
-from daemons.bidder.app import BidderMetrics, create_app
+from daemons.bidder.app import create_app
+from daemons.bidder.metrics import BidderMetrics
 
 if TYPE_CHECKING:
     from adctl.openrtb import BidRequest
@@ -55,6 +56,7 @@ class House:
         return self.client.simulate_post("/bid-request", body=body)
 
     def value(self, name: str, **labels: str) -> float | None:
+        self.metrics.publish(now=True)
         return self.registry.get_sample_value(name, labels)
 
 
