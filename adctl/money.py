@@ -132,11 +132,14 @@ def parse_clearing_price(text: str) -> int | None:
     None means unpriced: empty, ``AUDIT``, the macro left as it was, or anything that is not a
     price. A fraction of a micro is dropped; a price beyond MAX_CLEARING_MICROS is that bound.
     """
+    # Most calls tell nothing, and finding that out from an exception takes as long as a price.
+    if not text or len(text) > 40 or "_" in text:
+        return None
     try:
-        price = Decimal(text) if len(text) <= 40 else None
+        price = Decimal(text)
     except InvalidOperation:
-        price = None
-    if price is None or not price.is_finite() or price.is_signed() or "_" in text:
+        return None
+    if not price.is_finite() or price.is_signed():
         return None
     if price.adjusted() > 30:
         return MAX_CLEARING_MICROS

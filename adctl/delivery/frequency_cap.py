@@ -45,11 +45,18 @@ class CapUsage(msgspec.Struct, frozen=True):
         return self.counted + self.held >= self.limit
 
 
-def bucket_fields(campaign_id: int, window_sec: int, now_ms: int) -> list[str]:
-    """Return the fields to add up for a window, the current bucket's first.
+def bucket_field(campaign_id: int, window_sec: int, now_ms: int) -> str:
+    """Return the field of a window in which an impression at ``now_ms`` is counted."""
+    return f"{campaign_id}:{window_sec}:{now_ms // (window_sec * _EIGHTH_MS_PER_SEC)}"
 
-    The first one is also where an impression at ``now_ms`` is counted.
-    """
+
+def hold_field(campaign_id: int, hold_sec: int, now_ms: int) -> str:
+    """Return the field in which a bid at ``now_ms`` is held."""
+    return f"{campaign_id}:h:{now_ms // (hold_sec * 1000)}"
+
+
+def bucket_fields(campaign_id: int, window_sec: int, now_ms: int) -> list[str]:
+    """Return the fields to add up for a window, that of bucket_field first."""
     current = now_ms // (window_sec * _EIGHTH_MS_PER_SEC)
     return [
         f"{campaign_id}:{window_sec}:{n}" for n in range(current, current - _OLDER_BUCKETS - 1, -1)
@@ -57,7 +64,7 @@ def bucket_fields(campaign_id: int, window_sec: int, now_ms: int) -> list[str]:
 
 
 def hold_fields(campaign_id: int, hold_sec: int, now_ms: int) -> list[str]:
-    """Return the fields to add up for bids in flight; a bid at ``now_ms`` is held in the first."""
+    """Return the fields to add up for bids in flight, that of hold_field first."""
     current = now_ms // (hold_sec * 1000)
     return [f"{campaign_id}:h:{n}" for n in range(current, current - _OLDER_HOLDS - 1, -1)]
 

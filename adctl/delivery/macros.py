@@ -23,7 +23,7 @@ _LONGEST = 40
 _HIGHEST_PPM = 10**12
 
 
-class ToldMacros(msgspec.Struct, frozen=True):
+class ToldMacros(msgspec.Struct, frozen=True, gc=False):
     """The values of a call's parameters, as they came; '' for what was not sent."""
 
     price: str = ""
@@ -90,8 +90,10 @@ def shown_at_ms(text: str, token: BidToken, now_ms: int) -> int | None:
 
 
 def _decimal(text: str) -> Decimal | None:
+    if not text or len(text) > _LONGEST or "_" in text:
+        return None
     try:
-        number = Decimal(text) if len(text) <= _LONGEST and "_" not in text else None
+        number = Decimal(text)
     except InvalidOperation:
         return None
-    return None if number is None or not number.is_finite() or number.is_signed() else number
+    return number if number.is_finite() and not number.is_signed() else None

@@ -1,7 +1,7 @@
-"""Servers that answer a prepared bid: ``python -m tests.bench.bare single-threaded|stock PORT``.
+"""Servers that answer a prepared bid or pixel: ``python -m tests.bench.bare KIND PORT``.
 
-What they have in common with the bidder is the framework and the size of the bodies; what they
-leave out is the bidding.
+What they have in common with bidder and tracker is the framework and the size of the bodies; what
+they leave out is the bidding and the tracking.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import waitress
 
 from adctl.stores.round_trip import HotConnection, RoundTrips
 from daemons.serving import bind, make_server, serve
+from daemons.tracker.app import PIXEL
 from daemons.turns import Turns
 
 if TYPE_CHECKING:
@@ -34,11 +35,22 @@ class Prepared:
         resp.data = PREPARED
 
 
+class PreparedPixel:
+    """Answers with a pixel that nobody caches, as the tracker does."""
+
+    def on_get(self, _req: Request, resp: Response, kind: str) -> None:
+        """Answer 200."""
+        resp.set_header("Cache-Control", "no-store")
+        resp.content_type = "image/gif"
+        resp.data = PIXEL
+
+
 def main() -> None:
     """Serve until killed."""
     kind, port = sys.argv[1], int(sys.argv[2])
     app = falcon.App()
     app.add_route("/bid-request", Prepared())
+    app.add_route("/track/{kind}", PreparedPixel())
     if kind == "stock":
         waitress.serve(app, host="127.0.0.1", port=port, threads=STOCK_THREADS)
         return

@@ -32,17 +32,30 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "the bench's own asyncio generator"
 
 
-def run(port: int, bodies: Path, seconds: float) -> Answered:
-    """Post the lines of ``bodies`` in turn, over 32 kept connections, for ``seconds``."""
+def run(port: int, lines: Path, seconds: float, method: str = "POST") -> Answered:
+    """Send the lines of a file in turn, over 32 kept connections, for ``seconds``.
+
+    They are bodies to post, or the paths of GETs; none is sent twice before all have been once.
+    """
     if shutil.which("wrk"):
-        return _wrk(port, bodies, seconds)
-    return asyncio.run(_own(port, bodies.read_bytes().splitlines(), seconds))
+        return _wrk(port, lines, seconds, method)
+    requests = [_request(line, method) for line in lines.read_bytes().splitlines()]
+    return asyncio.run(_own(port, requests, seconds))
 
 
-def _wrk(port: int, bodies: Path, seconds: float) -> Answered:
+def _request(line: bytes, method: str) -> bytes:
+    if method == "GET":
+        return b"GET %b HTTP/1.1\r\nHost: bench\r\n\r\n" % line
+    return (
+        b"POST /bid-request HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(line), line)
+    )
+
+
+def _wrk(port: int, lines: Path, seconds: float, method: str) -> Answered:
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(_WRK_SCRIPT)]
     done = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}/bid-request", "--", str(bodies)],
+        [*command, f"http://127.0.0.1:{port}/bid-request", "--", str(lines), method],
         check=True,
         capture_output=True,
         text=True,
@@ -56,10 +69,10 @@ def _wrk(port: int, bodies: Path, seconds: float) -> Answered:
     )
 
 
-async def _own(port: int, bodies: Sequence[bytes], seconds: float) -> Answered:
+async def _own(port: int, requests: Sequence[bytes], seconds: float) -> Answered:
     ends_at = time.perf_counter() + seconds
     began = time.perf_counter()
-    callers = [_call(port, bodies[n:] + bodies[:n], ends_at) for n in range(CONNECTIONS)]
+    callers = [_call(port, requests[n::CONNECTIONS], ends_at) for n in range(CONNECTIONS)]
     results = await asyncio.gather(*callers)
     took = time.perf_counter() - began
     waits = sorted(wait for result in results for wait in result[0])
@@ -71,17 +84,14 @@ async def _own(port: int, bodies: Sequence[bytes], seconds: float) -> Answered:
     )
 
 
-async def _call(port: int, bodies: Sequence[bytes], ends_at: float) -> tuple[list[float], int]:
+async def _call(port: int, requests: Sequence[bytes], ends_at: float) -> tuple[list[float], int]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     waits, errors = [], 0
-    for body in cycle(bodies):
+    for request in cycle(requests):
         began = time.perf_counter()
         if began >= ends_at:
             break
-        writer.write(
-            b"POST /bid-request HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
+        writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         _, _, length = head.lower().partition(b"content-length:")
         await reader.readexactly(int(length.split(b"\r\n", 1)[0]) if length else 0)

@@ -45,8 +45,8 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
     answers: dict[str, list[load.Answered]] = {OURS: [], STOCK: [], BIDDER: []}
     with ExitStack() as running:
         ports = {
-            OURS: running.enter_context(_server("tests.bench.bare", "single-threaded")).port,
-            STOCK: running.enter_context(_server("tests.bench.bare", "stock")).port,
+            OURS: running.enter_context(running_server("tests.bench.bare", "single-threaded")).port,
+            STOCK: running.enter_context(running_server("tests.bench.bare", "stock")).port,
             BIDDER: running.enter_context(running_bidder(endpoints, state)).port,
         }
         for port in ports.values():
@@ -85,20 +85,21 @@ def running_bidder(endpoints: Endpoints, state: Path) -> Iterator[Running]:
         "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
         "ADCTL_TRACKER_PUBLIC_URL": "https://t.example",
     }
-    with _server("daemons.bidder", environment=environment, path="/health/ready") as bidder:
+    with running_server("daemons.bidder", environment=environment, path="/health/ready") as bidder:
         yield bidder
 
 
 @contextmanager
-def _server(
+def running_server(
     module: str, *arguments: str, environment: dict[str, str] | None = None, path: str = "/"
 ) -> Iterator[Running]:
+    """Run ``python -m module``, with its port as the last of its arguments if it has any."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments, *([str(port)] if arguments else [])],
-            env={**os.environ, **(environment or {}), "ADCTL_BIDDER_PORT": str(port)},
+            env={**os.environ, **(environment or {}), **_listening_on(port)},
             stderr=log,
         )
         try:
@@ -108,6 +109,10 @@ def _server(
             yield Running(port, process.pid)
         finally:
             _end(process)
+
+
+def _listening_on(port: int) -> dict[str, str]:
+    return {f"ADCTL_{daemon}_PORT": str(port) for daemon in ("BIDDER", "TRACKER")}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,10 +1,14 @@
--- Posts the lines of a file in turn, and prints what came of it as one line of JSON.
+-- Sends the lines of a file in turn, and prints what came of it as one line of JSON. A line is the
+-- body of a POST, or the path of a GET where the second argument says so.
 local bodies, at = {}, 0
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 
 function init(args)
-  for line in io.lines(args[1]) do bodies[#bodies + 1] = wrk.format(nil, nil, nil, line) end
+  for line in io.lines(args[1]) do
+    local get = args[2] == "GET"
+    bodies[#bodies + 1] = get and wrk.format("GET", line, {}) or wrk.format(nil, nil, nil, line)
+  end
 end
 
 function request()
