@@ -23,7 +23,18 @@ from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.redis import connect
-from tests.bench import deciding, hostile, load, market, messages, proof, serving, stages
+from tests.bench import (
+    deciding,
+    hostile,
+    load,
+    market,
+    messages,
+    proof,
+    serving,
+    spooling,
+    stages,
+    tracking,
+)
 from tests.bench.measurements import Measurement, markdown
 
 if TYPE_CHECKING:
@@ -73,6 +84,8 @@ def _measure(rounds: int) -> Iterator[Measurement]:
                 budgets.sync(campaign, today, 0, 0)
         yield from deciding.measure(endpoints.redis_url, Catalog.build(campaigns), rounds)
         yield from serving.measure(endpoints, folder, rounds)
+        yield from tracking.measure(endpoints, folder, rounds)
+        yield from spooling.measure(folder, rounds)
         yield from proof.measure(endpoints, campaigns, rounds)
         yield from hostile.measure(endpoints, folder, rounds)
     finally:
