@@ -30,6 +30,7 @@ from pydantic_settings import (
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of
 from adctl.config_keys import parse_hex_key, parse_signing_keys
+from adctl.config_notices import AlarmSettings
 from adctl.config_section import Section
 from adctl.config_topics import TOPIC_DEFAULTS, TopicSettings, complete_topics
 from adctl.config_urls import redis_node_urls
@@ -256,6 +257,7 @@ class Settings(BaseSettings):
     consumer: ConsumerSettings = ConsumerSettings()
     pacer: PacerSettings = PacerSettings()
     money: MoneySettings = MoneySettings()
+    alarms: AlarmSettings = AlarmSettings()
     fcap: FcapSettings = FcapSettings()
     privacy: PrivacySettings = PrivacySettings()
     catalog: CatalogSettings = CatalogSettings()

@@ -29,6 +29,7 @@ TOPIC_DEFAULTS: Mapping[str, TopicSettings] = {
     "clicks": TopicSettings(retention_hours=168),
     "conversions": TopicSettings(retention_hours=168),
     COMPACTED: TopicSettings(),
+    "alarms": TopicSettings(retention_hours=168),
     "dead-letters": TopicSettings(partitions=1, retention_hours=720, retention_mb=256),
 }
 

@@ -11,6 +11,7 @@ from adctl.cli.context import settings_of
 from adctl.cli.render import Output, OutputOption, render_record, render_rows, say
 from adctl.cli.stores import postgres_pool, postgres_session
 from adctl.control import reporting, statement_lines, statements
+from adctl.control.alarms import alarm_fields, read_alarms
 from adctl.control.lookup import find_advertiser, find_campaign
 from adctl.control.plane import open_plane
 from adctl.control.reporting import By, Period, parse_period
@@ -157,6 +158,26 @@ def oddities(
     period = parse_period(since, until, timezone, datetime.now(UTC))
     rows = _of_campaign(ctx, reporting.oddities, period, campaign)
     _render([row._asdict() for row in rows], period, output)
+
+
+@app.command()
+def alarms(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    campaign: CampaignOption = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show alarms: budgets of which a share is spent, campaigns behind or ahead of their pace.
+
+    When they are raised is set under [alarms] in the configuration; webhooks tell of them too.
+
+    Example: adctl report alarms --since 7d --campaign Spring
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    rows = _of_campaign(ctx, read_alarms, period, campaign)
+    _render([alarm_fields(row) for row in rows], period, output)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from adctl.delivery.pricing import (
 from adctl.models import Factors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from adctl.config import MoneySettings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from adctl.stores.catalog import CatalogStore
     from adctl.stores.steering import LiveCounts, SteeringStore
 
+    Watch = Callable[[Mapping[int, Campaign], Mapping[int, BudgetState], datetime], None]
+
 
 class Pacer:
     """Steers what Redis holds. Every method may be called again at once; none loses anything.
@@ -30,13 +33,23 @@ class Pacer:
     All raise StoreUnavailableError. ``now`` is aware.
     """
 
-    def __init__(self, catalog: CatalogStore, budgets: Budgets, steering: SteeringStore) -> None:
+    def __init__(
+        self,
+        catalog: CatalogStore,
+        budgets: Budgets,
+        steering: SteeringStore,
+        watch: Watch | None = None,
+    ) -> None:
+        self._watch = watch
         self._catalog = catalog
         self._budgets = budgets
         self._steering = steering
 
     def steer(self, now: datetime) -> int:
-        """Tell bidders each active campaign's factors; return how many campaigns that were."""
+        """Tell bidders each active campaign's factors; return how many campaigns that were.
+
+        Whoever watches campaigns' money is shown it afterwards.
+        """
         campaigns = self._active()
         states = self._budgets.read(campaigns)
         counts = self._steering.live_counts(campaigns)
@@ -47,6 +60,8 @@ class Pacer:
                 if campaign_id in states
             }
         )
+        if self._watch is not None:
+            self._watch(campaigns, states, now)
         return len(campaigns)
 
     def roll_days(self, now: datetime) -> int:

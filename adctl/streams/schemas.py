@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from adctl.alarms import Alarm
 from adctl.decisions import Decision
 from adctl.models import CampaignChange, DeadLetter, Event
 from adctl.streams import topics
@@ -29,6 +30,7 @@ VERSIONS: Mapping[type[msgspec.Struct], int] = {
     Decision: 1,
     Event: 1,
     CampaignChange: 1,
+    Alarm: 1,
     DeadLetter: 2,
 }
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from adctl.alarms import Alarm
 from adctl.decisions import Decision
 from adctl.models import CampaignChange, DeadLetter, Event, EventKind
 
@@ -15,6 +16,7 @@ IMPRESSIONS = "impressions"
 CLICKS = "clicks"
 CONVERSIONS = "conversions"
 CAMPAIGNS = "campaigns"
+ALARMS = "alarms"
 DEAD_LETTERS = "dead-letters"
 
 
@@ -33,6 +35,7 @@ OF_NAME = {
     CLICKS: Topic(Event, "bid id"),
     CONVERSIONS: Topic(Event, "bid id"),
     CAMPAIGNS: Topic(CampaignChange, "campaign id", compacted=True),
+    ALARMS: Topic(Alarm, "campaign id"),
     DEAD_LETTERS: Topic(DeadLetter, "origin"),
 }
 

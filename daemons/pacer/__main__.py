@@ -28,7 +28,7 @@ from adctl.streams.reader import TopicReader
 from daemons.jobs import Job, scheduled
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 from daemons.pacer.metrics import PacerMetrics
-from daemons.pacer.work import CatalogWork, PacerWork, ProofWork
+from daemons.pacer.work import AlarmWork, CatalogWork, PacerWork, ProofWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,10 @@ def main(settings: Settings) -> None:
         engine = open_engine(endpoints.postgres_url, settings.postgres)
         closing.callback(engine.dispose)
         plane = ControlPlane(engine, catalog, budgets, settings.currency)
-        pacer = Pacer(catalog, budgets, SteeringStore(client, shards))
+        for_alarms = ReliableProducer(kafka.bootstrap, kafka.topic_prefix, _SEND_TIMEOUT_SEC)
+        closing.callback(for_alarms.close)
+        alarms = AlarmWork(pool, settings.alarms, _produce(for_alarms, kafka), metrics)
+        pacer = Pacer(catalog, budgets, SteeringStore(client, shards), alarms.look)
         steering = PacerWork(pacer, settings, metrics)
         keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
         proof = ProofWork(
@@ -80,6 +83,7 @@ def main(settings: Settings) -> None:
             Job("sync", keeping.sync, _SYNC_SEC, metrics),
             Job("funding", Funding(pool, plane).fund, _FUNDING_SEC, metrics),
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
+            Job("alarms", alarms.publish, _OUTBOX_SEC, metrics),
             Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
             Job("steer", steering.steer, section.interval_sec, metrics),
             Job("days", steering.roll_days, section.interval_sec, metrics),

@@ -18,6 +18,11 @@ class PacerMetrics(JobMetrics):
         self.days = Counter(
             "adctl_days_rolled_total", "Campaign days that were begun.", registry=registry
         )
+        self.alarms = Counter(
+            "adctl_alarms_found_total",
+            "Alarms found; one that was raised before the pacer began is found once more.",
+            registry=registry,
+        )
         self.transfers = Counter(
             "adctl_share_transfers_total",
             "Transfers of campaign money between shards, to those that had run dry.",

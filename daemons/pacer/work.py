@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from adctl.control.alarms import AlarmWatch, publish_alarms, raise_alarms
 from adctl.control.publishing import relay_outbox, sync_all
+from adctl.errors import StoreUnavailableError
 from adctl.money import NANOS_PER_UNIT
 from adctl.stores.events import EventStore
 from adctl.stores.postgres import postgres_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import psycopg
     from psycopg_pool import ConnectionPool
 
     from adctl.config import Settings
+    from adctl.config_notices import AlarmSettings
     from adctl.control.proving import Prover
     from adctl.control.reconciling import Reconciler
     from adctl.control.steering import Pacer
-    from adctl.stores.budgets import Budgets
+    from adctl.models import Campaign
+    from adctl.stores.budgets import Budgets, BudgetState
     from adctl.stores.catalog import CatalogStore
     from adctl.streams.producer import OutgoingMessage
     from adctl.streams.reader import TopicReader
@@ -104,6 +108,41 @@ class CatalogWork:
         today = datetime.now(UTC).date()
         with postgres_errors("make event partitions"), self._pool.connection() as conn:
             self._events.make_partitions(conn, [today, today + timedelta(days=1)])
+
+
+class AlarmWork:
+    """Raises alarms of what the pacer sees, and publishes them."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        settings: AlarmSettings,
+        produce: Callable[[Sequence[OutgoingMessage]], None],
+        metrics: PacerMetrics,
+    ) -> None:
+        self._pool = pool
+        self._watch = AlarmWatch(settings)
+        self._produce = produce
+        self._metrics = metrics
+
+    def look(
+        self,
+        campaigns: Mapping[int, Campaign],
+        states: Mapping[int, BudgetState],
+        now: datetime,
+    ) -> None:
+        """Raise what was not so at the last look; if PostgreSQL is away, it is found again."""
+        found = self._watch.look(campaigns, states, now)
+        try:
+            raise_alarms(self._pool, found)
+        except StoreUnavailableError:
+            self._watch.forget()
+            raise
+        self._metrics.alarms.inc(len(found))
+
+    def publish(self) -> None:
+        """Bring what was raised to Kafka."""
+        publish_alarms(self._pool, self._produce)
 
 
 class ProofWork:

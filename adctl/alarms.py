@@ -1,0 +1,39 @@
+"""What an operator wants to be told of a campaign: budgets that run out, pace that is not kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class AlarmKind(StrEnum):
+    """What has happened."""
+
+    DAILY_BUDGET = "budget.daily"  # a share of the day's budget is spent
+    TOTAL_BUDGET = "budget.total"  # a share of the whole budget is spent
+    BEHIND = "pacing.behind"  # less is spent than evenly paced, for some time
+    AHEAD = "pacing.ahead"  # more is
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One alarm: what Kafka's ``alarms`` topic carries, keyed by campaign id.
+
+    It is raised once for each campaign, ``kind``, ``percent`` and ``scope``: the day in the
+    campaign's zone, or the total budget in nanos. ``percent`` is the share of the budget that was
+    reached, or how far from its pace the campaign was at least. ``expected_nanos`` is what evenly
+    paced would have been spent (0 for budgets), of ``budget_nanos``, when ``spent_nanos`` was.
+    """
+
+    id: int
+    kind: AlarmKind
+    campaign_id: int
+    campaign: str
+    advertiser_id: int
+    percent: int
+    scope: str
+    at: datetime
+    budget_nanos: int
+    spent_nanos: int
+    expected_nanos: int = 0
