@@ -3,11 +3,15 @@
 PYTHON ?= python3
 FOR ?= 30s
 ROUNDS ?= 3
-SEEDS ?= 10
+SEEDS ?= 20
+APACHE_SEEDS ?= 5
+MEMORY_FOR ?= 600
 STEPS ?= 10000
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+# In the order of their names: the long ones, of chaos, come first and leave nobody waiting.
+TWO_AT_A_TIME = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo up install test test-kafka lint check soak bench schemas lock clean
 
@@ -26,10 +30,10 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(TWO_AT_A_TIME)
 
 test-kafka: $(READY)  ## the tests that reach the broker, on Apache Kafka
-	$(BIN)/python -m pytest --kafka=apache
+	$(BIN)/python -m pytest --kafka=apache $(TWO_AT_A_TIME)
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -42,6 +46,9 @@ check: lint test  ## everything CI asks, but for the demo
 soak: $(READY)  ## kill and cut off everything under load, SEEDS times; STEPS of the money scripts
 	SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest tests/integration/test_money_machine.py
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
+	$(BIN)/python -m tests.chaos --seeds $(APACHE_SEEDS) --kafka apache
+	$(BIN)/python -m tests.chaos.partition --for 30
+	$(BIN)/python -m tests.chaos.memory --for $(MEMORY_FOR)
 
 bench: $(READY)  ## what a bid costs, measured ROUNDS times
 	$(BIN)/python -m tests.bench --rounds $(ROUNDS)

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from adctl.stores.endpoints import Endpoints
 
-# Who asks for one of these reaches the broker; the second exists on Apache Kafka alone.
-BROKER_FIXTURES, LASTING_BROKER = {"kafka", "broker", "lasting_broker"}, "lasting_broker"
+# Who asks for one of these reaches the broker; some exist on Apache Kafka alone.
+APACHE_FIXTURES = {"lasting_broker", "apache_alone"}
+BROKER_FIXTURES = {"kafka", "broker", *APACHE_FIXTURES}
 # Input is made slowly where the machine is busy with other tests, and on the first run of all, when
 # hypothesis makes its tables of characters.
 hypothesis.settings.register_profile(
@@ -56,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen, others = [], []
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        fits = bool(fixtures & BROKER_FIXTURES) if apache else LASTING_BROKER not in fixtures
+        fits = bool(fixtures & BROKER_FIXTURES if apache else not fixtures & APACHE_FIXTURES)
         (chosen if fits else others).append(item)
     items[:] = chosen
     config.hook.pytest_deselected(items=others)
@@ -99,6 +100,11 @@ def apache(request: pytest.FixtureRequest) -> bool:
             raise
         pytest.skip(f"no Apache Kafka here: {exc}")
     return True
+
+
+@pytest.fixture(scope="session")
+def apache_alone(apache: bool) -> None:
+    """For a test that starts an Apache Kafka itself; there is nothing else it runs on."""
 
 
 @pytest.fixture(scope="session")

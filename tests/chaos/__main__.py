@@ -12,7 +12,7 @@ import sys
 import time
 
 from adctl.money import format_nanos
-from tests.chaos.world import Outcome, run
+from tests.chaos.world import Outcome, Trial, run
 
 _FOR_SEC = 45
 
@@ -26,7 +26,8 @@ def main() -> int:
     failed = []
     for seed in seeds:
         began = time.monotonic()
-        outcome = run(seed, arguments.for_sec, each_sec=arguments.each_sec, keep=True)
+        trial = Trial(seed, arguments.for_sec, arguments.each_sec, kafka=arguments.kafka)
+        outcome = run(trial, keep=True)
         _tell(seed, outcome, time.monotonic() - began)
         if outcome.failed:
             failed.append(seed)
@@ -41,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="run this one alone")
     parser.add_argument("--for", dest="for_sec", type=int, default=_FOR_SEC, metavar="SEC")
     parser.add_argument("--each", dest="each_sec", type=float, default=2.0, metavar="SEC")
+    parser.add_argument("--kafka", choices=("embedded", "apache"), default="embedded")
     return parser.parse_args()
 
 
@@ -53,7 +55,7 @@ def _tell(seed: int, outcome: Outcome, took_sec: float) -> None:
         f"{len(outcome.faults)} faults, {restarts} restarts, {traffic['requests']} requests, "
         f"{traffic['bids']} bids, {acknowledged} events acknowledged, "
         f"spend {traffic['spend']}, late {format_nanos(outcome.late_nanos)}, "
-        f"{took_sec:.0f} s\n"
+        f"drained in {outcome.drained_sec:.1f} s, {took_sec:.0f} s in all\n"
     )
     sys.stdout.flush()
 

@@ -12,7 +12,7 @@ import redis
 
 from adctl.demo.summary import Check
 from adctl.stores.budgets import Budgets, BudgetState
-from tests.chaos.market import DRY
+from tests.chaos.rebuilt import rebuilt_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,18 +29,24 @@ class Audit(NamedTuple):
     late_nanos: int
 
 
-def audit(record: StackRecord, environment: Mapping[str, str], tend: Callable[[], None]) -> Audit:
+def audit(
+    record: StackRecord,
+    environment: Mapping[str, str] | None,
+    tend: Callable[[], None],
+    within_sec: float = _SETTLED_WITHIN_SEC,
+) -> Audit:
     """Return every check of a run that has drained; the one place where they are called.
 
     ``tend`` keeps the processes going meanwhile. Nothing else is done for them: what was reserved
-    has to expire by itself.
+    has to expire by itself, ``within_sec``. With an ``environment``, `adctl budget prove` is run in
+    it too.
     """
     with (
         psycopg.connect(record.postgres_url, autocommit=True) as postgres,
         redis.Redis.from_url(record.redis_url, decode_responses=True) as client,
     ):
         names = dict(postgres.execute("SELECT id, name FROM campaign ORDER BY id").fetchall())
-        money = _when_nothing_is_reserved(Budgets(client), names, tend)
+        money = _when_nothing_is_reserved(Budgets(client), names, tend, within_sec)
         of_events = _sums(postgres, "SELECT campaign_id, sum(cost_nanos) FROM event GROUP BY 1")
         of_ledger = _sums(
             postgres,
@@ -72,17 +78,17 @@ def audit(record: StackRecord, environment: Mapping[str, str], tend: Callable[[]
             lambda n: money[n].spent > money[n].budget + money[n].late,
         ),
         Check("the ledger balances", unbalanced == (0,), f"{unbalanced} transactions"),
-        _several_ran_dry(names, money),
-        *_proven(environment),
+        *((_proven(environment),) if environment else ()),
+        *rebuilt_checks(record.postgres_url, tend, within_sec),
     )
     return Audit(checks, sum(state.late for state in money.values()))
 
 
 def _when_nothing_is_reserved(
-    budgets: Budgets, names: Mapping[int, str], tend: Callable[[], None]
+    budgets: Budgets, names: Mapping[int, str], tend: Callable[[], None], within_sec: float
 ) -> dict[int, BudgetState]:
     """Return the campaigns' money once all reservations have expired, or when time is up."""
-    deadline = time.monotonic() + _SETTLED_WITHIN_SEC
+    deadline = time.monotonic() + within_sec
     while True:
         money = budgets.read(names)
         if time.monotonic() > deadline or not any(state.reserved for state in money.values()):
@@ -100,28 +106,14 @@ def _nobody(claim: str, names: Mapping[int, str], astray: Callable[[int], bool])
     return Check(claim, not found, ", ".join(found) or "all campaigns")
 
 
-def _several_ran_dry(names: Mapping[int, str], money: Mapping[int, BudgetState]) -> Check:
-    """Return whether the run was one in which overspending could have shown."""
-    dearest_nanos = 10_000_000
-    dry = [
-        names[number]
-        for number, state in money.items()
-        if min(state.available, state.day_available) < dearest_nanos
-    ]
-    enough = sum(name in dry for name in DRY) >= 2
-    return Check("several campaigns ran dry", enough, ", ".join(dry) or "none")
-
-
-def _proven(environment: Mapping[str, str]) -> list[Check]:
-    """Return what ``adctl budget prove`` says, where there is such a command."""
-    adctl = [sys.executable, "-m", "adctl", "budget"]
-    known = subprocess.run(
-        [*adctl, "--help"], env=dict(environment), capture_output=True, text=True, check=True
-    )
-    if "prove" not in known.stdout:
-        return []
+def _proven(environment: Mapping[str, str]) -> Check:
+    """Return what ``adctl budget prove`` says."""
     proof = subprocess.run(
-        [*adctl, "prove"], env=dict(environment), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "adctl", "budget", "prove"],
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     said = f"{proof.stdout}\n{proof.stderr}".strip()
-    return [Check("adctl budget prove finds nothing", proof.returncode == 0, said)]
+    return Check("adctl budget prove finds nothing", proof.returncode == 0, said)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from adctl.control.supervision import Supervisor
     from tests.chaos.proxy import FaultyProxy
@@ -23,16 +23,18 @@ EVERY_FAULT = (
     *(f"kill a worker of {name}" for name in _WITH_WORKERS),
     *(f"cut {name}" for name in _PROXIED),
     *(f"lose replies of {name}" for name in _PROXIED),
+    *(f"partition off {name}" for name in _PROXIED),
 )
 # Before the first there has to be something to lose, after the last something to go on with.
 _QUIET_SEC = 3.0
 
 
 class PlannedFault(NamedTuple):
-    """A fault, and the second of the traffic at which it happens."""
+    """A fault, the second of the traffic at which it happens, and how long it lasts if it does."""
 
     at_sec: float
     what: str
+    for_sec: float | None = None
 
 
 def plan_faults(seed: int, for_sec: int, each_sec: float) -> list[PlannedFault]:
@@ -54,7 +56,7 @@ class Faults:
 
     def __init__(
         self,
-        plan: list[PlannedFault],
+        plan: Sequence[PlannedFault],
         seed: int,
         supervisor: Supervisor,
         proxies: Mapping[str, FaultyProxy],
@@ -68,11 +70,11 @@ class Faults:
     def tick(self, elapsed_sec: float) -> None:
         """Do what is due."""
         while self._waiting and self._waiting[0].at_sec <= elapsed_sec:
-            what = self._waiting.pop(0).what
-            self._do(what)
-            self.done.append(f"{elapsed_sec:.1f} s {what}")
+            fault = self._waiting.pop(0)
+            self._do(fault.what, fault.for_sec)
+            self.done.append(f"{elapsed_sec:.1f} s {fault.what}")
 
-    def _do(self, what: str) -> None:
+    def _do(self, what: str, for_sec: float | None) -> None:
         name = what.rpartition(" ")[2]
         if what.startswith("kill a worker"):
             self._kill_worker(name)
@@ -80,6 +82,8 @@ class Faults:
             self._supervisor.kill(name)
         elif what.startswith("cut"):
             self._proxies[name].cut()
+        elif what.startswith("partition"):
+            self._proxies[name].partition(for_sec or self._rng.uniform(0.2, 2))
         else:
             self._proxies[name].lose_replies(self._rng.uniform(0.02, 0.5))
 

@@ -9,6 +9,8 @@ from adctl.demo.exchange import Bid, Exchange
 from adctl.models import EventKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adctl.demo.campaigns import Sample
     from adctl.demo.wire import Wire
 
@@ -29,11 +31,17 @@ SAMPLES: tuple[Sample, ...] = tuple(
         ("always there", {"budget": "1000", "bid": "3.00"}),
     )
 )
+DEAREST_NANOS = 10_000_000
 DRY = ("a few beans", "some beans", "more beans", "beans of a day")
 
 
 class ContraryExchange(Exchange):
-    """Also tells what cannot be: losses of what was won, wins of what was lost, other prices."""
+    """Also tells what cannot be: losses of what was won, wins of what was lost, other prices.
+
+    ``spool`` is where the trackers keep events while Redis is away.
+    """
+
+    spool: Path
 
     def _auction(self, bid: Bid, floor_micros: int) -> None:
         super()._auction(bid, floor_micros)
@@ -54,13 +62,30 @@ class ContraryExchange(Exchange):
         )
 
     def _tell_another_price(self, bid: Bid) -> None:
-        """Have an impression that was taken told again at another price, which must not count."""
+        """Have an impression that was taken told again at another price, which must not count.
+
+        But not while it may be in a tracker's spool: each worker has its own, and whose event
+        comes out first is nobody's promise.
+        """
         markup = bid.adm.replace("${AUCTION_PRICE}", _OTHER_PRICE)
         pixels = render(markup, self._visitor._tracker).pixels
         event_id = f"{bid.id}:{EventKind.IMPRESSION}"
 
         def tell(wire: Wire) -> None:
-            if event_id in self._tally.acknowledged:
+            taken = event_id in self._tally.acknowledged
+            if taken and not any(_size(file) for file in self.spool.glob("*")):
                 self._visitor.tell(wire, event_id, pixels[0])
 
         self._errands.add(self._rng.uniform(1, 9), tell)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def beside(exchange: type[ContraryExchange], spool: Path) -> type[ContraryExchange]:
+    """Return the exchange for trackers with that spool."""
+    return type(exchange.__name__, (exchange,), {"spool": spool})

@@ -1,9 +1,10 @@
-"""A TCP proxy between a program and a store, which loses replies and hangs up on command."""
+"""A TCP proxy between a program and a store, which on command hangs up, or lets nothing through."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ class FaultyProxy:
     """Passes bytes between any number of clients and one server, until told otherwise.
 
     Runs in a thread of its own; the methods may be called from any. What it loses is lost as in a
-    network that fails: the server has done what it was asked, and nobody is told.
+    network that fails: the server has done what it was asked, and nobody is told. What it holds
+    back in a partition arrives when that is over, as TCP sees to: also a command that its sender
+    has long given up on.
     """
 
     def __init__(self, port: int, upstream_port: int) -> None:
@@ -40,7 +43,12 @@ class FaultyProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._listener: asyncio.Server | None = None
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self._healing: asyncio.TimerHandle | None = None
         self.lost_bytes = 0
+        # When nothing got through, by the monotonic clock.
+        self.silences: list[tuple[float, float]] = []
 
     def start(self) -> None:
         """Begin to listen."""
@@ -70,6 +78,22 @@ class FaultyProxy:
 
         self._do(begin)
 
+    def partition(self, seconds: float) -> None:
+        """Let nothing through for ``seconds``, and refuse nothing: whoever asks hears nothing."""
+
+        def begin() -> None:
+            self._whole.clear()
+            if self._healing is not None:
+                self._healing.cancel()
+            self._healing = self._loop.call_later(seconds, heal)
+
+        def heal() -> None:
+            self.silences.append((began, time.monotonic()))
+            self._whole.set()
+
+        began = time.monotonic()
+        self._do(begin)
+
     def _do(self, what: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(what)
 
@@ -80,11 +104,17 @@ class FaultyProxy:
     def _close(self) -> None:
         if self._listener is not None:
             self._listener.close()
+        self._whole.set()
         self._cut()
 
     async def _serve(
         self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
+        if not self._whole.is_set():
+            # Its handshake would not have come through: nothing it says is ever heard.
+            await self._whole.wait()
+            to_client.transport.abort()
+            return
         try:
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream_port)
         except OSError:
@@ -108,6 +138,7 @@ class FaultyProxy:
     ) -> None:
         with suppress(OSError):
             while chunk := await reader.read(_CHUNK):
+                await self._whole.wait()
                 if swallows():
                     self.lost_bytes += len(chunk)
                     continue

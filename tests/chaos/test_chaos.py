@@ -5,24 +5,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.chaos.faults import EVERY_FAULT, plan_faults
-from tests.chaos.world import run
+from tests.chaos.planted import EQUATIONS, PLANTS, RESERVED, plant, reserve_a_nano
+from tests.chaos.world import Trial, run
 
-SEED = 1
+if TYPE_CHECKING:
+    from adctl.stores.embedded.state import StackRecord
+    from tests.chaos.world import Recheck
+
+# So long that every fault happens once.
+SHORT = Trial(1, for_sec=14, each_sec=0.5)
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(180)
-def test_no_acknowledged_event_and_no_nano_is_lost_whatever_dies() -> None:
-    outcome = run(SEED, for_sec=12, each_sec=0.5)
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_whatever_dies_and_the_audit_would_have_seen_it() -> None:
+    unseen: list[str] = []
+
+    def plant_all(record: StackRecord, recheck: Recheck) -> None:
+        before = set(recheck())
+        for found in PLANTS:
+            plant(record, found)
+            after = set(recheck())
+            if found.claim in before or found.claim not in after:
+                unseen.append(found.claim)
+            before = after
+        reserve_a_nano(record)
+        unseen.extend({EQUATIONS, RESERVED} - set(recheck()))
+
+    outcome = run(SHORT, afterwards=plant_all)
     assert not outcome.failed, outcome.explained()
+    assert not unseen
 
 
 def test_a_seed_means_the_same_faults_every_time() -> None:
     assert plan_faults(7, 45, 2.0) == plan_faults(7, 45, 2.0) != plan_faults(8, 45, 2.0)
 
 
-def test_a_run_of_the_usual_length_has_every_fault() -> None:
-    assert {fault.what for fault in plan_faults(1, 45, 2.0)} == set(EVERY_FAULT)
+@pytest.mark.parametrize(("for_sec", "each_sec"), [(45, 2.0), (SHORT.for_sec, SHORT.each_sec)])
+def test_a_run_has_every_fault(for_sec: int, each_sec: float) -> None:
+    assert {fault.what for fault in plan_faults(1, for_sec, each_sec)} == set(EVERY_FAULT)

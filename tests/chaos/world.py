@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,19 +16,27 @@ from typing import TYPE_CHECKING, NamedTuple
 from adctl.config import load_settings
 from adctl.control.daemon_process import START_ORDER
 from adctl.control.supervision import Supervisor
+from adctl.demo.books import Books
 from adctl.demo.plan import Plan
 from adctl.demo.run import DemoRun, Phase, Snapshot, demo_environment
-from adctl.demo.summary import Check, Summary
+from adctl.demo.summary import Check, Summary, summarise
 from adctl.stores.embedded.ports import free_port
 from adctl.stores.embedded.state import ServerRecord, StackRecord, save_record
 from adctl.stores.endpoints import stack_folder
+from adctl.stores.postgres import open_pool
+from adctl.stores.redis import connect
+from adctl.stores.sharded_budgets import open_budgets
+from tests.apache_kafka.broker import apache_kafka
+from tests.chaos.apache import ApacheSupervisor
 from tests.chaos.audit import audit
-from tests.chaos.faults import Faults, plan_faults
-from tests.chaos.market import SAMPLES, ContraryExchange
+from tests.chaos.faults import Faults, PlannedFault, plan_faults
+from tests.chaos.market import DEAREST_NANOS, DRY, SAMPLES, ContraryExchange, beside
 from tests.chaos.proxy import FaultyProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    Recheck = Callable[[], list[str]]
 
 _LOOPBACK = "127.0.0.1"
 # Short, so that reservations expire and wins come late while there is traffic.
@@ -39,15 +48,34 @@ _ENVIRONMENT = {
 }
 
 
+class Trial(NamedTuple):
+    """What is to be tried: so much traffic, and on average one fault in so many seconds."""
+
+    seed: int
+    for_sec: int
+    each_sec: float = 2.0
+    rate: int = 100
+    kafka: str = "embedded"
+
+    @property
+    def options(self) -> str:
+        """What to tell the command to have the same tried again."""
+        return (
+            f"--seed {self.seed} --for {self.for_sec} --each {self.each_sec} --kafka {self.kafka}"
+        )
+
+
 class Outcome(NamedTuple):
     """What a run did, what was done to it, and every claim that was checked at its end."""
 
-    options: str
+    trial: Trial
     summary: Summary
     faults: tuple[str, ...]
     checks: tuple[Check, ...]
     late_nanos: int
+    drained_sec: float
     story: tuple[str, ...]
+    silences: tuple[tuple[float, float], ...]
 
     @property
     def failed(self) -> list[str]:
@@ -62,53 +90,119 @@ class Outcome(NamedTuple):
                 *(f"  complaint: {complaint}" for complaint in self.summary.complaints),
                 *(f"  {fault}" for fault in self.faults),
                 *(f"  {line}" for line in self.story),
-                f"  repeat with: .venv/bin/python -m tests.chaos {self.options}",
+                f"  repeat with: .venv/bin/python -m tests.chaos {self.trial.options}",
             )
         )
 
 
+class Follower:
+    """Follows a run: carries out its faults, sees money run out, times how long it drains."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._draining_since: float | None = None
+        self._dry: set[str] = set()
+
+    def tick(self, snapshot: Snapshot) -> None:
+        """Be told how the run stands."""
+        if snapshot.phase is Phase.TRAFFIC:
+            self._faults.tick(snapshot.elapsed_sec)
+        elif snapshot.phase is Phase.DRAINING and self._draining_since is None:
+            self._draining_since = time.monotonic()
+        self._dry.update(
+            campaign.name
+            for campaign in snapshot.overview.campaigns
+            if campaign.money
+            and min(campaign.money.available, campaign.money.day_available) < DEAREST_NANOS
+        )
+
+    def drained_sec(self) -> float:
+        """Return how long it has been draining."""
+        return 0.0 if self._draining_since is None else time.monotonic() - self._draining_since
+
+    def several_ran_dry(self) -> Check:
+        """Return whether the run was one in which overspending could have shown."""
+        enough = sum(name in self._dry for name in DRY) >= 2
+        return Check("several campaigns ran dry", enough, ", ".join(sorted(self._dry)) or "none")
+
+
 def run(
-    seed: int,
-    for_sec: int,
+    trial: Trial,
+    plan: Sequence[PlannedFault] | None = None,
     *,
-    rate: int = 100,
-    each_sec: float = 2.0,
+    exchange: type[ContraryExchange] = ContraryExchange,
     keep: bool = False,
+    afterwards: Callable[[StackRecord, Recheck], None] | None = None,
 ) -> Outcome:
-    """Send ``for_sec`` of traffic, let go wrong what ``seed`` says, drain, audit.
+    """Send traffic, let go wrong what the seed says (or ``plan``), drain, audit.
 
     For the main thread of a program. With ``keep`` data and logs stay, if a claim does not hold.
+    ``afterwards`` is called when all that has been done and everything still runs, and is given
+    what checks everything once more.
     """
     story: list[str] = []
+    if plan is None:
+        plan = plan_faults(trial.seed, trial.for_sec, trial.each_sec)
     with _state_folder() as folder, _record_of_stores(folder) as (record, proxies, environment):
-        ports = {name: {"port": 0} for name in START_ORDER}
-        settings = load_settings(overrides={"state_dir": folder, **ports})
-        supervisor = Supervisor(settings, environment, story.append)
-        planned = plan_faults(seed, for_sec, each_sec)
-        faults = Faults(planned, seed, supervisor, proxies)
-
-        def tick(snapshot: Snapshot) -> None:
-            if snapshot.phase is Phase.TRAFFIC:
-                faults.tick(snapshot.elapsed_sec)
-
-        plan = Plan(for_sec, rate, seed, ())
-        demo = DemoRun(plan, supervisor, tick, SAMPLES, ContraryExchange)
+        supervisor = _supervisor(trial, folder, environment, story.append)
+        faults = Faults(plan, trial.seed, supervisor, proxies)
+        follower = Follower(faults)
+        traffic = Plan(trial.for_sec, trial.rate, trial.seed, ())
+        dealer = beside(exchange, folder / "spool")
+        demo = DemoRun(traffic, supervisor, follower.tick, SAMPLES, dealer)
         try:
             summary = demo.run(threading.Event())
+            drained_sec = follower.drained_sec()
             assert summary is not None
             found = audit(record, environment, supervisor.tend)
+            if afterwards is not None:
+                afterwards(record, lambda: _failed_now(record, demo, supervisor))
         finally:
             supervisor.stop()
-        checks = (*summary.checks, *found.checks)
-        options = f"--seed {seed} --for {for_sec} --each {each_sec}"
         outcome = Outcome(
-            options, summary, tuple(faults.done), checks, found.late_nanos, tuple(story)
+            trial,
+            summary,
+            tuple(faults.done),
+            (*summary.checks, *found.checks, follower.several_ran_dry()),
+            found.late_nanos,
+            drained_sec,
+            tuple(story),
+            tuple(proxies["valkey"].silences),
         )
-        if keep and outcome.failed:
-            kept = Path(tempfile.mkdtemp(prefix=f"adctl-chaos-{seed}-"))
-            shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=_no_binaries)
-            return outcome._replace(story=(*outcome.story, f"kept data and logs in {kept}"))
-        return outcome
+        return _kept(outcome, folder) if keep and outcome.failed else outcome
+
+
+def _failed_now(record: StackRecord, demo: DemoRun, supervisor: Supervisor) -> list[str]:
+    """Return the claims that do not hold any more."""
+    settings = supervisor.settings
+    with (
+        connect(record.redis_url, settings.redis) as client,
+        open_pool(record.postgres_url, settings.postgres) as pool,
+    ):
+        books = Books(pool, client, open_budgets(client, settings.redis.shards), settings.state_dir)
+        summary = summarise(demo._tally, books.holdings(), books.undrained(), 0.0, {})
+    found = audit(record, None, supervisor.tend, within_sec=0.0)
+    return [check.claim for check in (*summary.checks, *found.checks) if not check.holds]
+
+
+def _supervisor(
+    trial: Trial, folder: Path, environment: dict[str, str], notify: Callable[[str], None]
+) -> Supervisor:
+    overrides: dict[str, object] = {name: {"port": 0} for name in START_ORDER}
+    overrides["state_dir"] = folder
+    if trial.kafka == "embedded":
+        return Supervisor(load_settings(overrides=overrides), environment, notify)
+    broker = apache_kafka(folder)
+    bootstrap = f"{_LOOPBACK}:{broker.port}"
+    environment = {**environment, "ADCTL_KAFKA_BOOTSTRAP": bootstrap}
+    settings = load_settings(overrides={**overrides, "kafka": {"bootstrap": bootstrap}})
+    return ApacheSupervisor(settings, environment, notify, broker)
+
+
+def _kept(outcome: Outcome, folder: Path) -> Outcome:
+    kept = Path(tempfile.mkdtemp(prefix=f"adctl-chaos-{outcome.trial.seed}-"))
+    shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=_no_binaries)
+    return outcome._replace(story=(*outcome.story, f"kept data and logs in {kept}"))
 
 
 def _no_binaries(_folder: str, names: list[str]) -> list[str]:
