@@ -30,7 +30,7 @@ from pydantic_settings import (
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of
 from adctl.config_keys import parse_hex_key, parse_signing_keys
-from adctl.config_notices import AlarmSettings
+from adctl.config_notices import AlarmSettings, WebhookSettings
 from adctl.config_section import Section
 from adctl.config_topics import TOPIC_DEFAULTS, TopicSettings, complete_topics
 from adctl.config_urls import redis_node_urls
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
-GroupName = Literal["analytics", "billing"]
+GroupName = Literal["analytics", "billing", "notify"]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -170,7 +170,11 @@ class ConsumerSettings(DaemonSettings):
     port: Port = 8084
     batch_size: Annotated[int, Field(gt=0, le=100_000)] = 1000
     dead_letter_max_bytes: Annotated[int, Field(gt=0, le=500_000)] = 65_536
-    groups: Annotated[tuple[GroupName, ...], Field(min_length=1)] = ("analytics", "billing")
+    groups: Annotated[tuple[GroupName, ...], Field(min_length=1)] = (
+        "analytics",
+        "billing",
+        "notify",
+    )
 
 
 class PacerSettings(DaemonSettings):
@@ -258,6 +262,7 @@ class Settings(BaseSettings):
     pacer: PacerSettings = PacerSettings()
     money: MoneySettings = MoneySettings()
     alarms: AlarmSettings = AlarmSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     fcap: FcapSettings = FcapSettings()
     privacy: PrivacySettings = PrivacySettings()
     catalog: CatalogSettings = CatalogSettings()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from adctl.config_section import Section
 
@@ -17,3 +18,22 @@ class AlarmSettings(Section):
     budget_percents: tuple[Percent, ...] = (50, 80, 100)
     pacing_percent: int = Field(default=25, ge=0, le=100)
     pacing_minutes: int = Field(default=30, ge=0, le=1440)
+
+
+class WebhookSettings(Section):
+    """``[webhooks]``."""
+
+    timeout_sec: float = Field(default=10, gt=0, le=60)
+    retry_hours: float = Field(default=24, gt=0, le=24 * 7)
+    keep_days: int = Field(default=30, ge=1, le=3650)
+    networks: tuple[str, ...] = ()
+
+    @field_validator("networks")
+    @classmethod
+    def _networks_are_such(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for network in networks:
+                ip_network(network)
+        except ValueError as exc:
+            raise ValueError(f"networks such as 10.1.0.0/16 ({exc})") from exc
+        return networks

@@ -34,6 +34,7 @@ NOUNS = {
     "topic": "Show and create the Kafka topics.",
     "deadletter": "Look into messages consumers could make nothing of, and put them back.",
     "consumer": "Show how far consumers have read, and let them read again.",
+    "webhook": "Tell others of campaign changes and alarms.",
     "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",
     "serve": "Run one daemon.",
     "up": "Run the stores and every daemon on this machine.",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from adctl.control.analytics import ANALYTICS
 from adctl.control.billing import BILLING
+from adctl.control.notify import NOTIFY
 from adctl.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from adctl.control.group_reading import Group
 
-GROUPS = {group.name: group for group in (ANALYTICS, BILLING)}
+GROUPS = {group.name: group for group in (ANALYTICS, BILLING, NOTIFY)}
 
 
 def find_group(name: str) -> Group:
@@ -26,4 +27,8 @@ def require_rewindable(group: Group) -> None:
     if group is BILLING:
         raise ConflictError(
             "statement lines are made anew from the ledger, whole: adctl rebuild statements"
+        )
+    if group is NOTIFY:
+        raise ConflictError(
+            "reading again tells webhooks nothing new; adctl webhook retry sends what has failed"
         )

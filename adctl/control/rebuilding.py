@@ -9,6 +9,7 @@ import psycopg
 
 from adctl.control.analytics import ANALYTICS
 from adctl.control.billing import BILLING
+from adctl.control.notify import NOTIFY
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.rollups import Rollups
@@ -115,6 +116,13 @@ class StatementRebuilder(GroupRebuilder):
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
         super().__init__(pool, BILLING, StatementLines().rebuild, *streams)
+
+
+class NothingToRebuild(GroupRebuilder):
+    """For the group notify: PostgreSQL cannot tell what it built, and a cluster is read whole."""
+
+    def __init__(self, pool: ConnectionPool[psycopg.Connection], *_streams: str) -> None:
+        super().__init__(pool, NOTIFY, lambda conn: 0)  # noqa: ARG005 - as Rebuild names it
 
 
 def _flushed_id(positions: Iterable[Position]) -> str:

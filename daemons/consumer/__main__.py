@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -13,14 +14,18 @@ from adctl.control.analytics import ANALYTICS, Analytics
 from adctl.control.billing import BILLING, Billing
 from adctl.control.dead_letters import Undertaker
 from adctl.control.health import check_postgres
-from adctl.control.rebuilding import RollupRebuilder, StatementRebuilder
+from adctl.control.notify import NOTIFY, Notify
+from adctl.control.rebuilding import NothingToRebuild, RollupRebuilder, StatementRebuilder
+from adctl.control.webhook_sending import WebhookSender
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.stream import stream_keys
+from adctl.stores.webhook_post import WebhookPoster
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from daemons.consumer.metrics import ConsumerMetrics
 from daemons.consumer.reading import GroupReader
+from daemons.consumer.sending import SendingLoop
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 
 if TYPE_CHECKING:
@@ -36,7 +41,17 @@ _THREADS = 4
 _WORK = {
     ANALYTICS.name: (Analytics, RollupRebuilder),
     BILLING.name: (Billing, StatementRebuilder),
+    NOTIFY.name: (Notify, NothingToRebuild),
 }
+
+
+class Loop(Protocol):
+    """Work that goes on in a thread of its own until ``stop`` is set."""
+
+    name: str
+
+    def run(self, stop: threading.Event) -> None:
+        """Work."""
 
 
 def main(settings: Settings) -> None:
@@ -57,7 +72,10 @@ def main(settings: Settings) -> None:
         readers = [make_reader(name, settings, pool, closing, metrics) for name in names]
         checks = {reader.name: reader.check for reader in readers}
         app = create_health_app({"postgres": lambda: check_postgres(pool), **checks}, registry)
-        closing.enter_context(running(readers, stop))
+        work: list[Loop] = [*readers]
+        if NOTIFY.name in names:
+            work.append(SendingLoop(make_sender(settings, pool), metrics))
+        closing.enter_context(running(work, stop))
         run_threaded(app, section.host, section.port, _THREADS, stop)
 
 
@@ -86,12 +104,17 @@ def make_reader(
     )
 
 
+def make_sender(settings: Settings, pool: ConnectionPool[psycopg.Connection]) -> WebhookSender:
+    """Return what sends webhooks."""
+    section = settings.webhooks
+    poster = WebhookPoster(section.timeout_sec, section.networks)
+    return WebhookSender(pool, poster.post, section, time.time)
+
+
 @contextmanager
-def running(readers: Sequence[GroupReader], stop: threading.Event) -> Iterator[None]:
-    """Run each reader in a thread; on leaving, stop them and wait until all have left."""
-    threads = [
-        threading.Thread(target=reader.run, args=[stop], name=reader.name) for reader in readers
-    ]
+def running(loops: Sequence[Loop], stop: threading.Event) -> Iterator[None]:
+    """Run each loop in a thread; on leaving, stop them and wait until all have ended."""
+    threads = [threading.Thread(target=loop.run, args=[stop], name=loop.name) for loop in loops]
     for thread in threads:
         thread.start()
     try:

@@ -33,3 +33,9 @@ class ConsumerMetrics:
             ["group"],
             registry=registry,
         )
+        self.deliveries = Counter(
+            "adctl_webhook_deliveries_total",
+            "Webhook deliveries tried, by what became of them: delivered, postponed or failed.",
+            ["outcome"],
+            registry=registry,
+        )
