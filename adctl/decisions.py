@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class CandidateOutcome(msgspec.Struct, frozen=True):
+class CandidateOutcome(msgspec.Struct, frozen=True, gc=False):
     """One campaign's part in a decision: its bid, and why it did not win (empty if it did).
 
     ``creative_id`` is 0 for a campaign that was passed over.
@@ -17,14 +17,14 @@ class CandidateOutcome(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class CampaignLook(msgspec.Struct, frozen=True):
+class CampaignLook(msgspec.Struct, frozen=True, gc=False):
     """What one campaign says to a request that was looked into, in a word of delivery.reasons."""
 
     campaign_id: int
     reason: str
 
 
-class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
+class ImpDecision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What was decided for one impression offered in a request. ``winner`` 0 means no bid.
 
     An impression has two of these where both a deal and the open auction could be bid on;
@@ -45,7 +45,7 @@ class ImpDecision(msgspec.Struct, frozen=True, omit_defaults=True):
     passed_over: tuple[CandidateOutcome, ...] = ()
 
 
-class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The record of one bid request: what Kafka's ``bids`` topic carries.
 
     ``looks`` are there in one record of many, for some campaigns in turn.

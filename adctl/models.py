@@ -56,14 +56,14 @@ class EventKind(StrEnum):
     LOSS = "loss"
 
 
-class FrequencyCap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FrequencyCap(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """At most ``limit`` impressions for one user within any ``window_sec`` seconds."""
 
     limit: int
     window_sec: int
 
 
-class GeoRadius(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GeoRadius(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A circle on the earth; degrees and kilometres."""
 
     lat: float
@@ -71,7 +71,7 @@ class GeoRadius(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     radius_km: float
 
 
-class TimeWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TimeWindow(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Hours of some weekdays, in the campaign's zone: ``from_hour`` inclusive to ``to_hour`` not.
 
     ``weekdays`` are ``mon`` … ``sun``; empty means every day.
@@ -82,7 +82,7 @@ class TimeWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to_hour: int = 24
 
 
-class Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Segments(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """User segments: at least one of ``any``, every one of ``all``, not one of ``none``."""
 
     any: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     none: tuple[str, ...] = ()
 
 
-class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Targeting(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Who and where a campaign is for. An empty list does not restrict; all lists must agree.
 
     Codes as in OpenRTB 2.6: ``countries`` ISO 3166-1 alpha-3, ``regions`` ISO 3166-2 without the
@@ -119,7 +119,7 @@ class Targeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sizes: tuple[str, ...] = ()
 
 
-class MediaFile(msgspec.Struct, frozen=True, omit_defaults=True):
+class MediaFile(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One rendition of a video or audio ad. Pixels, kilobits a second; 0 is unknown, or adaptive.
 
     A ``streaming`` file is a manifest (HLS, DASH); a ``progressive`` one is downloaded.
@@ -133,7 +133,7 @@ class MediaFile(msgspec.Struct, frozen=True, omit_defaults=True):
     delivery: Literal["progressive", "streaming"] = "progressive"
 
 
-class VideoMedia(msgspec.Struct, frozen=True, omit_defaults=True):
+class VideoMedia(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A linear video ad: its ``files``, or the ``tag_url`` of another server's VAST.
 
     ``skip_after_sec`` is when it may be skipped, where that is allowed; None: never. ``breaks``,
@@ -150,7 +150,7 @@ class VideoMedia(msgspec.Struct, frozen=True, omit_defaults=True):
     playbackmethod: tuple[int, ...] = ()
 
 
-class AudioMedia(msgspec.Struct, frozen=True, omit_defaults=True):
+class AudioMedia(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An audio ad, as VideoMedia. ``feed`` is AdCOM's: 1 music service, 2 broadcast, 3 podcast."""
 
     duration_sec: int
@@ -160,7 +160,7 @@ class AudioMedia(msgspec.Struct, frozen=True, omit_defaults=True):
     feed: tuple[int, ...] = ()
 
 
-class NativeImage(msgspec.Struct, frozen=True, omit_defaults=True):
+class NativeImage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A picture of a native ad, in pixels."""
 
     role: Literal["main", "icon"]
@@ -170,7 +170,7 @@ class NativeImage(msgspec.Struct, frozen=True, omit_defaults=True):
     height: int
 
 
-class NativeMedia(msgspec.Struct, frozen=True, omit_defaults=True):
+class NativeMedia(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A native ad's assets, each in as many lengths or sizes as there are: the best fit is shown.
 
     ``data`` has the texts by their name in adctl.delivery.media.native.DATA_TYPES.
@@ -181,7 +181,7 @@ class NativeMedia(msgspec.Struct, frozen=True, omit_defaults=True):
     data: dict[str, tuple[str, ...]] = {}
 
 
-class Media(msgspec.Struct, frozen=True, omit_defaults=True):
+class Media(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a creative needs beyond its image or markup, under the name of its kind.
 
     ``api`` are the frameworks it cannot do without and ``expdir`` the directions a banner expands
@@ -195,7 +195,7 @@ class Media(msgspec.Struct, frozen=True, omit_defaults=True):
     expdir: tuple[int, ...] = ()
 
 
-class Creative(msgspec.Struct, frozen=True):
+class Creative(msgspec.Struct, frozen=True, gc=False):
     """One ad as it can be served. ``markup`` may hold the macros ``{click_url}`` and ``{pixel}``.
 
     A banner is an ``image_url`` or an HTML ``markup``; ``media`` has what the other kinds are
@@ -224,7 +224,7 @@ class Creative(msgspec.Struct, frozen=True):
     app_bundle: str = ""
 
 
-class Deal(msgspec.Struct, frozen=True):
+class Deal(msgspec.Struct, frozen=True, gc=False):
     """A private deal a campaign buys, by the exchange's id.
 
     ``bid_amount_micros`` is what it bids for 1,000 impressions of it; None: as in the open auction.
@@ -234,7 +234,7 @@ class Deal(msgspec.Struct, frozen=True):
     bid_amount_micros: int | None = None
 
 
-class Campaign(msgspec.Struct, frozen=True):
+class Campaign(msgspec.Struct, frozen=True, gc=False):
     """A campaign with its creatives: the document the catalog holds and bidders decide on.
 
     ``bid_amount_micros`` is per 1,000 impressions for CPM, per click for CPC, per conversion for
@@ -265,7 +265,7 @@ class Campaign(msgspec.Struct, frozen=True):
     creatives: tuple[Creative, ...] = ()
 
 
-class CampaignChange(msgspec.Struct, frozen=True):
+class CampaignChange(msgspec.Struct, frozen=True, gc=False):
     """One accepted change: what Kafka's ``campaigns`` topic carries, keyed by campaign id.
 
     ``campaign`` is the whole document as that change left it, with the creatives that are active.
@@ -282,7 +282,7 @@ class CampaignChange(msgspec.Struct, frozen=True):
     campaign: Campaign
 
 
-class Factors(msgspec.Struct, frozen=True):
+class Factors(msgspec.Struct, frozen=True, gc=False):
     """What the pacer steers per campaign, in parts per million. 1,000,000 leaves a bid as it is.
 
     ``ctr_ppm`` and ``cvr_ppm`` are the smoothed rates of clicks per impression and of
@@ -295,7 +295,7 @@ class Factors(msgspec.Struct, frozen=True):
     cvr_ppm: int = 10_000
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One tracked event, as the stream, PostgreSQL and Kafka hold it.
 
     ``event_id`` is made from the signed bid, so that a repeat has the same one; ``event_date``
@@ -339,7 +339,7 @@ class DeadLetterReason(StrEnum):
     NOT_BOOKED = "not_booked"  # an event that costs something, and that the ledger does not know
 
 
-class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+class DeadLetter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A message a consumer could make nothing of: what Kafka's ``dead-letters`` topic carries.
 
     ``cluster_id``, ``topic``, ``partition`` and ``offset`` are its origin; a consumer that is

@@ -97,12 +97,11 @@ class Ledger(Protocol):
 def outcomes(auction: ImpAuction, verdict: Verdict) -> tuple[CandidateOutcome, ...]:
     """Return each candidate's part in the decision, for the record."""
     return tuple(
-        CandidateOutcome(
-            campaign_id=candidate.campaign.id,
-            creative_id=candidate.creative.id,
-            bid_cpm_micros=candidate.bid_cpm_micros,
-            reason=reason,
-        )
-        for candidate, reason in zip(auction.candidates, verdict.reasons, strict=True)
-        if reason != reasons.NOT_NEEDED
+        [
+            CandidateOutcome(
+                candidate.campaign.id, candidate.creative.id, candidate.bid_cpm_micros, reason
+            )
+            for candidate, reason in zip(auction.candidates, verdict.reasons, strict=True)
+            if reason != reasons.NOT_NEEDED
+        ]
     )

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from adctl.delivery.terms import Terms
     from adctl.openrtb import BidRequest, Imp
 
+_NO_RATIO = (None, None)
+
 
 class CatalogSource(Protocol):
     """Where the catalog of the moment is; it may be another at every call."""
@@ -55,7 +57,7 @@ class RatesSource(Protocol):
         """Return the rates to convert by."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What to send (None: no bid), and the record of why."""
 
     decision: Decision
@@ -181,50 +183,49 @@ class Bidder:
         imps = {imp.id: imp for imp in request.imp}
         test = bool(request.test)
         for auction, verdict in zip(auctions, verdicts, strict=True):
-            decision = ImpDecision(
-                imp_id=auction.imp_id,
-                bidfloor_micros=auction.bidfloor_micros,
-                reason=verdict.no_bid_reason,
-                candidates=outcomes(auction, verdict),
-                passed_over=auction.passed_over,
+            if verdict.winner is None:
+                decided.append(_undecided(auction, verdict))
+                continue
+            winner = auction.candidates[verdict.winner]
+            bid_id = self._make_bid_id()
+            token = BidToken(
+                bid_id=bid_id,
+                campaign_id=winner.campaign.id,
+                creative_id=winner.creative.id,
+                exchange=exchange,
+                price_cpm_micros=verdict.price_cpm_micros,
+                bid_at_ms=now_ms,
+                bucket=self._bucket(now_ms),
+                user_hash=user_hash,
+                # A test is not counted against a user's caps, either.
+                cap_windows=() if test else tuple([cap.window_sec for cap in winner.caps]),
+                test=test,
+                quantity_ppm=auction.quantity_ppm,
+                currency=rates.bid_currency,
+                shard=verdict.shard,
             )
-            if verdict.winner is not None:
-                winner = auction.candidates[verdict.winner]
-                bid_id = self._make_bid_id()
-                token = BidToken(
-                    bid_id=bid_id,
-                    campaign_id=winner.campaign.id,
-                    creative_id=winner.creative.id,
-                    exchange=exchange,
-                    price_cpm_micros=verdict.price_cpm_micros,
-                    bid_at_ms=now_ms,
-                    bucket=self._bucket(now_ms),
-                    user_hash=user_hash,
-                    # A test is not counted against a user's caps, either.
-                    cap_windows=tuple(cap.window_sec for cap in winner.caps if not test),
-                    test=test,
-                    quantity_ppm=auction.quantity_ppm,
-                    currency=rates.bid_currency,
-                    shard=verdict.shard,
-                )
-                bids.append(self._bid(imps[auction.imp_id], winner, token, terms))
-                decision = msgspec.structs.replace(
-                    decision,
-                    winner=winner.campaign.id,
+            bids.append(self._bid(imps[auction.imp_id], winner, token, terms))
+            decided.append(
+                ImpDecision(
+                    imp_id=auction.imp_id,
+                    bidfloor_micros=auction.bidfloor_micros,
                     deal_id=winner.deal_id,
+                    winner=winner.campaign.id,
                     creative_id=winner.creative.id,
                     bid_id=bid_id,
                     price_cpm_micros=verdict.price_cpm_micros,
                     runner_up=_campaign_id(auction, verdict.runner_up),
+                    candidates=outcomes(auction, verdict),
+                    passed_over=auction.passed_over,
                 )
-            decided.append(decision)
+            )
         return bids, decided
 
     def _bid(self, imp: Imp, winner: Candidate, token: BidToken, terms: Terms) -> Bid:
         urls = tracking_urls(terms.tracker_url, self._signer, token, terms.notices)
         creative = winner.creative
         markup, fields = ad_of(creative, imp, urls, token.bid_id)
-        ratio = ratio_of(creative, imp.banner) or (None, None)
+        ratio = ratio_of(creative, imp.banner) or _NO_RATIO
         return Bid(
             id=token.bid_id,
             impid=imp.id,
@@ -280,6 +281,16 @@ def _response(request: BidRequest, bids: list[Bid], terms: Terms, rates: Rates) 
         seatbid=[SeatBid(bid=bids, seat=terms.seat)],
         bidid=bids[0].id,
         cur=rates.bid_currency.code if rates.bid_currency else terms.currency,
+    )
+
+
+def _undecided(auction: ImpAuction, verdict: Verdict) -> ImpDecision:
+    return ImpDecision(
+        imp_id=auction.imp_id,
+        bidfloor_micros=auction.bidfloor_micros,
+        reason=verdict.no_bid_reason,
+        candidates=outcomes(auction, verdict),
+        passed_over=auction.passed_over,
     )
 
 

@@ -48,8 +48,10 @@ def ad_of(creative: Creative, imp: Imp, urls: TrackingUrls, bid_id: str) -> tupl
 
 def ratio_of(creative: Creative, banner: Banner | None) -> tuple[int, int] | None:
     """Return the ratio a banner was fitted by, if no exact size that is asked for is its own."""
+    if banner is None or not banner.format or creative.kind is not CreativeKind.BANNER:
+        return None
     size = (creative.width, creative.height)
-    if banner is None or creative.kind is not CreativeKind.BANNER or size in offered_sizes(banner):
+    if size in offered_sizes(banner):
         return None
     return flexible_ratio(banner, *size)
 

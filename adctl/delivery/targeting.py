@@ -6,6 +6,7 @@ data providers tell them apart by case. docs/targeting.md explains every attribu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -178,11 +179,17 @@ def _segments(user: User | None) -> frozenset[str]:
 
 
 def _domains(site: Site) -> tuple[str, ...]:
-    domain = canonical_domain(site.domain) or canonical_domain(_host(site.page))
-    if not domain:
-        return ()
-    labels = domain.split(".")
-    return tuple(".".join(labels[at:]) for at in range(len(labels)))
+    domain = site.domain
+    if domain and len(domain) <= _MAX_TEXT and (found := _with_those_above(domain)):
+        return found
+    return _with_those_above(canonical_domain(_host(site.page)))
+
+
+@lru_cache(maxsize=4096)
+def _with_those_above(domain: str) -> tuple[str, ...]:
+    domain = canonical_domain(domain)
+    labels = domain.split(".") if domain else ()
+    return tuple([".".join(labels[at:]) for at in range(len(labels))])
 
 
 def _host(page: str | None) -> str | None:

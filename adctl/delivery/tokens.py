@@ -55,7 +55,7 @@ class Purpose(IntEnum):
     CONVERSION = 3
 
 
-class BidToken(msgspec.Struct, frozen=True):
+class BidToken(msgspec.Struct, frozen=True, gc=False):
     """One bid, as its events need it.
 
     ``price_cpm_micros`` is what was bid for one impression, ``quantity_ppm`` how many impressions
