@@ -3,24 +3,20 @@
 The loop is waitress' own (``wasyncore.poll`` over its map of channels) with four things added:
 a turn of queued work after every poll, an end that answers what was accepted, a limit on how long
 a request may take to arrive, and one on how much of its body is held. What leans on waitress'
-private parts is here and in turns.py only, and held by tests/integration/test_serving.py.
+private parts is here, in channel.py and in turns.py only, and held by
+tests/integration/test_serving.py.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from waitress import create_server, wasyncore
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.receiver import FixedStreamReceiver
-from waitress.task import WSGITask
-from waitress.utilities import RequestEntityTooLarge
 
 from adctl.errors import ConflictError
+from daemons.channel import Channel
 
 if TYPE_CHECKING:
     import threading
@@ -33,76 +29,6 @@ ARRIVAL_TIMEOUT_SEC = 10.0
 DRAIN_SEC = 10
 _WAIT_SEC = 0.2
 _SWEEP_SEC = 1.0
-# What chunks may add to a body, besides a quarter of it.
-_FRAMING_BYTES = 4 << 10
-
-
-class KeepAliveTask(WSGITask):  # type: ignore[misc]
-    """A task that keeps the connection after an answer that may have no body.
-
-    Stock waitress closes after every 204, because there is no Content-Length; but a 204 ends with
-    its headers (RFC 9112, 6.3), so there is nothing a client could misread.
-    """
-
-    def set_close_on_finish(self) -> None:
-        """Close only if the client asked for it, or could not tell where the answer ends."""
-        connection = self.request.headers.get("CONNECTION", "").lower()
-        if self.has_body or self.version != "1.1" or connection == "close":
-            super().set_close_on_finish()
-
-
-class Unkept:
-    """A buffer that forgets what it is given."""
-
-    def append(self, data: bytes) -> None:
-        """Forget ``data``."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def getfile(self) -> BytesIO:
-        """Return an empty file."""
-        return BytesIO()
-
-    def close(self) -> None:
-        """Part of waitress' interface; there is nothing to close."""
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A request on its way in, of which no more is held than will be read.
-
-    A body announced as longer than is kept arrives as an empty one, with its Content-Length: the
-    app can refuse it, and the connection goes on. One in chunks does not say how long it will be:
-    it is cut off, also when the chunks are so small that taking them apart is the work.
-    """
-
-    completed = False
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Read the header; know by it what of the body to keep."""
-        super().parse_header(header_plus)
-        if self.content_length > self.adj.kept_body_bytes:
-            self.body_rcv = FixedStreamReceiver(self.content_length, Unkept())
-
-    def received(self, data: bytes) -> int:
-        """Take in ``data``; return how much of it belongs to this request."""
-        consumed: int = super().received(data)
-        if self.chunked and not self.completed:
-            held = len(self.body_rcv)
-            framing = self.body_bytes_received - held
-            if held > self.adj.kept_body_bytes or framing > _FRAMING_BYTES + held // 4:
-                self.error = RequestEntityTooLarge("too large, or in too many chunks")
-                self.completed = True
-        return consumed
-
-
-class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection of a client."""
-
-    task_class = KeepAliveTask
-    parser_class = Parser
-    arriving: Parser | None = None
-    arriving_since = 0.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -148,6 +74,10 @@ def make_server(
     # With the default of 1, headers and body go out as two packets.
     server.adj.send_bytes = 32 << 10
     server.adj.kept_body_bytes = max_body_bytes if kept_body_bytes is None else kept_body_bytes
+    server.adj.known_headers = {}
+    if dispatcher is not None:
+        # It wakes the loop up from another thread, and costs two system calls a request.
+        server.pull_trigger = lambda: None
     return server
 
 

@@ -148,6 +148,8 @@ class CampaignIndex:
         required: Mapping[str, Sequence[frozenset[str]]] | None = None,
     ) -> None:
         self._campaigns = campaigns
+        # Returns the campaign at a position; None where one has left.
+        self.at: Callable[[int], Campaign | None] = campaigns.get
         self._position_of = position_of
         # Positions that are, or have been, somebody's, and as bits those that are nobody's now.
         self.size = size
@@ -189,10 +191,6 @@ class CampaignIndex:
     def deals(self) -> Collection[str]:
         """Every deal that some campaign buys."""
         return self._choices["deals"].values
-
-    def at(self, position: int) -> Campaign | None:
-        """Return the campaign at a position; None where one has left."""
-        return self._campaigns.get(position)
 
     def position_of(self, campaign_id: int) -> int | None:
         """Return the campaign's position, None if it is not there."""

@@ -193,8 +193,9 @@ class CandidateSearch:
         """Return the creative to show; without any, the reason of the one that came closest."""
         affordable: list[Creative] = []
         reason = reasons.CREATIVE_UNFIT
+        formats = offer.formats
         for traits in self._catalog.traits.of(campaign):
-            if traits.format not in offer.formats:
+            if traits.format not in formats:
                 continue
             creative = traits.creative
             why_not = offer.refusal(traits)
@@ -202,7 +203,9 @@ class CandidateSearch:
                 why_not = reasons.BLOCKED_ADVERTISER
             if why_not:
                 reason = reason if reason == reasons.FLOOR else why_not
-            elif bid < _floor(offer, creative, deal):
+            elif bid < (
+                offer.floor_of(creative) if deal is None else _floor(offer, creative, deal)
+            ):
                 reason = reasons.FLOOR
             else:
                 affordable.append(creative)

@@ -86,9 +86,10 @@ class Catalog:
         Lazy: who stops after a few pays for little more than those.
         """
         index = self.index
+        at = index.at
         bits = index.match_bits(attributes, formats, now_ms)
         for negative_bid, position in self._bids.dearest_first(bits):
-            campaign = index.at(position)
+            campaign = at(position)
             if campaign is not None and (
                 not campaign.targeting.radii or is_near(campaign, attributes)
             ):

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
+from binascii import b2a_base64
 from decimal import Decimal
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ _HEAD = struct.Struct(">BBBIIQIQ12s16sBB")
 _TAG_BYTES = 16
 _FILL = bytes(2)
 _TAGS = tuple(slice(at, at + _TAG_BYTES) for at in range(0, 64, _TAG_BYTES))
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NOBODY = bytes(16)
 _MAX_TOKEN_CHARS = 400
 CLOCKS_APART_SEC = 300
@@ -110,10 +112,10 @@ class Signer:
         """Return the token's text for each Purpose, in their order."""
         payload = self._pack(token)
         digest = self._digest(self._key_id, payload)
-        head = urlsafe_b64encode(payload).rstrip(b"=").decode() + "."
+        head = _base64(payload).rstrip("=") + "."
         # All tags in one go, each filled up to whole groups of three bytes: that only adds two
         # characters, which are cut off again.
-        tags = urlsafe_b64encode(_FILL.join(map(digest.__getitem__, _TAGS)) + _FILL).decode()
+        tags = _base64(_FILL.join(map(digest.__getitem__, _TAGS)) + _FILL)
         return head + tags[:22], head + tags[24:46], head + tags[48:70], head + tags[72:94]
 
     def verify(self, text: str, purpose: Purpose, now_ms: int, ttl_sec: int) -> BidToken:
@@ -159,6 +161,11 @@ class Signer:
         )
         windows = struct.pack(f">{len(token.cap_windows)}I", *token.cap_windows)
         return head + exchange + windows + (_unusual(token) if flags else b"")
+
+
+def _base64(raw: bytes) -> str:
+    # What base64.urlsafe_b64encode does, in half its time.
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).decode()
 
 
 def _flags(token: BidToken) -> int:

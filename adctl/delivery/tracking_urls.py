@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,15 +55,25 @@ def tracking_urls(
 ) -> TrackingUrls:
     """Return the signed URLs of a bid; ``base_url`` is the tracker's, without a final slash."""
     notice, impression, click, _ = signer.sign(token)
-    price = f"p={notices.price_macro}&{_CURRENCY}"
     # Only where one display is not one impression.
-    quantity = "" if token.quantity_ppm == ONE_IMPRESSION_PPM else _QUANTITY
-    billed = f"{price}&{_SHOWN_AT}{quantity}"
-    won = f"{base_url}/notice/win?t={notice}&{price}&{_MARKET}{quantity}"
+    several = token.quantity_ppm != ONE_IMPRESSION_PPM
+    billed, won, lost = _queries(notices.price_macro, several=several)
     return TrackingUrls(
-        nurl=won if notices.win else "",
-        burl=f"{base_url}/notice/bill?t={notice}&{billed}" if notices.billing else "",
-        lurl=f"{base_url}/notice/loss?t={notice}&{price}&{_MARKET}&{_LOSS}" if notices.loss else "",
-        impression=f"{base_url}/track/impression?t={impression}&{billed}",
+        nurl=f"{base_url}/notice/win?t={notice}{won}" if notices.win else "",
+        burl=f"{base_url}/notice/bill?t={notice}{billed}" if notices.billing else "",
+        lurl=f"{base_url}/notice/loss?t={notice}{lost}" if notices.loss else "",
+        impression=f"{base_url}/track/impression?t={impression}{billed}",
         click=f"{base_url}/track/click?t={click}",
+    )
+
+
+@cache
+def _queries(price_macro: str, *, several: bool) -> tuple[str, str, str]:
+    """Return what follows the token where a bid is billed, won and lost."""
+    price = f"&p={price_macro}&{_CURRENCY}"
+    quantity = _QUANTITY if several else ""
+    return (
+        f"{price}&{_SHOWN_AT}{quantity}",
+        f"{price}&{_MARKET}{quantity}",
+        f"{price}&{_MARKET}&{_LOSS}",
     )

@@ -1,0 +1,190 @@
+"""How our server reads a request and writes its answer: waitress' own ways, and their repetitions.
+
+An exchange sends the same header with request after request, but for the length of its body. What
+was read from a header is therefore kept for the next request that brings the very same bytes.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.receiver import FixedStreamReceiver
+from waitress.task import WSGITask
+from waitress.utilities import RequestEntityTooLarge, build_http_date
+
+# What chunks may add to a body, besides a quarter of it.
+_FRAMING_BYTES = 4 << 10
+# Headers kept, and the longest: some megabytes at most, whatever clients send.
+_MOST_HEADERS = 2048
+_LONGEST_HEADER = 2 << 10
+# What a request's environment has of its connection or its body.
+_ITS_OWN = frozenset(
+    ("REMOTE_ADDR", "REMOTE_HOST", "REMOTE_PORT", "wsgi.input", "waitress.client_disconnected")
+)
+_SET_ELSEWHERE = frozenset(("connection", "date", "server", "via"))
+
+
+class Known:
+    """What was read from a header: the parser's attributes, and an environment without _ITS_OWN."""
+
+    __slots__ = ("attributes", "environ")
+
+    def __init__(self, attributes: dict[str, Any]) -> None:
+        self.attributes = attributes
+        self.environ: dict[str, Any] | None = None
+
+
+class KeepAliveTask(WSGITask):  # type: ignore[misc]
+    """A task that keeps the connection after an answer that may have no body.
+
+    Stock waitress closes after every 204, because there is no Content-Length; but a 204 ends with
+    its headers (RFC 9112, 6.3), so there is nothing a client could misread.
+    """
+
+    environ: dict[str, Any] | None = None
+    wrote_header = False
+
+    def set_close_on_finish(self) -> None:
+        """Close only if the client asked for it, or could not tell where the answer ends."""
+        connection = self.request.headers.get("CONNECTION", "").lower()
+        if self.has_body or self.version != "1.1" or connection == "close":
+            super().set_close_on_finish()
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environment."""
+        known = self.request.known
+        if known is None or self.environ is not None:
+            return super().get_environment()  # type: ignore[no-any-return]
+        if known.environ is None:
+            whole: dict[str, Any] = super().get_environment()
+            known.environ = {key: whole[key] for key in whole if key not in _ITS_OWN}
+            return whole
+        host, port, *_ = self.channel.addr
+        self.environ = environ = {
+            **known.environ,
+            "REMOTE_ADDR": host,
+            "REMOTE_HOST": host,
+            "REMOTE_PORT": str(port),
+            "wsgi.input": self.request.get_body_stream(),
+            "waitress.client_disconnected": self.channel.check_client_disconnected,
+        }
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """Return the status line and the headers; those of a plain answer without a detour."""
+        told = {name.lower() for name, _ in self.response_headers}
+        plain = self.version == "1.1" and "CONNECTION" not in self.request.headers
+        delimited = "content-length" in told if self.has_body else not told & {"content-length"}
+        if not plain or not delimited or self.close_on_finish or told & _SET_ELSEWHERE:
+            return super().build_response_header()  # type: ignore[no-any-return]
+        lines = "".join([f"{_title(name)}: {value}\r\n" for name, value in self.response_headers])
+        date = _http_date(int(self.start_time))
+        return f"HTTP/1.1 {self.status}\r\n{lines}Date: {date}\r\n\r\n".encode("latin-1")
+
+    def write(self, data: bytes) -> None:
+        """Write the headers, if they are not out yet, and a part of the body."""
+        whole = self.complete and not self.wrote_header and self.content_length == len(data)
+        if not data or not whole or not self.has_body:
+            super().write(data)
+            return
+        header = self.build_response_header()
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+        self.channel.write_soon(header + data)
+
+
+@lru_cache(maxsize=128)
+def _title(name: str) -> str:
+    return "-".join([part.capitalize() for part in name.split("-")])
+
+
+@lru_cache(maxsize=2)
+def _http_date(seconds: int) -> str:
+    return build_http_date(seconds)  # type: ignore[no-any-return]
+
+
+class Unkept:
+    """A buffer that forgets what it is given."""
+
+    def append(self, data: bytes) -> None:
+        """Forget ``data``."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def getfile(self) -> BytesIO:
+        """Return an empty file."""
+        return BytesIO()
+
+    def close(self) -> None:
+        """Part of waitress' interface; there is nothing to close."""
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """A request on its way in, of which no more is held than will be read.
+
+    A body announced as longer than is kept arrives as an empty one, with its Content-Length: the
+    app can refuse it, and the connection goes on. One in chunks does not say how long it will be:
+    it is cut off, also when the chunks are so small that taking them apart is the work.
+    """
+
+    completed = False
+    known: Known | None = None
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header; know by it what of the body to keep."""
+        known = self.adj.known_headers.get(header_plus)
+        if known is None:
+            super().parse_header(header_plus)
+            self._remember(header_plus)
+        else:
+            self._recall(known)
+        if self.content_length > self.adj.kept_body_bytes:
+            self.body_rcv = FixedStreamReceiver(self.content_length, Unkept())
+
+    def received(self, data: bytes) -> int:
+        """Take in ``data``; return how much of it belongs to this request."""
+        consumed: int = super().received(data)
+        if self.chunked and not self.completed:
+            held = len(self.body_rcv)
+            framing = self.body_bytes_received - held
+            if held > self.adj.kept_body_bytes or framing > _FRAMING_BYTES + held // 4:
+                self.error = RequestEntityTooLarge("too large, or in too many chunks")
+                self.completed = True
+        return consumed
+
+    def _remember(self, header_plus: bytes) -> None:
+        headers = self.adj.known_headers
+        if self.chunked or self.expect_continue or len(header_plus) > _LONGEST_HEADER:
+            return
+        if len(headers) >= _MOST_HEADERS:
+            headers.clear()
+        attributes = {name: value for name, value in vars(self).items() if name not in _OF_ONE}
+        attributes["headers"] = self.headers.copy()
+        self.known = headers[header_plus] = Known(attributes)
+
+    def _recall(self, known: Known) -> None:
+        self.__dict__.update(known.attributes)
+        self.known = known
+        self.headers = known.attributes["headers"].copy()
+        if self.content_length > 0:
+            buffer = OverflowableBuffer(self.adj.inbuf_overflow)
+            self.body_rcv = FixedStreamReceiver(self.content_length, buffer)
+
+
+# Attributes of a parser that are no other request's, whatever its header.
+_OF_ONE = frozenset(("adj", "headers", "body_rcv", "header_plus", "header_bytes_received", "known"))
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection of a client."""
+
+    task_class = KeepAliveTask
+    parser_class = Parser
+    arriving: Parser | None = None
+    arriving_since = 0.0
