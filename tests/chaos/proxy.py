@@ -37,7 +37,7 @@ class FaultyProxy:
     """
 
     def __init__(self, port: int, upstream_port: int) -> None:
-        self._port = port
+        self.port = port
         self._upstream_port = upstream_port
         self._lines: set[Line] = set()
         self._loop = asyncio.new_event_loop()
@@ -53,7 +53,7 @@ class FaultyProxy:
     def start(self) -> None:
         """Begin to listen."""
         self._thread.start()
-        listening = asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        listening = asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self._listener = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
 
     def stop(self) -> None:
