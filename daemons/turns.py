@@ -2,8 +2,8 @@
 
 waitress hands each request to a thread and back, which costs more than our answer does. Here the
 loop's own thread does the work: after every poll it runs what has arrived, each request in a
-greenlet. A responder that needs Redis writes its command down and waits; when all of the turn wait,
-their commands go out in one write. The responder stays plain code.
+greenlet. A responder that needs Redis writes its command down and waits; commands go out by fours,
+and when all of the turn wait, their replies are read. The responder stays plain code.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ is sent again to the node named, once. Nothing else is ever sent twice.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import AskError, MovedError
@@ -64,6 +65,10 @@ class HotCluster:
         if redirected:
             self._follow(commands, tags, redirected, replies)
         return replies
+
+    def begin(self, commands: Sequence[Command]) -> Callable[[], list[Any]]:
+        """Return what does the exchange: of a cluster, nothing is sent before."""
+        return partial(self.exchange, commands)
 
     def close(self) -> None:
         """Hang up on every node."""

@@ -8,6 +8,7 @@ Nothing is ever sent twice.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import greenlet
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 # nothing costs everybody the timeout, so it is asked ever more rarely.
 _OPEN_SEC = 0.25
 _LONGEST_OPEN_SEC = 1.0
+# As many commands are worth a write of their own: Redis works on them while the next are made.
+_AHEAD = 4
 
 
 class HotConnection:
@@ -65,6 +68,14 @@ class HotConnection:
         """
         self.send(commands)
         return self.receive(len(commands))
+
+    def begin(self, commands: Sequence[Command]) -> Callable[[], list[Any]]:
+        """Send ``commands``; return what receives their replies. Both raise as exchange does.
+
+        Replies come in the order of what was begun. Where one is missing, so are all after it.
+        """
+        self.send(commands)
+        return partial(self.receive, len(commands))
 
     @property
     def failing(self) -> bool:
@@ -119,16 +130,25 @@ class Exchange(Protocol):
         Raises StoreUnavailableError if that is so of all.
         """
 
+    def begin(self, commands: Sequence[Command]) -> Callable[[], list[Any]]:
+        """Return what does the rest of exchange; until then the server may be at work already."""
+
     def close(self) -> None:
         """Hang up."""
 
 
 class RoundTrips:
-    """Shares round trips among the greenlets of one thread; alone, a call goes out by itself."""
+    """Shares round trips among the greenlets of one thread; alone, a call goes out by itself.
+
+    What is waited for is sent by fours, so that Redis is at work while others still ask.
+    """
 
     def __init__(self, connection: Exchange) -> None:
         self._connection = connection
         self.waiting: list[tuple[greenlet.greenlet, Sequence[Command]]] = []
+        self._unsent: list[Command] = []
+        self._begun: list[Callable[[], list[Any]]] = []
+        self._lost: StoreUnavailableError | None = None
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         """Run a script; its reply. Raises StoreUnavailableError. Call it from a responder."""
@@ -183,17 +203,48 @@ class RoundTrips:
         if me.parent is None:
             return self._exchange(commands)
         self.waiting.append((me, commands))
+        self._unsent += commands
+        if len(self._unsent) >= _AHEAD:
+            self._begin()
         replies: list[Any] = me.parent.switch()
         return replies
 
     def exchange(self) -> None:
         """Send what all greenlets wait for and resume each with its reply. Called by the loop."""
         waiting, self.waiting = self.waiting, []
-        replies = self._exchange([command for _, commands in waiting for command in commands])
+        replies = self._replies(sum(len(commands) for _, commands in waiting))
         at = 0
         for waiter, commands in waiting:
             at, begin = at + len(commands), at
             waiter.switch(replies[begin:at])
+
+    def _begin(self) -> None:
+        """Send what has not been sent, unless something before it is lost."""
+        unsent, self._unsent = self._unsent, []
+        if self._lost is not None or not unsent:
+            return
+        try:
+            self._begun.append(self._connection.begin(unsent))
+        except StoreUnavailableError as exc:
+            self._lost = exc
+
+    def _replies(self, count: int) -> list[Any]:
+        """Return the replies to all that was begun, and to what has not been sent yet.
+
+        A connection that fails takes with it what was sent before: nothing more is sent or read
+        until all who wait have been told, so that no reply is taken for another.
+        """
+        self._begin()
+        begun, self._begun = self._begun, []
+        replies: list[Any] = []
+        try:
+            if self._lost is None:
+                for receive in begun:
+                    replies += receive()
+        except StoreUnavailableError as exc:
+            self._lost = exc
+        lost, self._lost = self._lost, None
+        return replies + [lost] * (count - len(replies))
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         try:

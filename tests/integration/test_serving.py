@@ -20,7 +20,7 @@ from daemons.serving import bind, make_server, serve
 from daemons.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import redis
 
@@ -57,9 +57,9 @@ class Recorded(HotConnection):
         super().__init__(url, timeout_ms=1000)
         self.sizes: list[int] = []
 
-    def exchange(self, commands: Sequence[Any]) -> list[Any]:
+    def begin(self, commands: Sequence[Any]) -> Callable[[], list[Any]]:
         self.sizes.append(len(commands))
-        return super().exchange(commands)
+        return super().begin(commands)
 
 
 class Site:

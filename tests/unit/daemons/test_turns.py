@@ -11,17 +11,27 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """Answers GET with the key's name, and notes how much each round trip carried."""
+    """Answers GET with the key's name, and notes what was sent together, and what then happened."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.log: list[str] = []
         self.away = False
+        self.fails_after = 1_000
 
-    def exchange(self, commands: Sequence[Any]) -> list[Any]:
+    def begin(self, commands: Sequence[Any]) -> Callable[[], list[Any]]:
         self.sizes.append(len(commands))
-        if self.away:
+        names = [command[1] for command in commands]
+        self.log.append(f"sent {' '.join(names)}")
+        if self.away or len(self.sizes) > self.fails_after:
             raise StoreUnavailableError("away")
-        return [command[1] for command in commands]
+        return lambda: self._received(names)
+
+    def _received(self, names: list[str]) -> list[Any]:
+        self.log.append(f"read {' '.join(names)}")
+        if "lost" in names:
+            raise StoreUnavailableError("lost")
+        return names
 
 
 class Task:
@@ -55,6 +65,54 @@ def test_every_responder_gets_its_own_reply_from_one_round_trip() -> None:
     assert room.turns.run()
     assert [task.result for task in tasks] == ["a", "b", "c"]
     assert room.connection.sizes == [3]
+
+
+def test_many_are_sent_by_fours_while_others_still_ask_and_read_in_their_order() -> None:
+    room = Room()
+
+    def ask(name: str) -> str | None:
+        room.connection.log.append(f"asks {name}")
+        return room.trips.get(name)
+
+    tasks = [room.add(lambda name=name: ask(name)) for name in "abcdef"]
+    room.turns.run()
+    assert [task.result for task in tasks] == list("abcdef")
+    assert room.connection.log == [
+        *(f"asks {name}" for name in "abcd"),
+        "sent a b c d",
+        *(f"asks {name}" for name in "ef"),
+        "sent e f",
+        "read a b c d",
+        "read e f",
+    ]
+
+
+def failed_or_name(room: Room, name: str) -> str:
+    try:
+        return room.trips.get(name) or ""
+    except StoreUnavailableError as exc:
+        return str(exc)
+
+
+def test_after_a_reply_that_is_missing_no_reply_is_taken_for_another() -> None:
+    room = Room()
+    names = [*"abcd", "lost", *"fghij"]
+    tasks = [room.add(lambda name=name: failed_or_name(room, name)) for name in names]
+    room.turns.run()
+    assert [task.result for task in tasks] == [*"abcd", *["lost"] * 6]
+    assert room.connection.log[-1] == "read lost f g h"
+    again = room.add(lambda: room.trips.get("a"))
+    room.turns.run()
+    assert again.result == "a"
+
+
+def test_after_a_write_that_fails_nothing_more_is_sent_nor_read_in_that_turn() -> None:
+    room = Room()
+    room.connection.fails_after = 1
+    tasks = [room.add(lambda: failed_or_name(room, "a")) for _ in range(10)]
+    room.turns.run()
+    assert [task.result for task in tasks] == ["away"] * 10
+    assert room.connection.log == ["sent a a a a"] * 2
 
 
 def test_responder_that_asks_twice_waits_twice() -> None:
