@@ -44,6 +44,7 @@ lint: $(READY)
 check: lint test  ## everything CI asks, but for the demo
 
 soak: $(READY)  ## kill and cut off everything under load, SEEDS times; STEPS of the money scripts
+	INDEX_WORLDS=10000 $(BIN)/python -m pytest --timeout 0 tests/unit/delivery/test_campaign_index_by_plain_rules.py
 	SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest tests/integration/test_money_machine.py
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 	$(BIN)/python -m tests.chaos --seeds $(APACHE_SEEDS) --kafka apache

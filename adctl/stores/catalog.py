@@ -11,10 +11,11 @@ import msgspec
 from adctl.errors import StoreUnavailableError
 from adctl.models import Campaign
 from adctl.stores import keys
+from adctl.stores.compacting import compacted
 from adctl.stores.redis import redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import redis
 
@@ -70,17 +71,23 @@ class CatalogStore:
             return None
         return {int(member) for member in members} - {int(_WHOLE)}
 
-    def read(self, campaign_ids: Iterable[int]) -> dict[int, Campaign]:
-        """Return the documents there are; those that expired or were never written are left out."""
+    def read(
+        self, campaign_ids: Iterable[int], known: Mapping[int, Campaign] | None = None
+    ) -> dict[int, Campaign]:
+        """Return the documents there are; those that expired or were never written are left out.
+
+        A campaign that is as it was in ``known`` is the very object that is there, so that a
+        catalog that is read again and again takes the room of one.
+        """
         found: dict[int, Campaign] = {}
+        known = known or {}
         for chunk in _chunks(campaign_ids):
             with redis_errors("read campaigns"):
                 documents = self._redis.mget([keys.campaign(number) for number in chunk])
-            found.update(
-                (number, self._decode(document))
-                for number, document in zip(chunk, documents, strict=True)
-                if document
-            )
+            for number, document in zip(chunk, documents, strict=True):
+                if document:
+                    campaign, before = self._decode(document), known.get(number)
+                    found[number] = before if before == campaign else compacted(campaign)
         return found
 
     def store(self, campaigns: Iterable[Campaign]) -> None:

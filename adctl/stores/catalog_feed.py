@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -130,6 +131,8 @@ class CatalogFeed:
             catalog = self._build(documents)
             catalog.prepare(time.time_ns() // 1_000_000)
             self._catalog = catalog
+            # The collector would go through all of it again and again, and hold up requests.
+            gc.freeze()
         self._refreshed_at = time.monotonic()
         self._pause_sec = _FIRST_PAUSE_SEC
         if self._out:

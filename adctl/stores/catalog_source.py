@@ -39,7 +39,7 @@ class CatalogSource:
         ids = self._store.active_ids()
         if ids is None:
             return self._api.all()
-        found = self._read(ids)
+        found = self._read(ids, known)
         missing = ids - found.keys()
         try:
             found |= self._ask(missing)
@@ -67,9 +67,11 @@ class CatalogSource:
         self._api_out = False
         return {campaign.id: campaign for campaign in answers}
 
-    def _read(self, ids: Collection[int]) -> dict[int, Campaign]:
+    def _read(
+        self, ids: Collection[int], known: Mapping[int, Campaign] | None = None
+    ) -> dict[int, Campaign]:
         try:
-            return self._store.read(ids)
+            return self._store.read(ids, known)
         except msgspec.MsgspecError as exc:
             if len(ids) == 1:
                 log.warning("campaign document cannot be read", ids=list(ids), error=str(exc))

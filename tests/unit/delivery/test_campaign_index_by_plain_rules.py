@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from adctl.delivery.campaign_index import CampaignIndex
     from adctl.delivery.targeting import Format
 
+
+# How many worlds are made; `make soak` asks for 10,000.
+WORLDS = int(os.environ.get("INDEX_WORLDS", "150"))
 
 FORMATS: list[Format] = [
     (300, 250),
@@ -125,7 +129,7 @@ def a_request(random: Random) -> RequestAttributes:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=WORLDS, deadline=None)
 @given(st.randoms(use_true_random=True))
 def test_the_index_finds_what_the_plain_rules_let_through(
     make_campaign: Callable[..., Campaign], make_creative: Callable[..., Creative], random: Random
