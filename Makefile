@@ -3,6 +3,7 @@
 PYTHON ?= python3
 FOR ?= 30s
 ROUNDS ?= 3
+CAMPAIGNS ?= 100,1000,10000
 SEEDS ?= 20
 APACHE_SEEDS ?= 5
 MEMORY_FOR ?= 600
@@ -52,7 +53,7 @@ soak: $(READY)  ## kill and cut off everything under load, SEEDS times; STEPS of
 	$(BIN)/python -m tests.chaos.memory --for $(MEMORY_FOR)
 
 bench: $(READY)  ## what a bid costs, measured ROUNDS times
-	$(BIN)/python -m tests.bench --rounds $(ROUNDS)
+	$(BIN)/python -m tests.bench --rounds $(ROUNDS) --campaigns $(CAMPAIGNS)
 
 schemas: $(READY)  ## write docs/schemas for messages whose version was raised
 	$(BIN)/python -m adctl.streams.schemas

@@ -1,7 +1,7 @@
-"""``python -m tests.bench [--rounds N] [--json FILE]``: measure, and print one table.
+"""``python -m tests.bench [--rounds N] [--campaigns N,N] [--json FILE]``: measure, print a table.
 
-Starts stores of its own in a temporary folder. Measures for less than a minute; whatever else the
-machine does meanwhile is measured too.
+Starts stores of its own in a temporary folder. Whatever else the machine does meanwhile is measured
+too.
 """
 
 from __future__ import annotations
@@ -17,12 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adctl.config import RedisSettings
 from adctl.delivery.catalog import Catalog
-from adctl.stores.budgets import Budgets
-from adctl.stores.catalog import CatalogStore
 from adctl.stores.embedded.stack import EmbeddedStack
-from adctl.stores.redis import connect
 from tests.bench import (
     deciding,
     hostile,
@@ -41,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CATALOGS = (100, 1_000, 10_000)
-SERVED = 1_000
 
 
 def main() -> None:
@@ -52,7 +47,7 @@ def main() -> None:
     machine = _machine()
     sys.stdout.write(f"{machine['processors']} x {machine['processor']}, {machine['system']}, ")
     sys.stdout.write(f"Python {machine['python']}, load by {machine['load']}\n\n")
-    measurements = list(_measure(arguments.rounds))
+    measurements = list(_measure(arguments.rounds, sorted({*arguments.campaigns, serving.SERVED})))
     sys.stdout.write(markdown(measurements) + "\n")
     if arguments.json:
         arguments.json.write_text(json.dumps(_document(machine, measurements), indent=2) + "\n")
@@ -61,13 +56,20 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="times everything is measured")
+    parser.add_argument(
+        "--campaigns",
+        type=lambda text: tuple(int(count) for count in text.split(",")),
+        default=CATALOGS,
+        metavar="N,N",
+        help="sizes of the catalogs; 1000 is one of them whatever is said",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
     return parser.parse_args()
 
 
-def _measure(rounds: int) -> Iterator[Measurement]:
+def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
     yield from messages.measure(rounds)
-    for count in CATALOGS:
+    for count in counts:
         yield from stages.measure(count, rounds)
     folder = Path(tempfile.mkdtemp(prefix="adctl-bench-"))
     # PostgreSQL's own account has to enter it.
@@ -76,18 +78,15 @@ def _measure(rounds: int) -> Iterator[Measurement]:
     try:
         stack.start(owned=True)
         endpoints = stack.endpoints()
-        campaigns = market.campaigns(SERVED)
-        with connect(endpoints.redis_url, RedisSettings()) as client:
-            CatalogStore(client).fill(campaigns)
-            budgets, today = Budgets(client), datetime.now(UTC).date()
-            for campaign in campaigns:
-                budgets.sync(campaign, today, 0, 0)
+        campaigns = market.campaigns(serving.SERVED)
+        serving.stock_up(endpoints, campaigns)
         yield from deciding.measure(endpoints.redis_url, Catalog.build(campaigns), rounds)
-        yield from serving.measure(endpoints, folder, rounds)
         yield from tracking.measure(endpoints, folder, rounds)
         yield from spooling.measure(folder, rounds)
         yield from proof.measure(endpoints, campaigns, rounds)
         yield from hostile.measure(endpoints, folder, rounds)
+        # Last: it puts other catalogs in the place of this one.
+        yield from serving.measure(endpoints, folder, rounds, counts)
     finally:
         stack.stop()
         shutil.rmtree(folder)

@@ -1,11 +1,14 @@
-"""Servers that answer a prepared bid or pixel: ``python -m tests.bench.bare KIND PORT``.
+"""Servers with nothing to decide: ``python -m tests.bench.bare KIND [WORKERS] PORT``.
 
-What they have in common with bidder and tracker is the framework and the size of the bodies; what
-they leave out is the bidding and the tracking.
+They decode the bidder's bodies, or read a pixel's path, and answer as many bytes, in a responder of
+Falcon's; what they leave out is the bidding and the tracking.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING
 import falcon
 import waitress
 
+from adctl.openrtb import decode_request
 from adctl.stores.round_trip import HotConnection, RoundTrips
 from daemons.serving import bind, make_server, serve
 from daemons.tracker.app import PIXEL
@@ -24,14 +28,15 @@ if TYPE_CHECKING:
 # As long as the answer of a bidder with one bid.
 PREPARED = b'{"id":"request-1","seatbid":[' + b"x" * 2000 + b"]}"
 STOCK_THREADS = 4
+_PR_SET_PDEATHSIG = 1
 
 
 class Prepared:
-    """Reads the body, answers what was prepared."""
+    """Decodes the body, answers what was prepared."""
 
     def on_post(self, req: Request, resp: Response) -> None:
         """Answer 200."""
-        req.bounded_stream.read()
+        decode_request(req.bounded_stream.read())
         resp.data = PREPARED
 
 
@@ -47,17 +52,22 @@ class PreparedPixel:
 
 def main() -> None:
     """Serve until killed."""
-    kind, port = sys.argv[1], int(sys.argv[2])
+    kind, *workers, port = sys.argv[1:]
+    sock = bind("127.0.0.1", int(port))
+    for _ in range(int(workers[0]) - 1 if workers else 0):
+        if not os.fork():
+            # Not to outlive whoever ends the first.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            break
     app = falcon.App()
     app.add_route("/bid-request", Prepared())
     app.add_route("/track/{kind}", PreparedPixel())
     if kind == "stock":
-        waitress.serve(app, host="127.0.0.1", port=port, threads=STOCK_THREADS)
+        waitress.serve(app, sockets=[sock], threads=STOCK_THREADS)
         return
     # Never connects: nobody asks for anything.
     turns = Turns(RoundTrips(HotConnection("redis://127.0.0.1:1/0", timeout_ms=50)))
-    server = make_server(app, bind("127.0.0.1", port), dispatcher=turns)
-    serve(server, threading.Event(), turns.run)
+    serve(make_server(app, sock, dispatcher=turns), threading.Event(), turns.run)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,30 @@ def bodies(count: int) -> list[bytes]:
     return [json.dumps(_request(number, random)).encode() for number in range(count)]
 
 
+def mixed_bodies(count: int) -> list[bytes]:
+    """Return as many requests, of ten of which four can have no bid.
+
+    Two of those ask for more than anybody bids, one is for a size that nobody has, and one takes
+    no currency of ours.
+    """
+    random = Random("requests")
+    return [
+        json.dumps(_mixed(number, _request(number, random))).encode() for number in range(count)
+    ]
+
+
+def _mixed(number: int, request: dict[str, Any]) -> dict[str, Any]:
+    [imp] = request["imp"]
+    match number % 10:
+        case 1 | 6:
+            return {**request, "imp": [{**imp, "bidfloor": 50}]}
+        case 3:
+            return {**request, "imp": [{**imp, "banner": {"w": 970, "h": 250}}]}
+        case 8:
+            return {**request, "cur": ["JPY"]}
+    return request
+
+
 def _campaign(number: int, random: Random) -> Campaign:
     def some(names: tuple[str, ...], most: int, share: float) -> tuple[str, ...]:
         if random.random() >= share:

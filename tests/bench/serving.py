@@ -12,22 +12,35 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import psutil
+
+from adctl.config import RedisSettings
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+from adctl.stores.redis import connect
 from tests.bench import load, market
 from tests.bench.measurements import Measurement, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from adctl.models import Campaign
     from adctl.stores.endpoints import Endpoints
 
-OURS = "our server, prepared answer"
-STOCK = "Falcon and stock waitress, 4 threads, prepared answer"
-BIDDER = "the bidder, one worker"
+OURS = "our server, nothing to decide"
+STOCK = "Falcon and stock waitress, 4 threads, nothing to decide"
+TWO_STOCK = "the same, two workers"
+TWO_BIDDERS = "the bidder, two workers, 1,000 campaigns"
+ALL_BIDS = "the bidder, 1,000 campaigns, asked only for what it bids on"
+SERVED = 1_000
+STEADY_PER_SEC = 1_000
 _BODIES = 1000
 _ROUND_SEC = 3.0
+_STEADY_SEC = 4.0
 _OUTCOMES = re.compile(r'^adctl_bid_requests_total\{outcome="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
@@ -38,25 +51,84 @@ class Running(NamedTuple):
     pid: int
 
 
-def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurement]:
-    """Yield answers per second and latencies of all three, in turns, and their ratios."""
-    bodies = state / "bodies.jsonl"
-    bodies.write_bytes(b"\n".join(market.bodies(_BODIES)) + b"\n")
-    answers: dict[str, list[load.Answered]] = {OURS: [], STOCK: [], BIDDER: []}
+class Served(NamedTuple):
+    """Who answers, and where; ``bodies`` are what it is asked."""
+
+    port: int
+    pid: int
+    bodies: Path
+
+
+def measure(
+    endpoints: Endpoints, state: Path, rounds: int, counts: Sequence[int]
+) -> Iterator[Measurement]:
+    """Yield answers per second and latencies of all servers, in turns, and their ratios.
+
+    The bidder decides on each of ``counts`` campaigns; SERVED must be one of them.
+    """
+    mixed, bids = state / "mixed.jsonl", state / "bodies.jsonl"
+    mixed.write_bytes(b"\n".join(market.mixed_bodies(_BODIES)) + b"\n")
+    bids.write_bytes(b"\n".join(market.bodies(_BODIES)) + b"\n")
     with ExitStack() as running:
-        ports = {
-            OURS: running.enter_context(running_server("tests.bench.bare", "single-threaded")).port,
-            STOCK: running.enter_context(running_server("tests.bench.bare", "stock")).port,
-            BIDDER: running.enter_context(running_bidder(endpoints, state)).port,
+        served = {
+            name: Served(
+                *running.enter_context(running_server("tests.bench.bare", *arguments)), mixed
+            )
+            for name, arguments in {
+                OURS: ("single-threaded", "1"),
+                STOCK: ("stock", "1"),
+                TWO_STOCK: ("stock", "2"),
+            }.items()
         }
-        for port in ports.values():
-            load.run(port, bodies, 1)
-        before = _outcomes(ports[BIDDER])
-        for _ in range(rounds):
-            for name, port in ports.items():
-                answers[name].append(load.run(port, bodies, _ROUND_SEC))
-        outcomes = _outcomes(ports[BIDDER])
-    errors = {name: sum(one.errors for one in rounds_) for name, rounds_ in answers.items()}
+        for count in counts:
+            stock_up(endpoints, market.campaigns(count))
+            began = time.perf_counter()
+            bidder = running.enter_context(running_bidder(endpoints, state / f"of-{count}"))
+            ready_sec = time.perf_counter() - began
+            served[bidder_of(count)] = Served(*bidder, mixed)
+            yield Measurement(f"{bidder_of(count)}: ready after", "s", [ready_sec])
+            if count == SERVED:
+                two = running.enter_context(running_bidder(endpoints, state / "of-two", workers=2))
+                served[TWO_BIDDERS] = Served(*two, mixed)
+                served[ALL_BIDS] = Served(*bidder, bids)
+        yield from _answers_per_sec(served, rounds, counts)
+        yield from _waits(served[bidder_of(SERVED)], rounds)
+        for count in counts:
+            yield _memory(bidder_of(count), served[bidder_of(count)].pid)
+
+
+def bidder_of(count: int) -> str:
+    """Return what the table calls a bidder with one worker and so many campaigns."""
+    return f"the bidder, {count:,} campaigns"
+
+
+def stock_up(endpoints: Endpoints, campaigns: list[Campaign]) -> None:
+    """Make these the catalog in Redis, each with its budget. Who has read another one keeps it."""
+    with connect(endpoints.redis_url, RedisSettings()) as client:
+        CatalogStore(client).fill(campaigns)
+        budgets, today = Budgets(client), datetime.now(UTC).date()
+        for campaign in campaigns:
+            budgets.sync(campaign, today, 0, 0)
+
+
+def _answers_per_sec(
+    served: Mapping[str, Served], rounds: int, counts: Sequence[int]
+) -> Iterator[Measurement]:
+    for one in served.values():
+        load.run(one.port, one.bodies, 1)
+    mixed = served[bidder_of(SERVED)].port
+    before = _outcomes(mixed)
+    answers: dict[str, list[load.Answered]] = {name: [] for name in served}
+    for _ in range(rounds):
+        for name, one in served.items():
+            if name == ALL_BIDS:
+                continue
+            answers[name].append(load.run(one.port, one.bodies, _ROUND_SEC))
+    after = _outcomes(mixed)
+    for _ in range(rounds):
+        one = served[ALL_BIDS]
+        answers[ALL_BIDS].append(load.run(one.port, one.bodies, _ROUND_SEC))
+    errors = {name: sum(one.errors for one in told) for name, told in answers.items()}
     if any(errors.values()):
         raise SystemExit(f"answers that were no 2xx: {errors}")
     rates = {
@@ -67,18 +139,45 @@ def measure(endpoints: Endpoints, state: Path, rounds: int) -> Iterator[Measurem
         yield rates[name]
         yield Measurement(f"{name}: median", "ms", [one.p50_ms for one in told])
         yield Measurement(f"{name}: 99th percentile", "ms", [one.p99_ms for one in told])
-    answered = sum(outcomes.values()) - sum(before.values())
-    bids = outcomes.get("bid", 0) - before.get("bid", 0)
+    bids = after.get("bid", 0) - before.get("bid", 0)
+    answered = sum(after.values()) - sum(before.values())
     yield Measurement("share of the bidder's answers that were bids", "%", [100 * bids / answered])
+    one = rates[bidder_of(SERVED)]
     yield ratio("our server / stock waitress", rates[OURS], rates[STOCK])
-    yield ratio("the bidder / our server", rates[BIDDER], rates[OURS])
-    yield ratio("the bidder / stock waitress", rates[BIDDER], rates[STOCK])
+    yield ratio("the bidder, one worker / our server", one, rates[OURS])
+    yield ratio("the same, bids only / our server", rates[ALL_BIDS], rates[OURS])
+    yield ratio("two workers / two of stock waitress", rates[TWO_BIDDERS], rates[TWO_STOCK])
+    for count in counts:
+        if count != SERVED:
+            yield ratio(f"{count:,} campaigns / 1,000", rates[bidder_of(count)], one)
+
+
+def _waits(bidder: Served, rounds: int) -> Iterator[Measurement]:
+    told = [
+        load.steadily(bidder.port, bidder.bodies, STEADY_PER_SEC, _STEADY_SEC)
+        for _ in range(rounds)
+    ]
+    if any(one.errors for one in told):
+        raise SystemExit("answers at a steady rate that were no 2xx")
+    steady = f"one worker at {STEADY_PER_SEC:,} requests/s"
+    yield Measurement(f"{steady}: median", "ms", [one.p50_ms for one in told])
+    yield Measurement(f"{steady}: 99th percentile", "ms", [one.p99_ms for one in told])
+    yield Measurement(f"{steady}: 99.9th percentile", "ms", [one.p999_ms for one in told])
+
+
+def _memory(name: str, pid: int) -> Measurement:
+    [worker, *_] = psutil.Process(pid).children()
+    return Measurement(f"{name}: memory of a worker", "MB", [worker.memory_info().rss / 1e6])
 
 
 @contextmanager
-def running_bidder(endpoints: Endpoints, state: Path) -> Iterator[Running]:
-    """Run the bidder with one worker on these stores."""
+def running_bidder(endpoints: Endpoints, state: Path, workers: int = 1) -> Iterator[Running]:
+    """Run the bidder on these stores, with the catalog that is in Redis now."""
+    state.mkdir(exist_ok=True)
     environment = {
+        "ADCTL_BIDDER_WORKERS": str(workers),
+        # What is in Redis later is another bidder's.
+        "ADCTL_CATALOG_REFRESH_SEC": "3600",
         "ADCTL_STATE_DIR": str(state),
         "ADCTL_POSTGRES_URL": endpoints.postgres_url,
         "ADCTL_REDIS_URL": endpoints.redis_url,
@@ -126,7 +225,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
     """Return True once there is an answer, False if there will be none."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=1):
