@@ -81,9 +81,9 @@ def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
         campaigns = market.campaigns(serving.SERVED)
         serving.stock_up(endpoints, campaigns)
         yield from deciding.measure(endpoints.redis_url, Catalog.build(campaigns), rounds)
+        yield from proof.measure(endpoints, campaigns, rounds)
         yield from tracking.measure(endpoints, folder, rounds)
         yield from spooling.measure(folder, rounds)
-        yield from proof.measure(endpoints, campaigns, rounds)
         yield from hostile.measure(endpoints, folder, rounds)
         # Last: it puts other catalogs in the place of this one.
         yield from serving.measure(endpoints, folder, rounds, counts)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from adctl.models import Campaign
     from adctl.stores.endpoints import Endpoints
 
+_BARE = "tests.bench.bare"
 OURS = "our server, nothing to decide"
 STOCK = "Falcon and stock waitress, 4 threads, nothing to decide"
 TWO_STOCK = "the same, two workers"
