@@ -192,6 +192,18 @@ class MoneySettings(Section):
     rates_file: Path = Path()
 
 
+class ConversionSettings(Section):
+    """``[conversions]``."""
+
+    click_window_sec: Annotated[int, Field(gt=0, le=7_776_000)] = 2_592_000
+    view_window_sec: Annotated[int, Field(ge=0, le=7_776_000)] = 0
+
+    @property
+    def windows(self) -> tuple[int, int]:
+        """How long after a click, and after a view, conversions count."""
+        return self.click_window_sec, self.view_window_sec
+
+
 class FcapSettings(Section):
     """``[fcap]``."""
 
@@ -263,6 +275,7 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     alarms: AlarmSettings = AlarmSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    conversions: ConversionSettings = ConversionSettings()
     fcap: FcapSettings = FcapSettings()
     privacy: PrivacySettings = PrivacySettings()
     catalog: CatalogSettings = CatalogSettings()

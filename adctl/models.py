@@ -305,6 +305,14 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Where the exchange told it: ``min_to_win_micros``, the least bid that would have won, in the
     account's currency; ``market_bid_ratio_ppm``, the clearing price by the bid's; ``shown_at_ms``,
     when the ad was shown, if that was before it was told.
+
+    ``site``, ``country`` and ``device`` are where the impression was, as in delivery.place,
+    ``advertiser_id`` whose it was (0: the bid was made before tokens told), and ``bid_cpm_micros``
+    what was bid for it.
+
+    Of a conversion: ``order_id`` counts once for an advertiser; ``value_nanos`` is what it was
+    worth in the account's currency, ``told_value_nanos`` and ``told_currency`` as it was told,
+    where that is another one; ``attribution`` is whichever the bid had that it is counted for.
     """
 
     event_id: str
@@ -326,6 +334,16 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     min_to_win_micros: int | None = None
     market_bid_ratio_ppm: int | None = None
     shown_at_ms: int | None = None
+    advertiser_id: int = 0
+    site: str = ""
+    country: str = ""
+    device: str = ""
+    bid_cpm_micros: int = 0
+    order_id: str = ""
+    value_nanos: int | None = None
+    told_value_nanos: int | None = None
+    told_currency: str = ""
+    attribution: Literal["", "click", "view"] = ""
 
 
 class DeadLetterReason(StrEnum):

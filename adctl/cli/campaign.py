@@ -21,8 +21,9 @@ from adctl.cli.stores import postgres_session, redis_client
 from adctl.control import campaigns
 from adctl.control import history as audit
 from adctl.control.budget_report import read_budgets
+from adctl.control.periods import parse_period
 from adctl.control.plane import open_plane
-from adctl.control.reporting import candidates, parse_period
+from adctl.control.reporting import candidates
 from adctl.control.standing import standing
 from adctl.models import Status
 from adctl.stores.sharded_budgets import open_budgets

@@ -18,8 +18,8 @@ from adctl.cli.render import (
 from adctl.cli.stores import postgres_pool
 from adctl.control.consumer_status import GroupStatus, PartitionStatus
 from adctl.control.groups import GROUPS, find_group, require_rewindable
+from adctl.control.periods import parse_hour
 from adctl.control.rebuilding import RollupRebuilder
-from adctl.control.reporting import parse_hour
 from adctl.control.rewinding import AnalyticsRewind
 from adctl.stores.endpoints import resolve_kafka
 from adctl.stores.stream import stream_keys

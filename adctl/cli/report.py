@@ -13,8 +13,9 @@ from adctl.cli.stores import postgres_pool, postgres_session
 from adctl.control import reporting, statement_lines, statements
 from adctl.control.alarms import alarm_fields, read_alarms
 from adctl.control.lookup import find_advertiser, find_campaign
+from adctl.control.periods import Period, parse_period
 from adctl.control.plane import open_plane
-from adctl.control.reporting import By, Period, parse_period
+from adctl.control.reporting import By
 from adctl.control.statement_lines import LineFault, StatementLine
 from adctl.control.statements import INVOICE_COLUMNS
 from adctl.errors import DisprovedError
@@ -44,7 +45,7 @@ _CHECK_SEC = 10.0
 
 _RATES = ("win_rate", "ctr", "cvr", "share")
 # Exact amounts stand beside it; nanos are for programs.
-_NOT_IN_TABLES = ("spend_nanos",)
+_NOT_IN_TABLES = ("spend_nanos", "value_nanos")
 
 
 @app.command()
@@ -181,6 +182,30 @@ def alarms(
 
 
 @app.command()
+def landscape(
+    ctx: typer.Context,
+    since: SinceOption = "24h",
+    until: UntilOption = None,
+    exchange: Annotated[str | None, typer.Option(help="Only this exchange.")] = None,
+    timezone: TimezoneOption = "UTC",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what was won and lost at which price: bids by CPM, eight steps for every doubling.
+
+    Paid and min to win are averages of what exchanges told.
+
+    Example: adctl report landscape --since 7d --exchange default
+    """
+    period = parse_period(since, until, timezone, datetime.now(UTC))
+    with postgres_session(ctx) as session:
+        rows = reporting.landscape(psycopg_of(session), period, exchange)
+    shown = [row._asdict() for row in rows]
+    _render(
+        [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
+    )
+
+
+@app.command()
 def statement(
     ctx: typer.Context,
     advertiser: Annotated[
@@ -254,7 +279,7 @@ def _of_campaign(
         return report(psycopg_of(session), period, campaign_id)
 
 
-def _render(rows: list[dict[str, object]], period: reporting.Period, output: Output) -> None:
+def _render(rows: list[dict[str, object]], period: Period, output: Output) -> None:
     if not rows:
         say(f"nothing from {period}")
     if rows or output is not Output.TABLE:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.config_notices import AlarmSettings
-    from adctl.control.reporting import Period
+    from adctl.control.periods import Period
     from adctl.models import Campaign
     from adctl.stores.budgets import BudgetState
 

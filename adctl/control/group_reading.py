@@ -105,13 +105,12 @@ class GroupReading:
             touched = {(message.topic, message.partition) for message in messages}
             positions = self._offsets.lock(conn, cluster_id, touched)
             self._require_not_rewound(positions, touched)
-            before = dict(positions)
             retried = self._retries.find(conn, _origins(cluster_id, positions, messages))
             reading = Reading(self.group.name, cluster_id, positions, retried)
             fresh = [message for message in messages if reading.take(message)]
-            dead = self._add(conn, fresh, before)
+            dead = self._add(conn, fresh, positions)
             self._keep_retries(conn, fresh, dead)
-            moved = {partition: positions[partition] for partition in touched}
+            moved = {place: reading.moved(place) for place in touched}
             self._offsets.advance(conn, cluster_id, moved)
             if dead:
                 self._bury(cluster_id, dead)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Partition = tuple[str, int]
     Place = tuple[int, int]
 
+
 # Messages put back when there was but one group do not say for whom.
 _BEFORE_GROUPS_WERE_NAMED = "analytics"
 
@@ -25,67 +26,73 @@ def origin_of(cluster_id: str, message: IncomingMessage) -> str:
     return message.retried_from or here
 
 
+class Rebuilt:
+    """The events that were last counted from PostgreSQL's own rows, and so count no more."""
+
+    def __init__(self, positions: Iterable[PartitionPosition]) -> None:
+        self._marks = StreamMarks()
+        self._since_ms = 0
+        for position in positions:
+            for outward in position.rebuilt_marks.split():
+                self._marks.advance(outward)
+            if position.rebuilt_since is not None:
+                self._since_ms = int(position.rebuilt_since.timestamp() * 1000)
+
+    def covers(self, stream_id: str, occurred_at_ms: int) -> bool:
+        """Return whether an event was among them. Cheap where nothing was rebuilt."""
+        return (
+            bool(self._marks) and occurred_at_ms >= self._since_ms and self._marks.covers(stream_id)
+        )
+
+
 class Reading:
     """Moves positions past messages, in the order of their offsets, and says which are new.
 
     Not new are messages at offsets that were read; events up to a stream's mark, which a relay
-    repeats after a crash; and of messages put back (``retried_from``) those for another group, all
-    but one of each origin, and events that a rebuild has counted meanwhile. ``positions`` changes;
-    ``retried`` has the origins that have counted, and by which message.
+    repeats after a crash; and of messages put back (``retried_from``) all but one of each origin.
+    ``retried`` has the origins that have counted, and by which message. What is put back for
+    another group has counted for this one.
     """
 
     def __init__(
         self,
         group: str,
         cluster_id: str,
-        positions: dict[Partition, PartitionPosition],
+        positions: Mapping[Partition, PartitionPosition],
         retried: Mapping[str, Place],
     ) -> None:
         self._group = group
         self._cluster_id = cluster_id
         self._positions = positions
+        self._next = {place: position.next_offset for place, position in positions.items()}
         self._marks: dict[Partition, StreamMarks] = {}
         self._retried = dict(retried)
-        self._rebuilt = _together(position.rebuilt_marks for position in positions.values())
 
     def take(self, message: IncomingMessage) -> bool:
         """Move past ``message``; return whether it is to be counted."""
         place = (message.topic, message.partition)
-        position = self._positions[place]
-        if message.offset < position.next_offset:
+        if message.offset < self._next[place]:
             return False
-        self._positions[place] = position._replace(next_offset=message.offset + 1)
+        self._next[place] = message.offset + 1
         if message.retried_from:
-            return self._is_first_retry(message)
+            if (message.retried_for or _BEFORE_GROUPS_WERE_NAMED) != self._group:
+                return False
+            # Out of its stream's order, it is no matter for the marks of those who came in order.
+            here = (message.partition, message.offset)
+            return self._retried.setdefault(message.retried_from, here) == here
         if is_outward_id(message.stream_id):
-            return self._is_past_the_marks(place, message.stream_id)
+            return self._marks_of(place).advance(message.stream_id)
         # Before the rewind it may have been a dead letter, and counted when it was put back.
-        replayed = position.is_replayed(message.offset)
+        replayed = self._positions[place].is_replayed(message.offset)
         return not (replayed and origin_of(self._cluster_id, message) in self._retried)
 
-    def _is_first_retry(self, message: IncomingMessage) -> bool:
-        if (message.retried_for or _BEFORE_GROUPS_WERE_NAMED) != self._group:
-            return False
-        here = (message.partition, message.offset)
-        if self._retried.setdefault(message.retried_from, here) != here:
-            return False
-        # Out of its stream's order, it is no matter for the marks of those who came in order.
-        return not is_outward_id(message.stream_id) or StreamMarks(self._rebuilt).advance(
-            message.stream_id
-        )
+    def moved(self, place: Partition) -> PartitionPosition:
+        """Return the position behind everything that was taken of a partition."""
+        position = self._positions[place]._replace(next_offset=self._next[place])
+        marks = self._marks.get(place)
+        return position if marks is None else position._replace(stream_marks=str(marks))
 
-    def _is_past_the_marks(self, place: Partition, stream_id: str) -> bool:
+    def _marks_of(self, place: Partition) -> StreamMarks:
         if place not in self._marks:
             self._marks[place] = StreamMarks(self._positions[place].stream_marks)
-        marks = self._marks[place]
-        is_new = marks.advance(stream_id)
-        self._positions[place] = self._positions[place]._replace(stream_marks=str(marks))
-        return is_new
-
-
-def _together(texts: Iterable[str]) -> str:
-    marks = StreamMarks()
-    for text in texts:
-        for outward in text.split():
-            marks.advance(outward)
-    return str(marks)
+        return self._marks[place]

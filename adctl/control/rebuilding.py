@@ -12,13 +12,14 @@ from adctl.control.billing import BILLING
 from adctl.control.notify import NOTIFY
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
-from adctl.stores.rollups import Rollups
+from adctl.stores.rollups import ALWAYS, Rollups
 from adctl.stores.statement_lines import StatementLines
 from adctl.stores.stream import ORIGIN
 from adctl.stores.stream_marks import StreamMarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from psycopg_pool import ConnectionPool
 
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 class Rebuild(Protocol):
     """Makes what a group has built what PostgreSQL's rows of one moment say."""
 
-    def __call__(self, conn: psycopg.Connection) -> int:
-        """Return how many rows hold any of it. Nobody else adds meanwhile."""
+    def __call__(self, conn: psycopg.Connection, since: datetime) -> int:
+        """Do so for the hours from ``since`` on; return how many rows hold any of it.
+
+        Nobody else adds meanwhile.
+        """
 
 
 class GroupRebuilder:
@@ -49,14 +53,16 @@ class GroupRebuilder:
         self._offsets = group.offsets()
         self._rebuild = rebuild
 
-    def rebuild(self, *, dry_run: bool = False) -> int:
+    def rebuild(self, since: datetime = ALWAYS, *, dry_run: bool = False) -> int:
         """Rebuild from one moment's events; return the number of rows that hold any.
 
-        Consumers wait meanwhile; events that reach them later but were part of that moment are
-        skipped. One transaction, undone if ``dry_run``. Raises StoreUnavailableError.
+        Only the hours from ``since``'s on, or from an earlier rebuild on whose events consumers
+        have not all met yet. Consumers wait meanwhile; events that reach them later but were part
+        of that moment are skipped. One transaction, undone if ``dry_run``. Raises
+        StoreUnavailableError.
         """
         with self.one_moment() as conn:
-            rebuilt = self.rebuild_in(conn)
+            rebuilt = self.rebuild_in(conn, since)
             if dry_run:
                 raise psycopg.Rollback
         return rebuilt
@@ -78,11 +84,18 @@ class GroupRebuilder:
             self.rebuild_in(conn)
         return True
 
-    def rebuild_in(self, conn: psycopg.Connection) -> int:
+    def rebuild_in(self, conn: psycopg.Connection, since: datetime = ALWAYS) -> int:
         """Rebuild in a transaction of ``one_moment``; return the number of rows that hold any."""
+        since = min(since, self._offsets.pending_since(conn) or since)
         flushed = [_flushed_id(positions.read(conn)) for positions in self._positions]
-        self._offsets.skip_up_to(conn, str(StreamMarks.at(flushed)))
-        return self._rebuild(conn)
+        marks = str(StreamMarks.at(flushed))
+        if since == ALWAYS:
+            self._offsets.skip_up_to(conn, marks)
+        else:
+            since = since.replace(minute=0, second=0, microsecond=0)
+            # Events of earlier hours that consumers have not met yet count when they do.
+            self._offsets.skip_since(conn, marks, since)
+        return self._rebuild(conn, since)
 
     @contextmanager
     def one_moment(self) -> Iterator[psycopg.Connection]:
@@ -108,21 +121,22 @@ class RollupRebuilder(GroupRebuilder):
     """
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
-        super().__init__(pool, ANALYTICS, Rollups().rebuild_delivery, *streams)
+        super().__init__(pool, ANALYTICS, Rollups().rebuild, *streams)
 
 
 class StatementRebuilder(GroupRebuilder):
-    """Rebuilds the statement lines from the ledger."""
+    """Rebuilds the statement lines from the ledger, always all of them."""
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
-        super().__init__(pool, BILLING, StatementLines().rebuild, *streams)
+        lines = StatementLines()
+        super().__init__(pool, BILLING, lambda conn, _: lines.rebuild(conn), *streams)
 
 
 class NothingToRebuild(GroupRebuilder):
     """For the group notify: PostgreSQL cannot tell what it built, and a cluster is read whole."""
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], *_streams: str) -> None:
-        super().__init__(pool, NOTIFY, lambda conn: 0)  # noqa: ARG005 - as Rebuild names it
+        super().__init__(pool, NOTIFY, lambda _conn, _since: 0)
 
 
 def _flushed_id(positions: Iterable[Position]) -> str:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from adctl.delivery.landscape import lowest_of
 from adctl.delivery.loss_reasons import describe_loss
 from adctl.delivery.oddities import RULES
-from adctl.errors import Fault, FaultyInputError
 from adctl.money import format_micros, format_nanos
 from adctl.stores.postgres import load_queries, postgres_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     import psycopg
 
-_HOUR = timedelta(hours=1)
-_SPAN = re.compile(r"(\d{1,4})([hdw])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_MOMENT = "24h, 7d, 2w, or a date such as 2026-11-01 or 2026-11-01T15:00"
+    from adctl.control.periods import Period
 
 
 class By(StrEnum):
@@ -36,30 +34,25 @@ class By(StrEnum):
     DAY = "day"
     CREATIVE = "creative"
     EXCHANGE = "exchange"
-
-
-class Period(NamedTuple):
-    """Whole hours, ``until`` not included, and the zone in which to speak of them."""
-
-    since: datetime
-    until: datetime
-    zone: ZoneInfo
-
-    def __str__(self) -> str:
-        """Read as ``2026-11-01 15:00 to 2026-11-02 15:00 Europe/Paris``."""
-        since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in (self.since, self.until))
-        return f"{since} to {until} {self.zone.key}"
+    SITE = "site"
+    COUNTRY = "country"
+    DEVICE = "device"
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """Counts and spend of whatever was added up. Rates are None where there is nothing to rate."""
+    """Counts and spend of whatever was added up. Rates are None where there is nothing to rate.
+
+    ``value_nanos`` is what conversions were worth, of clicks and of views.
+    """
 
     bids: int = 0
     wins: int = 0
     impressions: int = 0
     clicks: int = 0
     conversions: int = 0
+    view_conversions: int = 0
     spend_nanos: int = 0
+    value_nanos: int = 0
 
     @property
     def win_rate(self) -> float | None:
@@ -94,8 +87,11 @@ class Totals(msgspec.Struct, frozen=True):
             "ctr": self.ctr,
             "conversions": self.conversions,
             "cvr": self.cvr,
+            "view_conversions": self.view_conversions,
             "spend": format_nanos(self.spend_nanos),
             "spend_nanos": self.spend_nanos,
+            "value": format_nanos(self.value_nanos),
+            "value_nanos": self.value_nanos,
             "ecpm": None if ecpm_micros is None else format_micros(ecpm_micros),
         }
 
@@ -142,6 +138,20 @@ class OddityRow(NamedTuple):
     rule: str
 
 
+class LandscapeRow(NamedTuple):
+    """What was bid from one CPM up to, and without, another; averages of what exchanges told."""
+
+    exchange: str
+    from_cpm: str
+    to_cpm: str
+    bids: int
+    wins: int
+    losses: int
+    win_rate: float | None
+    paid: str | None
+    min_to_win: str | None
+
+
 class LossRow(NamedTuple):
     """How often an exchange told one reason for a campaign's losses.
 
@@ -155,41 +165,6 @@ class LossRow(NamedTuple):
     meaning: str
     losses: int
     min_to_win: str | None
-
-
-def parse_period(since: str, until: str | None, timezone: str, now: datetime) -> Period:
-    """Return the whole hours from ``since`` to ``until`` (now, if None).
-
-    A date without an offset is in ``timezone``. Raises FaultyInputError with every fault.
-    """
-    faults: list[Fault] = []
-    zone = _zone(timezone)
-    if zone is None:
-        faults.append(Fault("--timezone", timezone, "a zone such as UTC or Europe/Paris"))
-    began = _moment(since, zone or ZoneInfo("UTC"), now)
-    if began is None:
-        faults.append(Fault("--since", since, _MOMENT))
-    ended = now if until is None else _moment(until, zone or ZoneInfo("UTC"), now)
-    if ended is None:
-        faults.append(Fault("--until", until, _MOMENT))
-    if began and ended and began >= ended:
-        faults.append(Fault("--since", since, "a moment before --until"))
-    if faults or not (zone and began and ended):
-        raise FaultyInputError("report period", faults)
-    last = _hour(ended + _HOUR - timedelta(microseconds=1))
-    return Period(_hour(began).astimezone(zone), last.astimezone(zone), zone)
-
-
-def parse_hour(field: str, told: str, now: datetime) -> datetime:
-    """Return the beginning of the hour of a moment that is past; UTC unless it has an offset.
-
-    Raises FaultyInputError, naming ``field``.
-    """
-    moment = _moment(told, ZoneInfo("UTC"), now)
-    if moment is None or moment > now:
-        expected = f"{_MOMENT}, in the past"
-        raise FaultyInputError("moment", [Fault(field, told, expected)])
-    return _hour(moment)
 
 
 def performance(
@@ -279,6 +254,32 @@ def losses(
     ]
 
 
+def landscape(
+    conn: psycopg.Connection, period: Period, exchange: str | None = None
+) -> list[LandscapeRow]:
+    """Return what was won and lost at which price, lowest first."""
+    with postgres_errors("report the price landscape"):
+        rows = list(
+            load_queries("reports/landscape.sql").landscape(
+                conn, since=period.since, until=period.until, exchange=exchange
+            )
+        )
+    return [
+        LandscapeRow(
+            where,
+            format_micros(lowest_of(bucket)),
+            format_micros(lowest_of(bucket + 1)),
+            bids,
+            wins,
+            lost,
+            _rate(wins, bids),
+            None if paid is None else format_micros(paid),
+            None if least is None else format_micros(least),
+        )
+        for where, bucket, bids, wins, lost, paid, least in rows
+    ]
+
+
 def oddities(
     conn: psycopg.Connection, period: Period, campaign_id: int | None = None
 ) -> list[OddityRow]:
@@ -302,7 +303,7 @@ def _performance_row(
     campaign: str | None,
     creative_id: int | None,
     creative: str | None,
-    exchange: str | None,
+    place: str | None,
     began_at: datetime | None,
     *counts: int,
 ) -> PerformanceRow:
@@ -313,36 +314,13 @@ def _performance_row(
             about = {"campaign_id": campaign_id, "campaign": campaign}
         case By.CREATIVE:
             about = {"creative_id": creative_id, "creative": creative}
-        case By.EXCHANGE:
-            about = {"exchange": exchange}
+        case By.EXCHANGE | By.SITE | By.COUNTRY | By.DEVICE:
+            about = {by.value: place}
         case By.HOUR:
             about = {"hour": local.isoformat() if local else None}
         case By.DAY:
             about = {"day": local.date().isoformat() if local else None, "timezone": zone.key}
     return PerformanceRow(about, Totals(*counts))
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
-
-
-def _moment(text: str, zone: ZoneInfo, now: datetime) -> datetime | None:
-    if span := _SPAN.fullmatch(text):
-        return now - int(span[1]) * _UNITS[span[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-        at = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    # Far enough from the calendar's ends to be converted to any zone.
-    return at if 1 < at.year < 9999 else None
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _rate(part: int, whole: int) -> float | None:

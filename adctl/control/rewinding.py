@@ -57,7 +57,7 @@ class AnalyticsRewind:
 
         In one transaction, undone if ``dry_run``, what decisions added to those hours is taken out
         and the group's offsets of decisions go back; what they had added to earlier hours is not
-        added again. What events add is made anew from the event table, all of it. Consumers at
+        added again. What events add to those hours is made anew from the event table. Consumers at
         work notice, and begin anew. While an earlier replay is under way, it goes back to the
         earlier of both moments. Raises ConflictError if Kafka no longer has every decision since.
         """
@@ -74,7 +74,7 @@ class AnalyticsRewind:
             }
             self._rollups.forget_decisions(conn, since)
             self._offsets.rewind(conn, self._cluster_id, rewound)
-            self._rebuilder.rebuild_in(conn)
+            self._rebuilder.rebuild_in(conn, since)
             if dry_run:
                 raise psycopg.Rollback
         return [

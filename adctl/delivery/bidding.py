@@ -20,6 +20,7 @@ from adctl.delivery.eligibility import (
 )
 from adctl.delivery.enough import Enough
 from adctl.delivery.markup import ad_of, ratio_of
+from adctl.delivery.place import place_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
 from adctl.delivery.supply_chain import chain_refusal
 from adctl.delivery.targeting import attributes_of
@@ -181,7 +182,7 @@ class Bidder:
     ) -> tuple[list[Bid], list[ImpDecision]]:
         bids, decided = [], []
         imps = {imp.id: imp for imp in request.imp}
-        test = bool(request.test)
+        test, place = bool(request.test), place_of(request)
         for auction, verdict in zip(auctions, verdicts, strict=True):
             if verdict.winner is None:
                 decided.append(_undecided(auction, verdict))
@@ -203,6 +204,8 @@ class Bidder:
                 quantity_ppm=auction.quantity_ppm,
                 currency=rates.bid_currency,
                 shard=verdict.shard,
+                advertiser_id=winner.campaign.advertiser_id,
+                place=place,
             )
             bids.append(self._bid(imps[auction.imp_id], winner, token, terms))
             decided.append(
@@ -306,10 +309,7 @@ def _decision(
     imps: tuple[ImpDecision, ...] = (),
     user_hash: str = "",
 ) -> Decision:
-    device = request.device
-    geo = device.geo if device else None
-    site_domain = request.site.domain if request.site else None
-    bundle = request.app.bundle if request.app else None
+    place = place_of(request)
     return Decision(
         request_id=request.id[:128],
         exchange=exchange,
@@ -317,9 +317,9 @@ def _decision(
         bid=not reason,
         reason=reason,
         imps=imps,
-        domain=(site_domain or bundle or "")[:255],
-        country=((geo.country if geo else None) or "")[:3],
-        device=str((device.devicetype if device else None) or ""),
+        domain=place.site,
+        country=place.country,
+        device=place.device,
         user_hash=user_hash,
         test=bool(request.test),
     )

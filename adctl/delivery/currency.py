@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.errors import ConfigError, Fault
-from adctl.money import MAX_CPM_MICROS
+from adctl.money import MAX_AMOUNT_NANOS, MAX_CPM_MICROS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,6 +101,18 @@ class Rates:
             return _ABOVE_ANY_BID
         exact = _EXACT.multiply(Decimal(micros), price)
         return min(int(exact.to_integral_value(ROUND_CEILING)), _ABOVE_ANY_BID)
+
+    def to_account_nanos(self, nanos: int, currency: str) -> int | None:
+        """Return an amount in the account's currency, rounded down; None if there is no rate.
+
+        Also None where it comes to more than an amount can be.
+        """
+        price = self._prices.get(currency)
+        if price is None:
+            return None
+        worth, per = price.as_integer_ratio()
+        converted = nanos * worth // per
+        return converted if converted <= MAX_AMOUNT_NANOS else None
 
     def for_bids_in(self, currencies: Iterable[str]) -> RatesForBids | None:
         """Return these rates for bids in the first of ``currencies`` that has one, else None."""

@@ -20,6 +20,9 @@ LANDING_MACROS = (
     "{campaign_id}",
     "{creative_id}",
     "{exchange}",
+    "{site}",
+    "{country}",
+    "{device}",
     "{clicked_at}",
 )
 
@@ -56,6 +59,9 @@ def filled(url: str, token: BidToken, click_id: Callable[[], str], now_ms: int) 
         "{campaign_id}": str(token.campaign_id),
         "{creative_id}": str(token.creative_id),
         "{exchange}": token.exchange,
+        "{site}": token.place.site,
+        "{country}": token.place.country,
+        "{device}": token.place.device,
         "{clicked_at}": str(now_ms // 1000),
     }
     return _MACRO.sub(lambda macro: quote(values.get(macro[0], macro[0]), safe=""), url)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.delivery.currency import BidCurrency
+from adctl.delivery.place import NOWHERE, Place
 from adctl.errors import ExpiredTokenError, ForgedTokenError, FutureTokenError
 from adctl.money import ONE_IMPRESSION_PPM, cost_nanos_of
 
@@ -38,14 +39,21 @@ _TAGS = tuple(slice(at, at + _TAG_BYTES) for at in range(0, 64, _TAG_BYTES))
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NOBODY = bytes(16)
 _MAX_TOKEN_CHARS = 400
-CLOCKS_APART_SEC = 300
-"""As much as the clocks of a bidder and a tracker may differ."""
 _TEST_FLAG = 1
 _QUANTITY_FLAG = 2
 _QUANTITY = struct.Struct(">I")
 _CURRENCY = struct.Struct(">3s32p")  # a rate has up to 31 characters
 _SHARD_FLAG = 4
 _CURRENCY_FLAG = 8
+_PLACE_FLAG = 16
+_CLICK_FLAG = 32
+_CLICKED_AT = struct.Struct(">Q")
+_PLACE = struct.Struct(">I3sBB")
+_UNKNOWN_COUNTRY = bytes(3)
+
+
+CLOCKS_APART_SEC = 7_200
+"""A bidder's clock that is an hour ahead must not cost its events."""
 
 
 class Purpose(IntEnum):
@@ -65,7 +73,9 @@ class BidToken(msgspec.Struct, frozen=True, gc=False):
     many see). ``reserved_nanos``, in ``bucket``, is the most the bid's events may cost together.
     ``cap_windows`` are the campaign's frequency cap windows in seconds, empty for a user who may
     not be counted; ``user_hash`` is then empty too. A ``test`` bid has nothing reserved.
-    ``shard`` is where its money, its user and its events are.
+    ``shard`` is where its money, its user and its events are. ``advertiser_id`` is 0, and ``place``
+    nowhere, in tokens of earlier versions. ``clicked_at_ms`` is there in the token that a landing
+    page gets at a click.
 
     Amounts are the account's currency. ``currency`` is what the exchange was told the price in, and
     tells prices in; None for the account's.
@@ -84,6 +94,9 @@ class BidToken(msgspec.Struct, frozen=True, gc=False):
     quantity_ppm: int = ONE_IMPRESSION_PPM
     shard: int = 0
     currency: BidCurrency | None = None
+    advertiser_id: int = 0
+    place: Place = NOWHERE
+    clicked_at_ms: int = 0
 
     @property
     def asked_cpm_micros(self) -> int:
@@ -121,9 +134,9 @@ class Signer:
     def verify(self, text: str, purpose: Purpose, now_ms: int, ttl_sec: int) -> BidToken:
         """Return the token in ``text``.
 
-        Raises ForgedTokenError if it is not one of ours for this purpose; if it is,
-        ExpiredTokenError where its bid was made more than ``ttl_sec`` ago, FutureTokenError where
-        it will be made more than CLOCKS_APART_SEC from now.
+        Raises ForgedTokenError if it is not one of ours for this purpose, ExpiredTokenError if it
+        is but its bid was made (or its ad clicked on) more than ``ttl_sec`` ago, FutureTokenError
+        if that is yet to come by more than clocks may differ.
         """
         payload, tag = _split(text)
         version, key_id = payload[0], payload[1]
@@ -132,9 +145,11 @@ class Signer:
         if not hmac.compare_digest(tag, _tag(self._digest(key_id, payload), purpose)):
             raise ForgedTokenError("the signature does not fit")
         token = _unpack(payload)
-        if now_ms > token.bid_at_ms + ttl_sec * 1000:
-            raise ExpiredTokenError(f"the bid was made more than {ttl_sec} s ago")
-        if token.bid_at_ms > now_ms + CLOCKS_APART_SEC * 1000:
+        began_ms = token.clicked_at_ms or token.bid_at_ms
+        if now_ms > began_ms + ttl_sec * 1000:
+            what = "ad was clicked on" if token.clicked_at_ms else "bid was made"
+            raise ExpiredTokenError(f"the {what} more than {ttl_sec} s ago")
+        if began_ms > now_ms + CLOCKS_APART_SEC * 1000:
             raise FutureTokenError("the bid has not been made yet: compare the clocks of the hosts")
         return token
 
@@ -175,6 +190,8 @@ def _flags(token: BidToken) -> int:
         | (_QUANTITY_FLAG if several else 0)
         | (_SHARD_FLAG if token.shard else 0)
         | (_CURRENCY_FLAG if token.currency else 0)
+        | (_PLACE_FLAG if token.advertiser_id else 0)
+        | (_CLICK_FLAG if token.clicked_at_ms else 0)
     )
 
 
@@ -185,7 +202,18 @@ def _unusual(token: BidToken) -> bytes:
         packed += _QUANTITY.pack(token.quantity_ppm)
     if token.currency is not None:
         packed += _CURRENCY.pack(token.currency.code.encode(), str(token.currency.rate).encode())
+    if token.advertiser_id:
+        packed += _packed_place(token)
+    if token.clicked_at_ms:
+        packed += _CLICKED_AT.pack(token.clicked_at_ms)
     return packed + bytes((token.shard,)) if token.shard else packed
+
+
+def _packed_place(token: BidToken) -> bytes:
+    place = token.place
+    site = place.site.encode()
+    country, device = place.country.encode() or _UNKNOWN_COUNTRY, int(place.device or 0)
+    return _PLACE.pack(token.advertiser_id, country, device, len(site)) + site
 
 
 def _tag(digest: bytes, purpose: Purpose) -> bytes:
@@ -218,6 +246,19 @@ def _unpack(payload: bytes) -> BidToken:
     if flags & _CURRENCY_FLAG:
         code, rate = _CURRENCY.unpack_from(payload, at)
         currency = BidCurrency(code.decode(), Decimal(rate.decode()))
+    advertiser_id, place = 0, NOWHERE
+    if flags & _PLACE_FLAG:
+        advertiser_id, country, device, length = _PLACE.unpack_from(payload, at)
+        at += _PLACE.size
+        place = Place(
+            site=payload[at : at + length].decode(),
+            country="" if country == _UNKNOWN_COUNTRY else country.decode(),
+            device=str(device or ""),
+        )
+        at += length
+    clicked_at_ms = 0
+    if flags & _CLICK_FLAG:
+        (clicked_at_ms,) = _CLICKED_AT.unpack_from(payload, at)
     return BidToken(
         bid_id=bid.hex(),
         campaign_id=campaign_id,
@@ -232,6 +273,9 @@ def _unpack(payload: bytes) -> BidToken:
         quantity_ppm=quantity_ppm,
         shard=payload[-1] if flags & _SHARD_FLAG else 0,
         currency=currency,
+        advertiser_id=advertiser_id,
+        place=place,
+        clicked_at_ms=clicked_at_ms,
     )
 
 

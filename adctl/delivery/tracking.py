@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from adctl.delivery import macros
+from adctl.delivery.conversion import NO_ORDER, Order, order_digest
 from adctl.delivery.loss_reasons import NOT_TOLD, WON
 from adctl.delivery.oddities import ABOVE_BID
 from adctl.delivery.tokens import BidToken, Purpose
@@ -39,10 +39,6 @@ BILLING_KIND = {
 """The event that books spend, by an exchange's ``billing_event`` setting."""
 
 
-_MS_PER_DAY = 86_400_000
-_EPOCH = date(1970, 1, 1).toordinal()
-
-
 class Ending(StrEnum):
     """What an event does to its bid's reservation."""
 
@@ -51,12 +47,15 @@ class Ending(StrEnum):
     KEEP = "keep"
 
 
-class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event and its consequences, complete: what the store applies, or a spool keeps until then.
 
     ``counted_windows`` are the cap windows (seconds) the user has this event counted in;
     ``held_at_ms`` is when the bid put a hold on the cap that now ends, 0 for none. ``shard`` is the
     bid's.
+
+    A claim is a conversion that an advertiser (``claimed_by``) tells of one of its users: the store
+    finds the bid it counts for, and the event has nothing of a bid until then.
     """
 
     event: Event
@@ -66,6 +65,7 @@ class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     counted_windows: tuple[int, ...] = ()
     held_at_ms: int = 0
     shard: int = 0
+    claimed_by: int = 0
 
 
 def track(
@@ -76,13 +76,14 @@ def track(
     now_ms: int,
     read_price: ReadPrice = parse_clearing_price,
     rates: Rates | None = None,
+    order: Order = NO_ORDER,
 ) -> TrackedEvent:
     """Return what ``kind`` means for the bid in ``token``.
 
     ``told`` are the exchange's macros as they arrived, ``read_price`` reads its price as it writes
     it, ``rates`` convert one in a currency that is not the bid's (None: all are in the bid's). The
     billing event settles at the told price for the told quantity, both clamped to what was bid;
-    unpriced, at what was bid. A test bid costs nothing.
+    unpriced, at what was bid. A test bid costs nothing. ``order`` is what is told of a conversion.
     """
     price = read_price(told.price)
     if price is not None:
@@ -98,8 +99,8 @@ def track(
     ends_hold = bool(token.cap_windows) and (seen or lost)
     return TrackedEvent(
         event=Event(
-            event_id=f"{token.bid_id}:{kind}",
-            event_date=_date_of(token.bid_at_ms // _MS_PER_DAY),
+            event_id=_event_id(token, kind, order),
+            event_date=datetime.fromtimestamp(token.bid_at_ms / 1000, UTC).date().isoformat(),
             kind=kind,
             occurred_at_ms=now_ms,
             bid_id=token.bid_id,
@@ -116,6 +117,16 @@ def track(
             min_to_win_micros=macros.min_to_win_micros(told, token, rates),
             market_bid_ratio_ppm=macros.ratio_ppm(told.market_bid_ratio),
             shown_at_ms=macros.shown_at_ms(told.shown_at, token, now_ms),
+            advertiser_id=token.advertiser_id,
+            bid_cpm_micros=token.price_cpm_micros,
+            order_id=order.order_id,
+            value_nanos=order.value_nanos,
+            told_value_nanos=order.told_value_nanos,
+            told_currency=order.told_currency,
+            attribution="click" if kind is EventKind.CONVERSION else "",
+            site=token.place.site,
+            country=token.place.country,
+            device=token.place.device,
         ),
         bucket=token.bucket,
         ending=_ending(bills=bills, lost=lost),
@@ -126,10 +137,44 @@ def track(
     )
 
 
-@lru_cache(maxsize=128)
-def _date_of(day: int) -> str:
-    """Return the date of a day since 1970, in UTC."""
-    return date.fromordinal(_EPOCH + day).isoformat()
+def claim(
+    advertiser_id: int, user_hash: str, shard: int, order: Order, now_ms: int
+) -> TrackedEvent:
+    """Return the conversion of an advertiser's user, to be counted for whichever bid it belongs to.
+
+    ``order`` has an order id, by which repeats are recognised.
+    """
+    return TrackedEvent(
+        event=Event(
+            event_id=order_digest(advertiser_id, order.order_id),
+            event_date="",
+            kind=EventKind.CONVERSION,
+            occurred_at_ms=now_ms,
+            bid_id="",
+            campaign_id=0,
+            creative_id=0,
+            exchange="",
+            user_hash=user_hash,
+            advertiser_id=advertiser_id,
+            order_id=order.order_id,
+            value_nanos=order.value_nanos,
+            told_value_nanos=order.told_value_nanos,
+            told_currency=order.told_currency,
+        ),
+        bucket=0,
+        ending=Ending.KEEP,
+        reserved_nanos=0,
+        shard=shard,
+        claimed_by=advertiser_id,
+    )
+
+
+def _event_id(token: BidToken, kind: EventKind, order: Order) -> str:
+    """Return the id of an event: the same for its repeats. Every order of a bid is an event."""
+    named = f"{token.bid_id}:{kind}"
+    if not order.order_id:
+        return named
+    return f"{named}:{order_digest(token.advertiser_id, order.order_id)}"
 
 
 def _ending(*, bills: bool, lost: bool) -> Ending:

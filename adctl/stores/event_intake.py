@@ -1,14 +1,14 @@
-"""track.lua as the tracker calls it: an event and all its consequences, in one script."""
+"""track.lua and claim.lua as the tracker calls them: an event and all its consequences at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from adctl.delivery.frequency_cap import bucket_field, hold_field
+from adctl.delivery.frequency_cap import bucket_fields, hold_fields
+from adctl.models import EventKind
 from adctl.stores import keys
-from adctl.stores.auction_ledger import RunScript
 from adctl.stores.redis import Script
 
 if TYPE_CHECKING:
@@ -16,34 +16,69 @@ if TYPE_CHECKING:
 
     from adctl.delivery.tracking import TrackedEvent
     from adctl.errors import StoreUnavailableError
-    from adctl.stores.redis import Call
+    from adctl.models import Event
+    from adctl.stores.redis import ScriptCall
+
+_TOUCHES = {EventKind.CLICK: "click", EventKind.IMPRESSION: "view"}
+_MS = 1000
 
 
-class RunScripts(RunScript, Protocol):
-    """The same, also for several calls at once."""
+class RunScripts(Protocol):
+    """Whatever runs scripts."""
 
-    def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+    def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """Return the reply. Raises StoreUnavailableError when it is missing."""
+
+    def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Return the replies, in order; StoreUnavailableError in the place of a missing one."""
+
+
+class Windows(NamedTuple):
+    """How long after a click, or a view, a user's conversion counts for it; 0: it does not."""
+
+    click_sec: int = 0
+    view_sec: int = 0
+
+
+NO_WINDOWS = Windows()
+
+
+class _Touch(msgspec.Struct, omit_defaults=True):
+    """What of an event a conversion is counted for: the bid's part of the conversion's event."""
+
+    event_date: str
+    bid_id: str
+    campaign_id: int
+    creative_id: int
+    exchange: str
+    bid_cpm_micros: int = 0
+    site: str = ""
+    country: str = ""
+    device: str = ""
 
 
 class EventIntake:
     """Takes tracked events into Redis. ``seen_ttl_sec`` must outlast every token of a bucket."""
 
-    def __init__(self, scripts: RunScripts, hold_sec: int, seen_ttl_sec: int) -> None:
+    def __init__(
+        self, scripts: RunScripts, hold_sec: int, seen_ttl_sec: int, windows: Windows = NO_WINDOWS
+    ) -> None:
         self._scripts = scripts
         self._hold_sec = hold_sec
         self._seen_ttl_sec = seen_ttl_sec
+        self._windows = windows
         self._track = Script("track")
+        self._claim = Script("claim")
         self._encode = msgspec.json.Encoder().encode
 
     def take(self, tracked: TrackedEvent) -> str:
-        """Apply ``tracked``; return what became of it, in the words of track.lua.
+        """Apply ``tracked``; return what became of it, in the words of the scripts.
 
         Repeats change nothing.
 
         Raises StoreUnavailableError when the outcome is not known; taking it again is safe.
         """
-        verdict: str = self._scripts.run(self._track, *self._call(tracked))
+        verdict: str = self._scripts.run(*self._call(tracked))
         return verdict
 
     def take_all(self, events: Sequence[TrackedEvent]) -> list[str | StoreUnavailableError]:
@@ -51,15 +86,19 @@ class EventIntake:
 
         StoreUnavailableError stands where ``take`` would raise it.
         """
-        return self._scripts.run_all(self._track, [self._call(tracked) for tracked in events])
+        return self._scripts.run_all([self._call(tracked) for tracked in events])
 
-    def _call(self, tracked: TrackedEvent) -> Call:
+    def _call(self, tracked: TrackedEvent) -> ScriptCall:
+        return self._claim_call(tracked) if tracked.claimed_by else self._track_call(tracked)
+
+    def _track_call(self, tracked: TrackedEvent) -> ScriptCall:
         event = tracked.event
         campaign_id, shard = event.campaign_id, tracked.shard
         held_at_ms, seen_at_ms = tracked.held_at_ms, event.occurred_at_ms
-        hold = hold_field(campaign_id, self._hold_sec, held_at_ms) if held_at_ms else ""
+        hold = hold_fields(campaign_id, self._hold_sec, held_at_ms)[0] if held_at_ms else ""
         longest_sec = max(tracked.counted_windows, default=0) * 9 // 8
         return (
+            self._track,
             [
                 keys.seen(shard, tracked.bucket),
                 keys.budget(shard, campaign_id),
@@ -68,6 +107,7 @@ class EventIntake:
                 keys.counters(shard, campaign_id),
                 keys.events(shard),
                 keys.exposed(shard, tracked.bucket // keys.EXPOSED_TOGETHER),
+                keys.touches(shard, event.user_hash),
             ],
             [
                 event.event_id,
@@ -85,9 +125,51 @@ class EventIntake:
                 seen_at_ms,
                 longest_sec,
                 event.price_cpm_micros,
+                *self._touch(event),
                 *(
-                    bucket_field(campaign_id, window_sec, seen_at_ms)
+                    bucket_fields(campaign_id, window_sec, seen_at_ms)[0]
                     for window_sec in tracked.counted_windows
                 ),
+            ],
+        )
+
+    def _touch(self, event: Event) -> tuple[str, str, int]:
+        """Return the field, value and TTL of what a user's conversion may be counted for."""
+        kind = _TOUCHES.get(event.kind)
+        window_sec = self._windows.click_sec if kind == "click" else self._windows.view_sec
+        anonymous = not (event.user_hash and event.advertiser_id)
+        if kind is None or not window_sec or anonymous or event.test:
+            return "", "", 0
+        part = _Touch(
+            event.event_date,
+            event.bid_id,
+            event.campaign_id,
+            event.creative_id,
+            event.exchange,
+            event.bid_cpm_micros,
+            event.site,
+            event.country,
+            event.device,
+        )
+        json = self._encode(part)[1:-1].decode()
+        value = f"{event.occurred_at_ms} {event.bid_id} {event.campaign_id} {json}"
+        return f"{event.advertiser_id}:{kind}", value, max(self._windows)
+
+    def _claim_call(self, tracked: TrackedEvent) -> ScriptCall:
+        event, shard = tracked.event, tracked.shard
+        told = msgspec.to_builtins(event)
+        for name in (*_Touch.__struct_fields__, "event_id"):
+            told.pop(name, None)
+        return (
+            self._claim,
+            [keys.touches(shard, event.user_hash), keys.events(shard)],
+            [
+                tracked.claimed_by,
+                event.event_id,
+                event.occurred_at_ms,
+                self._windows.click_sec * _MS,
+                self._windows.view_sec * _MS,
+                self._encode(told)[1:-1].decode(),
+                keys.counters(shard, ""),
             ],
         )

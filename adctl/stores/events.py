@@ -114,6 +114,16 @@ def _row(stream_id: str, event: Event) -> tuple[object, ...]:
         event.market_bid_ratio_ppm,
         None if event.shown_at_ms is None else _moment(event.shown_at_ms, "shown_at_ms"),
         event.odd,
+        event.advertiser_id,
+        event.bid_cpm_micros,
+        event.site,
+        event.country,
+        event.device,
+        event.order_id,
+        event.value_nanos,
+        event.told_value_nanos,
+        event.told_currency,
+        event.attribution,
     )
 
 

@@ -107,7 +107,16 @@ def user(shard: int, user_hash: str) -> str:
     return f"{PREFIX}:{{s{shard}}}:user:{user_hash}"
 
 
-def counters(shard: int, campaign_id: int) -> str:
+def touches(shard: int, user_hash: str) -> str:
+    """Return the key (hash, TTL of the longest window) of what one user can convert from.
+
+    ``<advertiser>:click`` and ``<advertiser>:view`` are the last of each;
+    ``<advertiser>:order:<digest>`` an order that was counted for one of them.
+    """
+    return f"{PREFIX}:{{s{shard}}}:touches:{user_hash}"
+
+
+def counters(shard: int, campaign_id: int | str) -> str:
     """Return the key (hash) of a campaign's live counts: event kind → events."""
     return f"{PREFIX}:{{s{shard}}}:counters:{campaign_id}"
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.stores.postgres import load_queries
+from adctl.stores.stream_marks import StreamMarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +21,8 @@ class PartitionPosition(NamedTuple):
 
     What is before ``replay_until`` has been counted once, and counts again from ``replay_from`` on.
     ``rewinds`` is how often ``next_offset`` was moved back. ``rebuilt_marks`` are those of the
-    events that were last counted from the event table.
+    events that were last counted from PostgreSQL's own rows, which those of before
+    ``rebuilt_since`` were not (None: all were).
     """
 
     next_offset: int = 0
@@ -29,6 +31,7 @@ class PartitionPosition(NamedTuple):
     replay_from: datetime | None = None
     rewinds: int = 0
     rebuilt_marks: str = ""
+    rebuilt_since: datetime | None = None
 
     def is_replayed(self, offset: int) -> bool:
         """Return whether what is at ``offset`` has been counted before a rewind."""
@@ -149,6 +152,22 @@ class GroupOffsets:
     def skip_up_to(self, conn: psycopg.Connection, stream_marks: str) -> None:
         """Count every event up to and including the marked ones as applied, on every partition."""
         self._queries.skip_up_to(conn, stream_marks=stream_marks, **self._group, **self._keyed)
+
+    def skip_since(self, conn: psycopg.Connection, stream_marks: str, since: datetime) -> None:
+        """Count those of them as applied that occurred at ``since`` or later."""
+        self._queries.skip_since(
+            conn, stream_marks=stream_marks, since=since, **self._group, **self._keyed
+        )
+
+    def pending_since(self, conn: psycopg.Connection) -> datetime | None:
+        """Return from when on a rebuild's events may still be on their way; None if none are."""
+        rows = self._queries.partly_rebuilt(conn, **self._group)
+        pending = (
+            since
+            for read, rebuilt, since in rows
+            if not StreamMarks(read).reaches(StreamMarks(rebuilt))
+        )
+        return min(pending, default=None)
 
     def _begin_partitions(
         self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     # A script's keys and arguments.
     Call = tuple[Sequence[str], Sequence[str | int | bytes]]
+    ScriptCall = tuple["Script", Sequence[str], Sequence[str | int | bytes]]
 
 
 def connect(url: str, settings: RedisSettings) -> redis.Redis:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from adctl.stores.postgres import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import psycopg
+
+ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
+"""Before every hour."""
 
 
 class DeliveryKey(NamedTuple):
@@ -22,6 +26,9 @@ class DeliveryKey(NamedTuple):
     campaign_id: int
     creative_id: int
     exchange: str
+    site: str = ""
+    country: str = ""
+    device: str = ""
 
 
 class Delivery(msgspec.Struct):
@@ -33,7 +40,30 @@ class Delivery(msgspec.Struct):
     impressions: int = 0
     clicks: int = 0
     conversions: int = 0
+    view_conversions: int = 0
     spend_nanos: int = 0
+    value_nanos: int = 0
+
+
+class LandscapeKey(NamedTuple):
+    """What a row of rollup_landscape is about: bids of a size, see delivery.landscape."""
+
+    hour: datetime
+    exchange: str
+    country: str
+    device: str
+    price_bucket: int
+
+
+class Landscape(msgspec.Struct):
+    """What is added to a row of rollup_landscape; sums of what exchanges told, in CPM micros."""
+
+    bids: int = 0
+    wins: int = 0
+    losses: int = 0
+    paid_micros: int = 0
+    min_to_win_micros: int = 0
+    min_to_win_told: int = 0
 
 
 class RequestsKey(NamedTuple):
@@ -57,39 +87,46 @@ class CandidatesKey(NamedTuple):
     sampled: bool = False
 
 
+class Additions:
+    """What is to be added to the rollups, by their keys."""
+
+    def __init__(self) -> None:
+        self.delivery: defaultdict[DeliveryKey, Delivery] = defaultdict(Delivery)
+        self.landscape: defaultdict[LandscapeKey, Landscape] = defaultdict(Landscape)
+        self.requests: Counter[RequestsKey] = Counter()
+        self.candidates: Counter[CandidatesKey] = Counter()
+
+
 class Rollups:
     """Writes the rollups. Every method joins the transaction of the caller's connection."""
 
     def __init__(self) -> None:
         self._queries = load_queries("queries/rollups.sql")
 
-    def add(
-        self,
-        conn: psycopg.Connection,
-        delivery: Mapping[DeliveryKey, Delivery],
-        requests: Mapping[RequestsKey, int],
-        candidates: Mapping[CandidatesKey, int],
-    ) -> None:
+    def add(self, conn: psycopg.Connection, additions: Additions) -> None:
         """Add to the rollups."""
-        # Sorted, so that consumers that touch the same rows never wait for each other in a circle.
-        self._queries.add_delivery(
-            conn, [key._asdict() | msgspec.to_builtins(delivery[key]) for key in sorted(delivery)]
-        )
-        self._queries.add_requests(
-            conn, [key._asdict() | {"requests": requests[key]} for key in sorted(requests)]
-        )
-        self._queries.add_candidates(
-            conn, [key._asdict() | {"candidates": candidates[key]} for key in sorted(candidates)]
-        )
+        tables: list[tuple[Any, Mapping[Any, Any], Iterable[str]]] = [
+            (self._queries.add_delivery, additions.delivery, Delivery.__struct_fields__),
+            (self._queries.add_landscape, additions.landscape, Landscape.__struct_fields__),
+            (self._queries.add_requests, additions.requests, ["requests"]),
+            (self._queries.add_candidates, additions.candidates, ["candidates"]),
+        ]
+        for write, rows, names in tables:
+            if rows:
+                write(conn, **_columns(rows, names))
 
-    def rebuild_delivery(self, conn: psycopg.Connection) -> int:
-        """Make everything but ``bids`` what the event table says; return how many rows it filled.
+    def rebuild(self, conn: psycopg.Connection, since: datetime = ALWAYS) -> int:
+        """Make what events add to hours from ``since`` on what the event table says.
 
-        The caller keeps others from adding meanwhile.
+        Returns how many rows of rollup_delivery it filled. The caller keeps others from adding
+        meanwhile, and ``since`` is the beginning of an hour. What decisions add stays.
         """
-        self._queries.clear_event_columns(conn)
-        filled: int = self._queries.fill_event_columns(conn)
-        self._queries.drop_empty_rows(conn)
+        self._queries.clear_delivery(conn, since=since)
+        filled: int = self._queries.fill_delivery(conn, since=since)
+        self._queries.drop_empty_delivery(conn, since=since)
+        self._queries.clear_landscape(conn, since=since)
+        self._queries.fill_landscape(conn, since=since)
+        self._queries.drop_empty_landscape(conn, since=since)
         return filled
 
     def forget_decisions(self, conn: psycopg.Connection, since: datetime) -> None:
@@ -98,5 +135,23 @@ class Rollups:
         The caller keeps others from adding meanwhile, and ``since`` is the beginning of an hour.
         """
         self._queries.forget_bids(conn, since=since)
+        self._queries.forget_landscape_bids(conn, since=since)
         self._queries.forget_requests(conn, since=since)
         self._queries.forget_candidates(conn, since=since)
+
+    def differences(self, conn: psycopg.Connection, hour: datetime) -> int:
+        """Return in how many rows an hour's deliveries are not what the event table says."""
+        count: int = self._queries.count_differences(conn, hour=hour)
+        return count
+
+
+def _columns(rows: Mapping[Any, Any], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return rows as a list for each column: one statement for all of them.
+
+    Sorted, so that consumers that touch the same rows never wait for each other in a circle.
+    """
+    keys = sorted(rows)
+    columns = {name: [getattr(key, name) for key in keys] for name in keys[0]._fields}
+    if isinstance(rows, Counter):
+        return columns | {name: [rows[key] for key in keys] for name in names}
+    return columns | {name: [getattr(rows[key], name) for key in keys] for name in names}

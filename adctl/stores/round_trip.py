@@ -23,7 +23,7 @@ from adctl.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from adctl.stores.redis import Call, Script
+    from adctl.stores.redis import Script, ScriptCall
 
     Command = tuple[str | int | bytes, ...]
 
@@ -160,23 +160,23 @@ class RoundTrips:
             raise StoreUnavailableError(f"Redis refused {script.name}: {reply}") from reply
         return reply
 
-    def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
-        """Run a script once for each call, in their order and one round trip; the replies.
+    def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts in their order, in one round trip; the replies.
 
         StoreUnavailableError stands in the place of a reply that is missing.
         """
-        by_hash = [("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls]
+        by_hash = [("EVALSHA", script.sha, len(keys), *keys, *args) for script, keys, args in calls]
         replies = self._send_all(by_hash)
         refused = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if refused:
-            whole = [("EVAL", script.source, *by_hash[n][2:]) for n in refused]
+            whole = [("EVAL", calls[n][0].source, *by_hash[n][2:]) for n in refused]
             for n, reply in zip(refused, self._send_all(whole), strict=True):
                 replies[n] = reply
         return [
-            StoreUnavailableError(f"Redis refused {script.name}: {reply}")
+            StoreUnavailableError(f"Redis refused {call[0].name}: {reply}")
             if isinstance(reply, RedisError)
             else reply
-            for reply in replies
+            for call, reply in zip(calls, replies, strict=True)
         ]
 
     def get(self, key: str) -> str | None:

@@ -63,7 +63,6 @@ class Spool:
         self._writing: int | None = None
         self._read_at = 0
         self._portion: Portion | None = None
-        self.failing = False
         self.damaged = 0
 
     @property
@@ -121,6 +120,19 @@ class Spool:
             portion, self._portion = self._portion, None
             self._move_to(self._read_at + portion.ends[count - 1])
 
+    def probe(self) -> None:
+        """Return if something can be written to disk. Raises OSError."""
+        path = self._folder / f".{self._name}.probe"
+        try:
+            probing = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                _write_all(probing, bytes(MAX_RECORD_BYTES))
+                os.fdatasync(probing)
+            finally:
+                os.close(probing)
+        finally:
+            path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let go of the files; what they hold stays."""
         self._seal()
@@ -136,11 +148,9 @@ class Spool:
         except OSError:
             # What is in the file after its known size is uncertain from here on: it must neither be
             # read nor written behind.
-            self.failing = True
             self._seal()
             self._drop_tail()
             raise
-        self.failing = False
         last = self._segments[-1]
         self._segments[-1] = last._replace(size=last.size + len(data))
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from adctl.stores.stream import id_order
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_ID = re.compile(r"(\d+-\d+)(?:@(\d+))?")
+    Order = tuple[int, int]
+
+_ID = re.compile(r"([0-9]+)-([0-9]+)(?:@([0-9]+))?")
+_BEFORE_ALL = (-1, -1)
 
 
 def outward_id(stream_id: str, shard: int) -> str:
@@ -31,7 +32,7 @@ class StreamMarks:
     """How far a reader has come in each stream; as text, the newest ids with a space between."""
 
     def __init__(self, text: str = "") -> None:
-        self._newest = dict(map(_split, text.split()))
+        self._newest: dict[int, Order] = dict(map(_split, text.split()))
 
     @classmethod
     def at(cls, ids: Iterable[str]) -> StreamMarks:
@@ -40,19 +41,36 @@ class StreamMarks:
 
     def advance(self, outward: str) -> bool:
         """Come to an entry; False if the reader had been there."""
-        shard, stream_id = _split(outward)
-        if id_order(stream_id) <= id_order(self._newest.get(shard, "")):
+        shard, order = _split(outward)
+        if order <= self._newest.get(shard, _BEFORE_ALL):
             return False
-        self._newest[shard] = stream_id
+        self._newest[shard] = order
         return True
+
+    def covers(self, outward: str) -> bool:
+        """Return whether the reader has been at an entry."""
+        shard, order = _split(outward)
+        return order <= self._newest.get(shard, _BEFORE_ALL)
+
+    def reaches(self, other: StreamMarks) -> bool:
+        """Return whether the reader has come as far as another, in each stream."""
+        return all(
+            self._newest.get(shard, _BEFORE_ALL) >= order for shard, order in other._newest.items()
+        )
+
+    def __bool__(self) -> bool:
+        """Return whether the reader has come anywhere."""
+        return bool(self._newest)
 
     def __str__(self) -> str:
         """Return the text these marks can be made of again."""
-        return " ".join(outward_id(self._newest[shard], shard) for shard in sorted(self._newest))
+        return " ".join(
+            outward_id(f"{ms}-{seq}", shard) for shard, (ms, seq) in sorted(self._newest.items())
+        )
 
 
-def _split(outward: str) -> tuple[int, str]:
+def _split(outward: str) -> tuple[int, Order]:
     found = _ID.fullmatch(outward)
     if found is None:
         raise ValueError(f"{outward!r} is no id of a stream entry")
-    return int(found[2] or 0), found[1]
+    return int(found[3] or 0), (int(found[1]), int(found[2]))

@@ -28,7 +28,7 @@ VERSION_HEADER = "schema_version"
 # the new version's file.
 VERSIONS: Mapping[type[msgspec.Struct], int] = {
     Decision: 1,
-    Event: 1,
+    Event: 2,
     CampaignChange: 1,
     Alarm: 1,
     DeadLetter: 2,

@@ -10,7 +10,8 @@ from sqlmodel import Session
 
 from adctl.control import campaigns
 from adctl.control.fields import FieldReader
-from adctl.control.reporting import By, parse_period, performance
+from adctl.control.periods import parse_period
+from adctl.control.reporting import By, performance
 from adctl.stores.tables import psycopg_of, sql_errors
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from adctl.config import rates_path
-from adctl.delivery.tokens import Signer
 from adctl.stores.endpoints import resolve_redis
-from adctl.stores.event_intake import EventIntake
+from adctl.stores.event_intake import EventIntake, Windows
 from adctl.stores.hot_cluster import hot_connection
 from adctl.stores.landing_pages import LandingPages
 from adctl.stores.rates_file import RatesFile
@@ -20,8 +19,10 @@ from adctl.stores.spool import Spool
 from daemons.lifecycle import run_daemon
 from daemons.prefork import run_workers, workers_registry
 from daemons.serving import make_server, serve
-from daemons.tracker.app import TrackerMetrics, Verifier, create_app
+from daemons.tracker.app import create_app
+from daemons.tracker.metrics import TrackerMetrics
 from daemons.tracker.sink import SpoolingSink
+from daemons.tracker.verifying import Users, Verifier
 from daemons.turns import Turns
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from adctl.config import Settings
 
-_MAX_BODY_BYTES = 64 << 10
+# A thousand events with long tokens.
+_MAX_BODY_BYTES = 1 << 20
 
 
 def work(
@@ -52,21 +54,24 @@ def work(
         ttl_sec = settings.tracker.token_ttl_sec
         # A bucket's first event may come as late as its last bid's token allows.
         seen_ttl_sec = ttl_sec + settings.money.reservation_bucket_sec
+        windows = Windows(*settings.conversions.windows)
         sink = SpoolingSink(
-            EventIntake(round_trips, settings.fcap.hold_sec, seen_ttl_sec + ttl_sec), spool
+            EventIntake(round_trips, settings.fcap.hold_sec, seen_ttl_sec + ttl_sec, windows), spool
         )
         app = create_app(
             Verifier(
-                Signer(signing.keys),
+                signing.keys,
                 ttl_sec,
                 settings.exchanges,
                 rates=RatesFile(rates_path(settings), settings.currency),
+                conversion_ttl_sec=windows.click_sec,
+                users=Users(signing.user_key, settings.redis.shards),
             ),
             sink,
             LandingPages(round_trips, f"http://{settings.api.host}:{settings.api.port}"),
             TrackerMetrics(CollectorRegistry()),
             workers_registry(),
-            {"redis": round_trips.ping},
+            {"events": lambda: sink.check(round_trips.ping)},
         )
         turns = Turns(round_trips, sink)
 

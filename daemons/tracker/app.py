@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Protocol
 
 import falcon
 import structlog
-from prometheus_client import CollectorRegistry, Counter
 
-from adctl.config_keys import parse_price_keys
-from adctl.delivery.landing_page import filled
+from adctl.delivery.conversion import NO_ORDER, Order, read_order
 from adctl.delivery.macros import ToldMacros
-from adctl.delivery.price_macro import PriceKeys, price_reader
-from adctl.delivery.tokens import BidToken, Purpose, Signer
-from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, track
 from adctl.errors import (
     AdctlError,
     ExpiredTokenError,
+    Fault,
     ForgedTokenError,
     FutureTokenError,
     NotFoundError,
@@ -26,15 +21,18 @@ from adctl.errors import (
 )
 from adctl.models import EventKind
 from daemons.lifecycle import add_health_routes
+from daemons.tracker.posted import PostedEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from falcon import Request, Response
+    from prometheus_client import CollectorRegistry
 
-    from adctl.config_exchange import ExchangeSettings
-    from adctl.delivery.currency import Rates
-    from adctl.delivery.price_macro import ReadPrice
+    from adctl.delivery.tokens import BidToken
+    from adctl.delivery.tracking import TrackedEvent
+    from daemons.tracker.metrics import TrackerMetrics
+    from daemons.tracker.verifying import Verifier
 
 log = structlog.get_logger()
 
@@ -42,36 +40,25 @@ log = structlog.get_logger()
 PIXEL = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _TRACKED = frozenset({EventKind.IMPRESSION, EventKind.CLICK, EventKind.CONVERSION})
 _NOTICES = frozenset({EventKind.WIN, EventKind.BILL, EventKind.LOSS})
-_REASONS: dict[type[AdctlError], str] = {
-    ForgedTokenError: "forged",
-    ExpiredTokenError: "expired",
-    FutureTokenError: "future",
+_REFUSALS = {ForgedTokenError: "forged", ExpiredTokenError: "expired", FutureTokenError: "future"}
+# What a conversion's URL calls what is told of it.
+_PARAMETERS = {
+    "order_id": "o",
+    "value": "v",
+    "currency": "vc",
+    "user_id": "u",
+    "advertiser_key": "k",
 }
 
 
-class TrackerMetrics:
-    """What a tracker counts. Made once per worker, after it is known where metrics go."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.events = Counter(
-            "adctl_events_total",
-            "Events by kind and what became of them: taken, late, duplicate or spooled.",
-            ["kind", "verdict"],
-            registry=registry,
-        )
-        self.rejected = Counter(
-            "adctl_events_rejected_total",
-            "Calls refused with 403: forged, expired, or of a bid in the future.",
-            ["kind", "reason"],
-            registry=registry,
-        )
-
-
-class TakeEvent(Protocol):
+class TakeEvents(Protocol):
     """Where verified events go."""
 
     def take(self, tracked: TrackedEvent) -> str:
         """Keep an event for good; return what became of it. Raises StoreUnavailableError if not."""
+
+    def take_all(self, events: Sequence[TrackedEvent]) -> list[str | StoreUnavailableError]:
+        """Keep events; return what became of each, or what take would raise, in its place."""
 
 
 class FindLandingPage(Protocol):
@@ -79,60 +66,6 @@ class FindLandingPage(Protocol):
 
     def landing_url(self, campaign_id: int, creative_id: int) -> str:
         """Return the creative's own landing page. Raises NotFoundError, StoreUnavailableError."""
-
-
-class RatesSource(Protocol):
-    """Where the exchange rates of the moment are; they may be others at every call."""
-
-    @property
-    def current(self) -> Rates:
-        """Return the rates to convert by."""
-
-
-class Verifier:
-    """Turns a call's token into what it proves."""
-
-    def __init__(
-        self,
-        signer: Signer,
-        ttl_sec: int,
-        exchanges: Mapping[str, ExchangeSettings],
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        rates: RatesSource | None = None,
-    ) -> None:
-        self._rates = rates
-        self._signer = signer
-        self._ttl_sec = ttl_sec
-        self._exchanges = {
-            name: (BILLING_KIND[exchange.billing_event], _price_reader(exchange))
-            for name, exchange in exchanges.items()
-        }
-        self._clock_ms = clock_ms
-
-    def tracked(self, req: Request, kind: EventKind) -> tuple[BidToken, TrackedEvent]:
-        """Return the bid a call speaks of, and what its event does.
-
-        Raises ForgedTokenError, ExpiredTokenError or FutureTokenError.
-        """
-        text = _param(req, "t")
-        now_ms = self._clock_ms()
-        token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec)
-        billing_kind, read_price = self._exchanges.get(token.exchange, self._exchanges["default"])
-        rates = self._rates.current if self._rates else None
-        return token, track(token, kind, billing_kind, _told(req), now_ms, read_price, rates)
-
-    def landing_url(self, url: str, token: BidToken) -> str:
-        """Return a creative's landing page with its macros filled in for this bid."""
-        return filled(
-            url, token, lambda: self._signer.sign(token)[Purpose.CONVERSION], self._clock_ms()
-        )
-
-
-def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
-    keys = exchange.price_keys.get_secret_value()
-    return price_reader(
-        exchange.price_encoding, PriceKeys(*parse_price_keys(keys)) if keys else None
-    )
 
 
 def _told(req: Request) -> ToldMacros:
@@ -161,7 +94,7 @@ class Events:
         self,
         kinds: frozenset[EventKind],
         verifier: Verifier,
-        sink: TakeEvent,
+        sink: TakeEvents,
         landing_pages: FindLandingPage,
         metrics: TrackerMetrics,
     ) -> None:
@@ -176,7 +109,7 @@ class Events:
         event_kind = self._known(kind)
         token = self._take(req, event_kind)
         resp.set_header("Cache-Control", "no-store")
-        if event_kind is EventKind.CLICK:
+        if event_kind is EventKind.CLICK and token is not None:
             resp.status = falcon.HTTP_302
             resp.location = self._landing_page(token)
         elif event_kind in _NOTICES:
@@ -196,24 +129,53 @@ class Events:
             raise falcon.HTTPNotFound(description=f"no event {kind[:32]!r}; expected {expected}")
         return EventKind(kind)
 
-    def _take(self, req: Request, kind: EventKind) -> BidToken:
+    def _take(self, req: Request, kind: EventKind) -> BidToken | None:
+        """Keep the event; return the bid it is of, None for one that an advertiser claims."""
+        if kind is EventKind.CONVERSION:
+            return self._take_conversion(req)
+        return self._take_tracked(req, kind, NO_ORDER)
+
+    def _take_tracked(self, req: Request, kind: EventKind, order: Order) -> BidToken:
         try:
-            token, tracked = self._verifier.tracked(req, kind)
-        except tuple(_REASONS) as exc:
-            reason = _REASONS[type(exc)]
+            token, tracked = self._verifier.tracked(_param(req, "t"), kind, _told(req), order)
+        except (ForgedTokenError, ExpiredTokenError, FutureTokenError) as exc:
+            reason = _REFUSALS[type(exc)]
             self._metrics.rejected.labels(kind, reason).inc()
             raise falcon.HTTPForbidden(description=f"{reason}: {exc}") from exc
         self._metrics.events.labels(kind, self._sink.take(tracked)).inc()
         return token
+
+    def _take_conversion(self, req: Request) -> BidToken | None:
+        order_id, value, currency = (_param(req, name) for name in ("o", "v", "vc"))
+        if advertiser_key := _param(req, "k"):
+            user_id = _param(req, "u")
+            claimed, faults = self._verifier.claimed(
+                advertiser_key, user_id, order_id, value, currency
+            )
+        else:
+            claimed = None
+            order, faults = read_order(order_id, value, currency, self._verifier.rates)
+        if faults:
+            self._metrics.rejected.labels(EventKind.CONVERSION, "faulty").inc()
+            raise falcon.HTTPBadRequest(description="\n".join(map(_by_parameter, faults)))
+        if claimed is None:
+            return self._take_tracked(req, EventKind.CONVERSION, order)
+        self._metrics.events.labels(EventKind.CONVERSION, self._sink.take(claimed)).inc()
+        return None
 
     def _landing_page(self, token: BidToken) -> str:
         url = self._landing_pages.landing_url(token.campaign_id, token.creative_id)
         return self._verifier.landing_url(url, token)
 
 
+def _by_parameter(fault: Fault) -> str:
+    """Return a fault as the one who called a URL knows it."""
+    return str(Fault(_PARAMETERS[fault.field], fault.value, fault.expected))
+
+
 def create_app(
     verifier: Verifier,
-    sink: TakeEvent,
+    sink: TakeEvents,
     landing_pages: FindLandingPage,
     metrics: TrackerMetrics,
     registry: CollectorRegistry,
@@ -225,6 +187,7 @@ def create_app(
     app.add_error_handler(Exception, _answer_later)
     app.set_error_serializer(_plain_text)
     app.add_route("/track/{kind}", Events(_TRACKED, verifier, sink, landing_pages, metrics))
+    app.add_route("/events", PostedEvents(verifier, sink, metrics))
     app.add_route("/notice/{kind}", Events(_NOTICES, verifier, sink, landing_pages, metrics))
     add_health_routes(app, checks, registry)
     return app

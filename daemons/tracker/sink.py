@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -71,12 +72,27 @@ class SpoolingSink:
                 outcomes[n] = told
         return outcomes
 
-    def check(self) -> None:
-        """Raise StoreUnavailableError if an event that came now could not be kept on disk."""
+    def check(self, ping: Callable[[], None]) -> None:
+        """Raise StoreUnavailableError if an event that came now could not be kept anywhere.
+
+        ``ping`` raises it if Redis does not answer.
+        """
+        if self._to_redis:
+            with suppress(StoreUnavailableError):
+                ping()
+                return
         if self._spool.full:
             raise StoreUnavailableError("the spool is full")
-        if self._spool.failing:
-            raise StoreUnavailableError("the spool cannot be written")
+        try:
+            # Nothing comes to a worker that is not ready: only this tells that it can write again.
+            self._spool.probe()
+        except OSError as exc:
+            raise StoreUnavailableError(f"the spool cannot be written: {exc}") from exc
+
+    @property
+    def spooled_bytes(self) -> int:
+        """Bytes of events on disk."""
+        return self._spool.size
 
     @property
     def spooling(self) -> bool:

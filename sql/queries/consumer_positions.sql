@@ -15,14 +15,14 @@ DELETE FROM consumer_position
 WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group AND topic = ANY(:keyed);
 
 -- name: block_changes#
-LOCK TABLE consumer_position, rollup_delivery IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE consumer_position IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: announce_change#
 LOCK TABLE consumer_position IN ROW EXCLUSIVE MODE;
 
 -- name: lock_positions(cluster_id, consumer_group)
 SELECT topic, partition, next_offset, last_stream_id, replay_until, replay_from, rewinds,
-       rebuilt_stream_id
+       rebuilt_stream_id, rebuilt_since
 FROM consumer_position
 WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
 ORDER BY topic, partition
@@ -30,7 +30,7 @@ FOR UPDATE;
 
 -- name: read_positions(cluster_id, consumer_group)
 SELECT topic, partition, next_offset, last_stream_id, replay_until, replay_from, rewinds,
-       rebuilt_stream_id
+       rebuilt_stream_id, rebuilt_since
 FROM consumer_position
 WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group;
 
@@ -42,8 +42,17 @@ ON CONFLICT (cluster_id, consumer_group, topic, partition) DO UPDATE
 SET next_offset = excluded.next_offset, last_stream_id = excluded.last_stream_id;
 
 -- name: skip_up_to(stream_marks, consumer_group, keyed)!
-UPDATE consumer_position SET last_stream_id = :stream_marks, rebuilt_stream_id = :stream_marks
+UPDATE consumer_position
+SET last_stream_id = :stream_marks, rebuilt_stream_id = :stream_marks, rebuilt_since = NULL
 WHERE consumer_group = :consumer_group AND topic = ANY(:keyed);
+
+-- name: skip_since(stream_marks, since, consumer_group, keyed)!
+UPDATE consumer_position SET rebuilt_stream_id = :stream_marks, rebuilt_since = :since
+WHERE consumer_group = :consumer_group AND topic = ANY(:keyed);
+
+-- name: partly_rebuilt(consumer_group)
+SELECT last_stream_id, rebuilt_stream_id, rebuilt_since FROM consumer_position
+WHERE consumer_group = :consumer_group AND rebuilt_since IS NOT NULL;
 
 -- name: rewind_partition*!
 UPDATE consumer_position

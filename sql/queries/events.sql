@@ -8,8 +8,17 @@ SELECT event_partition(:day);
 -- Of events that are there already, in this batch or before, nothing is stored or booked again.
 -- Fees are exact: what is owed beyond whole nanos is carried to the next batch, whatever campaign
 -- of the advertiser spends then.
-WITH stored AS (
-    INSERT INTO event SELECT * FROM incoming_event
+-- An order that was counted for another bid is not stored either.
+WITH ordered AS (
+    INSERT INTO conversion_order
+    SELECT advertiser_id, order_id, event_date, event_id
+    FROM incoming_event WHERE order_id <> '' AND advertiser_id > 0
+    ON CONFLICT DO NOTHING
+    RETURNING event_date, event_id
+), stored AS (
+    INSERT INTO event
+    SELECT * FROM incoming_event
+    WHERE order_id = '' OR advertiser_id = 0 OR (event_date, event_id) IN (SELECT event_date, event_id FROM ordered)
     ON CONFLICT DO NOTHING
     RETURNING event_id, campaign_id, exchange, cost_nanos, occurred_at, late, unpriced
 ), booked AS (

@@ -1,62 +1,131 @@
--- name: add_delivery*!
+-- name: add_delivery(hour, campaign_id, creative_id, exchange, site, country, device, bids, wins, losses, impressions, clicks, conversions, view_conversions, spend_nanos, value_nanos)!
 INSERT INTO rollup_delivery AS rollup
-    (hour, campaign_id, creative_id, exchange,
-     bids, wins, losses, impressions, clicks, conversions, spend_nanos)
-VALUES (:hour, :campaign_id, :creative_id, :exchange,
-        :bids, :wins, :losses, :impressions, :clicks, :conversions, :spend_nanos)
-ON CONFLICT (hour, campaign_id, creative_id, exchange) DO UPDATE
+    (hour, campaign_id, creative_id, exchange, site, country, device, bids, wins, losses,
+     impressions, clicks, conversions, view_conversions, spend_nanos, value_nanos)
+SELECT * FROM unnest(
+    :hour::timestamptz[], :campaign_id::integer[], :creative_id::integer[], :exchange::text[],
+    :site::text[], :country::text[], :device::text[], :bids::bigint[], :wins::bigint[],
+    :losses::bigint[], :impressions::bigint[], :clicks::bigint[], :conversions::bigint[],
+    :view_conversions::bigint[], :spend_nanos::bigint[], :value_nanos::bigint[])
+ON CONFLICT (hour, campaign_id, creative_id, exchange, site, country, device) DO UPDATE
 SET bids = rollup.bids + excluded.bids,
     wins = rollup.wins + excluded.wins,
     losses = rollup.losses + excluded.losses,
     impressions = rollup.impressions + excluded.impressions,
     clicks = rollup.clicks + excluded.clicks,
     conversions = rollup.conversions + excluded.conversions,
-    spend_nanos = rollup.spend_nanos + excluded.spend_nanos;
+    view_conversions = rollup.view_conversions + excluded.view_conversions,
+    spend_nanos = rollup.spend_nanos + excluded.spend_nanos,
+    value_nanos = rollup.value_nanos + excluded.value_nanos;
 
--- name: add_requests*!
+-- name: add_landscape(hour, exchange, country, device, price_bucket, bids, wins, losses, paid_micros, min_to_win_micros, min_to_win_told)!
+INSERT INTO rollup_landscape AS rollup
+    (hour, exchange, country, device, price_bucket, bids, wins, losses, paid_micros,
+     min_to_win_micros, min_to_win_told)
+SELECT * FROM unnest(
+    :hour::timestamptz[], :exchange::text[], :country::text[], :device::text[],
+    :price_bucket::integer[], :bids::bigint[], :wins::bigint[], :losses::bigint[],
+    :paid_micros::bigint[], :min_to_win_micros::bigint[], :min_to_win_told::bigint[])
+ON CONFLICT (hour, exchange, country, device, price_bucket) DO UPDATE
+SET bids = rollup.bids + excluded.bids,
+    wins = rollup.wins + excluded.wins,
+    losses = rollup.losses + excluded.losses,
+    paid_micros = rollup.paid_micros + excluded.paid_micros,
+    min_to_win_micros = rollup.min_to_win_micros + excluded.min_to_win_micros,
+    min_to_win_told = rollup.min_to_win_told + excluded.min_to_win_told;
+
+-- name: add_requests(hour, exchange, reason, requests)!
 INSERT INTO rollup_requests AS rollup (hour, exchange, reason, requests)
-VALUES (:hour, :exchange, :reason, :requests)
+SELECT * FROM unnest(
+    :hour::timestamptz[], :exchange::text[], :reason::text[], :requests::bigint[])
 ON CONFLICT (hour, exchange, reason) DO UPDATE
 SET requests = rollup.requests + excluded.requests;
 
--- name: clear_event_columns()!
-UPDATE rollup_delivery
-SET wins = 0, losses = 0, impressions = 0, clicks = 0, conversions = 0, spend_nanos = 0;
+-- name: add_candidates(hour, campaign_id, exchange, outcome, sampled, candidates)!
+INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, outcome, sampled, candidates)
+SELECT * FROM unnest(
+    :hour::timestamptz[], :campaign_id::integer[], :exchange::text[], :outcome::text[],
+    :sampled::boolean[], :candidates::bigint[])
+ON CONFLICT (hour, campaign_id, exchange, sampled, outcome) DO UPDATE
+SET candidates = rollup.candidates + excluded.candidates;
 
--- name: fill_event_columns()!
+-- name: clear_delivery(since)!
+UPDATE rollup_delivery
+SET wins = 0, losses = 0, impressions = 0, clicks = 0, conversions = 0, view_conversions = 0,
+    spend_nanos = 0, value_nanos = 0
+WHERE hour >= :since;
+
+-- name: fill_delivery(since)!
 INSERT INTO rollup_delivery
-    (hour, campaign_id, creative_id, exchange,
-     wins, losses, impressions, clicks, conversions, spend_nanos)
-SELECT date_trunc('hour', occurred_at, 'UTC'), campaign_id, creative_id, exchange,
-       count(*) FILTER (WHERE kind = 'win'),
-       count(*) FILTER (WHERE kind = 'loss'),
-       count(*) FILTER (WHERE kind = 'impression'),
-       count(*) FILTER (WHERE kind = 'click'),
-       count(*) FILTER (WHERE kind = 'conversion'),
-       sum(cost_nanos)
-FROM event
-WHERE NOT test
-GROUP BY 1, 2, 3, 4
-ON CONFLICT (hour, campaign_id, creative_id, exchange) DO UPDATE
+    (hour, campaign_id, creative_id, exchange, site, country, device,
+     wins, losses, impressions, clicks, conversions, view_conversions, spend_nanos, value_nanos)
+SELECT * FROM delivery_of_events(:since, 'infinity')
+ON CONFLICT (hour, campaign_id, creative_id, exchange, site, country, device) DO UPDATE
 SET wins = excluded.wins,
     losses = excluded.losses,
     impressions = excluded.impressions,
     clicks = excluded.clicks,
     conversions = excluded.conversions,
-    spend_nanos = excluded.spend_nanos;
+    view_conversions = excluded.view_conversions,
+    spend_nanos = excluded.spend_nanos,
+    value_nanos = excluded.value_nanos;
 
--- name: drop_empty_rows()!
+-- name: drop_empty_delivery(since)!
 DELETE FROM rollup_delivery
-WHERE bids + wins + losses + impressions + clicks + conversions + spend_nanos = 0;
+WHERE hour >= :since
+  AND bids + wins + losses + impressions + clicks + conversions + view_conversions = 0
+  AND spend_nanos = 0 AND value_nanos = 0;
 
--- name: add_candidates*!
-INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, sampled, outcome, candidates)
-VALUES (:hour, :campaign_id, :exchange, :sampled, :outcome, :candidates)
-ON CONFLICT (hour, campaign_id, exchange, sampled, outcome) DO UPDATE
-SET candidates = rollup.candidates + excluded.candidates;
+-- name: clear_landscape(since)!
+UPDATE rollup_landscape
+SET wins = 0, losses = 0, paid_micros = 0, min_to_win_micros = 0, min_to_win_told = 0
+WHERE hour >= :since;
+
+-- name: fill_landscape(since)!
+INSERT INTO rollup_landscape
+    (hour, exchange, country, device, price_bucket, wins, losses, paid_micros,
+     min_to_win_micros, min_to_win_told)
+SELECT date_trunc('hour', occurred_at, 'UTC'), exchange, country, device,
+       price_bucket(bid_cpm_micros),
+       count(*) FILTER (WHERE kind = 'win'),
+       count(*) FILTER (WHERE kind = 'loss'),
+       coalesce(sum(price_cpm_micros) FILTER (WHERE kind = 'win'), 0),
+       coalesce(sum(min_to_win_micros), 0),
+       count(min_to_win_micros)
+FROM event
+WHERE kind IN ('win', 'loss') AND NOT test AND occurred_at >= :since
+GROUP BY 1, 2, 3, 4, 5
+ON CONFLICT (hour, exchange, country, device, price_bucket) DO UPDATE
+SET wins = excluded.wins,
+    losses = excluded.losses,
+    paid_micros = excluded.paid_micros,
+    min_to_win_micros = excluded.min_to_win_micros,
+    min_to_win_told = excluded.min_to_win_told;
+
+-- name: drop_empty_landscape(since)!
+DELETE FROM rollup_landscape WHERE hour >= :since AND bids + wins + losses = 0;
+
+-- name: count_differences(hour)$
+-- Rows that one side has and the other has not, or not with these counts.
+WITH counted AS (
+    SELECT hour, campaign_id, creative_id, exchange, site, country, device,
+           wins, losses, impressions, clicks, conversions, view_conversions, spend_nanos,
+           value_nanos
+    FROM rollup_delivery
+    WHERE hour = :hour
+      AND (wins + losses + impressions + clicks + conversions + view_conversions > 0
+           OR spend_nanos > 0 OR value_nanos > 0)
+), made AS (
+    SELECT * FROM delivery_of_events(:hour, :hour::timestamptz + interval '1 hour')
+)
+SELECT count(DISTINCT (hour, campaign_id, creative_id, exchange, site, country, device))
+FROM ((TABLE counted EXCEPT TABLE made) UNION ALL (TABLE made EXCEPT TABLE counted)) AS different;
 
 -- name: forget_bids(since)!
 UPDATE rollup_delivery SET bids = 0 WHERE hour >= :since;
+
+-- name: forget_landscape_bids(since)!
+UPDATE rollup_landscape SET bids = 0 WHERE hour >= :since;
 
 -- name: forget_requests(since)!
 DELETE FROM rollup_requests WHERE hour >= :since;

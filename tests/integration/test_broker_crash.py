@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adctl.config import KafkaSettings
-from adctl.control.analytics import GROUP, TOPICS
+from adctl.control.analytics import ANALYTICS
 from adctl.stores.offsets import GroupOffsets
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.reader import TopicReader
@@ -65,13 +65,15 @@ class Pipeline:
 
     def held(self) -> int:
         """Messages in Kafka."""
-        with TopicReader(self._kafka.bootstrap, TOPICS, self._kafka.topic_prefix) as reader:
+        with TopicReader(
+            self._kafka.bootstrap, ANALYTICS.topics, self._kafka.topic_prefix
+        ) as reader:
             return reader.total
 
     def _read(self) -> int:
         cluster_id = KafkaAdmin(self._kafka.bootstrap, self._kafka).cluster_id()
         with self._pool.connection() as conn:
-            positions = GroupOffsets(GROUP, unkeyed_topic=BIDS).read(conn, cluster_id)
+            positions = GroupOffsets(ANALYTICS.name, unkeyed_topic=BIDS).read(conn, cluster_id)
         return sum(position.next_offset for position in positions.values())
 
     def kill_broker(self) -> None:

@@ -14,7 +14,14 @@ from adctl.cli.root import app
 from adctl.control.flushing import Flusher
 from adctl.models import Campaign, EventKind, Factors
 from adctl.stores.budgets import Budgets
-from adctl.stores.rollups import CandidatesKey, Delivery, DeliveryKey, RequestsKey, Rollups
+from adctl.stores.rollups import (
+    Additions,
+    CandidatesKey,
+    Delivery,
+    DeliveryKey,
+    RequestsKey,
+    Rollups,
+)
 from adctl.stores.steering import SteeringStore
 
 if TYPE_CHECKING:
@@ -70,28 +77,33 @@ def campaigns(postgres: psycopg.Connection) -> psycopg.Connection:
 @pytest.fixture
 def delivered(campaigns: psycopg.Connection) -> psycopg.Connection:
     night = TEN + timedelta(hours=13)
-    Rollups().add(
-        campaigns,
+    additions = Additions()
+    additions.delivery.update(
         {
             DeliveryKey(TEN, 1, 7, "default"): Delivery(
                 bids=10, wins=4, impressions=3, clicks=1, conversions=1, spend_nanos=7_000_001
             ),
             DeliveryKey(night, 1, 8, "other"): Delivery(bids=1),
             DeliveryKey(night, 2, 9, "default"): Delivery(impressions=1, spend_nanos=2_500_000),
-        },
+        }
+    )
+    additions.requests.update(
         {
             RequestsKey(TEN, "default", ""): 10,
             RequestsKey(TEN, "default", "no_match"): 25,
             RequestsKey(night, "default", "no_match"): 5,
-        },
+        }
+    )
+    additions.candidates.update(
         {
             CandidatesKey(TEN, 1, "default", "won"): 10,
             CandidatesKey(TEN, 1, "default", "frequency_cap"): 20,
             CandidatesKey(night, 1, "other", "frequency_cap"): 10,
             CandidatesKey(night, 2, "default", "outbid"): 3,
             CandidatesKey(TEN, 1, "default", "targeting_country", sampled=True): 7,
-        },
+        }
     )
+    Rollups().add(campaigns, additions)
     campaigns.commit()
     return campaigns
 
@@ -167,8 +179,11 @@ def test_a_campaigns_row_has_counts_rates_and_exact_money(run: Run) -> None:
         "ctr": 0.333333,
         "conversions": 1,
         "cvr": 1.0,
+        "view_conversions": 0,
         "spend": "0.007000001",
         "spend_nanos": 7_000_001,
+        "value": "0.00",
+        "value_nanos": 0,
         # 7,000,001 nanos over 3 impressions is 2,333,333.67 micros per 1,000: rounded down.
         "ecpm": "2.333333",
     }
@@ -224,7 +239,7 @@ def test_a_table_ends_with_totals(run: Run) -> None:
     result = run("report", "performance", *PERIOD)
     last = result.stdout.strip().splitlines()[-1].split()
     assert last[:8] == ["total", "11", "4", "36.36%", "4", "1", "25.00%", "1"]
-    assert last[8:] == ["100.00%", "0.009500001", "2.375"]
+    assert last[8:] == ["100.00%", "0", "0.009500001", "0.00", "2.375"]
 
 
 @pytest.mark.usefixtures("delivered")

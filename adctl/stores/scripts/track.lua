@@ -2,12 +2,14 @@
 --
 -- KEYS 1 seen hash of the bid's bucket   2 budget hash   3 reservations hash of the bid's bucket
 --      4 the user's hash (any key of the slot when not identified)   5 counters hash   6 stream
---      7 exposed hash of the bucket's batch
+--      7 exposed hash of the bucket's batch   8 the user's touches (any key of the slot if none)
 -- ARGV 1 event id  2 bid id  3 kind  4 campaign id  5 event JSON  6 seen_ttl_sec
 --      7 what the event does to the reservation: settle, release or keep
 --      8 reserved_nanos  9 cost_nanos (of settle)
 --      10 hold_sec  11 hold field to give back ('' for none)  12 now_ms  13 user_ttl_sec
---      14 the price it tells, in cpm micros  15.. the user's fields to count an impression in
+--      14 the price it tells, in cpm micros
+--      15 the field of the touch it is, '' for none  16 the touch  17 its ttl_sec
+--      18.. the user's fields to count an impression in
 -- Returns what became of it:
 --      taken, duplicate, repriced (a duplicate that tells another price);
 --      taken all the same, but odd: unwon (billed by a notice before any win was told),
@@ -129,8 +131,12 @@ if ARGV[11] ~= '' and verdict ~= 'after_win' and not happened('unheld') then
   note('unheld')
   give_back_hold(ARGV[11])
 end
-if #ARGV >= 15 then
-  for i = 15, #ARGV do redis.call('HINCRBY', user, ARGV[i], 1) end
+if ARGV[15] ~= '' then
+  redis.call('HSET', KEYS[8], ARGV[15], ARGV[16])
+  redis.call('EXPIRE', KEYS[8], ARGV[17])
+end
+if #ARGV >= 18 then
+  for i = 18, #ARGV do redis.call('HINCRBY', user, ARGV[i], 1) end
   if redis.call('TTL', user) < tonumber(ARGV[13]) then redis.call('EXPIRE', user, ARGV[13]) end
   if redis.call('HLEN', user) > 128 then prune() end
 end

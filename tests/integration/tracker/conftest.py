@@ -1,4 +1,4 @@
-"""A tracker and its street, for every test of this folder."""
+"""A tracker in a process of its own, on a Redis of its own, and a connection to it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def tracker(own_redis_url: str, start_daemon: Callable[..., DaemonProcess]) -> D
         ADCTL_TRACKER_TOKEN_TTL_SEC=str(TOKEN_TTL_SEC),
         # Nobody listens: the tracker must do without the api.
         ADCTL_API_PORT="1",
+        ADCTL_CONVERSIONS_VIEW_WINDOW_SEC="3600",
+        ADCTL_TRACKER_SPOOL_MAX_BYTES=str(1 << 20),
     )
 
 

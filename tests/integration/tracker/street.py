@@ -1,4 +1,4 @@
-"""The tracker as browsers and exchanges see it: bids that were made, and what is told of them."""
+"""A tracker's caller: bids that were made, and what is told of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from adctl.delivery.auction import Candidate, ImpAuction
+from adctl.delivery.place import Place
 from adctl.delivery.tokens import BidToken, Signer
 from adctl.models import (
     BidStrategy,
@@ -57,7 +58,7 @@ CAMPAIGN = Campaign(
             name="banner",
             kind=CreativeKind.BANNER,
             status=Status.ACTIVE,
-            landing_url="https://advertiser.example/shop?from=ad&click={click_id}",
+            landing_url="https://advertiser.example/shop?from=ad&click={click_id}&c={campaign_id}&on={site}",
             adomain=("advertiser.example",),
             width=300,
             height=250,
@@ -106,6 +107,8 @@ class Street:
             bucket=bucket,
             user_hash=USER,
             cap_windows=(3600,),
+            advertiser_id=1,
+            place=Place("news.example", "USA", "4"),
         )
         return msgspec.structs.replace(token, **changes)
 
@@ -119,6 +122,11 @@ class Street:
         self.connection.request(method, path, body, dict(headers or {}))
         reply = self.connection.getresponse()
         return Reply(reply.status, reply.read(), reply.headers)
+
+    def post(self, body: object, method: str = "POST", **headers: str) -> Reply:
+        """Post events; text and bytes as they are, anything else as JSON."""
+        raw = body if isinstance(body, (str, bytes)) else msgspec.json.encode(body)
+        return self.call("/events", method, raw, headers)
 
     def tell(self, bid: BidToken, kind: str, method: str = "GET", price: str = "1.5") -> Reply:
         return self.call(url(bid, kind, price), method)
@@ -142,11 +150,15 @@ class Street:
 NUMBERS = count(1)
 
 
-def url(bid: BidToken, kind: str, price: str = "1.5", signer: Signer = SIGNER) -> str:
+def token_of(bid: BidToken, kind: str, signer: Signer = SIGNER) -> str:
+    """The token with which an event of a kind is told."""
     notice, impression, click, conversion = signer.sign(bid)
-    tokens = {"impression": impression, "click": click, "conversion": conversion}
-    place = "track" if kind in tokens else "notice"
-    return f"/{place}/{kind}?t={tokens.get(kind, notice)}&p={price}"
+    return {"impression": impression, "click": click, "conversion": conversion}.get(kind, notice)
+
+
+def url(bid: BidToken, kind: str, price: str = "1.5", signer: Signer = SIGNER) -> str:
+    place = "notice" if kind in ("win", "bill", "loss") else "track"
+    return f"/{place}/{kind}?t={token_of(bid, kind, signer)}&p={price}"
 
 
 def eventually(check: Callable[[], bool]) -> None:

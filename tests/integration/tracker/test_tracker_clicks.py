@@ -1,15 +1,17 @@
-"""Where a click leads, and what it brings there."""
+"""Clicks lead where the creative says, and nowhere else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
-from adctl.delivery.tokens import Purpose
-from tests.integration.tracker.street import SIGNER, url
+import msgspec
 
-if TYPE_CHECKING:
-    from tests.integration.tracker.street import Street
+from adctl.delivery.tokens import Purpose
+from tests.integration.tracker.street import (
+    SIGNER,
+    Street,
+    url,
+)
 
 
 def test_click_leads_to_the_landing_page_with_an_id_that_proves_a_conversion(
@@ -23,7 +25,11 @@ def test_click_leads_to_the_landing_page_with_an_id_that_proves_a_conversion(
     query = parse_qs(location.query, strict_parsing=True)
     assert query["from"] == ["ad"]
     [click_id] = query["click"]
-    assert SIGNER.verify(click_id, Purpose.CONVERSION, bid.bid_at_ms, 60) == bid
+    assert query["c"] == ["1"]
+    assert query["on"] == ["news.example"]
+    proven = SIGNER.verify(click_id, Purpose.CONVERSION, bid.bid_at_ms, 60)
+    assert proven.clicked_at_ms >= bid.bid_at_ms
+    assert msgspec.structs.replace(proven, clicked_at_ms=0) == bid
     assert street.call(f"/track/conversion?t={quote(click_id)}").status == 200
     assert [event.kind for event in street.events] == ["click", "conversion"]
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adctl.control.reporting import PerformanceRow, Totals, parse_period, sum_of
+from adctl.control.periods import parse_period
+from adctl.control.reporting import PerformanceRow, Totals, sum_of
 from adctl.errors import FaultyInputError
 
 NOW = datetime(2026, 11, 23, 6, 8, 30, tzinfo=UTC)

@@ -157,7 +157,7 @@ def test_of_a_turn_with_more_than_the_spool_holds_the_first_are_kept(tmp_path: P
     assert told[:kept] == ["spooled"] * kept
     assert all("full" in str(one) for one in told[kept:])
     with pytest.raises(StoreUnavailableError, match="full"):
-        desk.sink.check()
+        desk.sink.check(lambda: None)
     desk.spool.close()
 
 

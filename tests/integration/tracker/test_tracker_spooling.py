@@ -1,17 +1,24 @@
-"""A Redis that comes and goes."""
+"""A Redis that comes and goes, and a disk that fills."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from adctl.control.daemon_process import Health
 from adctl.models import EventKind
-from tests.integration.tracker.street import FORGER, eventually, url
+from tests.integration.tracker.street import (
+    FORGER,
+    Street,
+    eventually,
+    token_of,
+    url,
+)
 
 if TYPE_CHECKING:
     from adctl.control.daemon_process import DaemonProcess
     from adctl.stores.embedded.server import Server
-    from tests.integration.tracker.street import Street
 
 
 def test_events_told_while_redis_is_away_are_answered_as_usual_and_taken_in_order_after(
@@ -29,7 +36,7 @@ def test_events_told_while_redis_is_away_are_answered_as_usual_and_taken_in_orde
         assert reply.headers["Location"].startswith("https://advertiser.example/")
         assert street.tell(bids[3], "conversion", "POST").status == 204
         assert street.tell(bids[0], "impression").status == 200
-        assert tracker.readiness().health is Health.NOT_READY
+        assert tracker.readiness().health is Health.READY
         assert street.call(url(bids[0], "impression", signer=FORGER)).status == 403
         labels = {"kind": "impression", "verdict": "spooled"}
         assert street.metric("adctl_events_total", **labels) == spooled + 6
@@ -53,3 +60,33 @@ def test_events_told_while_redis_is_away_are_answered_as_usual_and_taken_in_orde
 def test_spool_that_was_emptied_is_used_no_more(street: Street) -> None:
     street.tell(street.bid(), "impression")
     assert [event.kind for event in street.events] == [EventKind.IMPRESSION]
+
+
+def test_full_spool_asks_to_come_again_and_says_not_ready_until_it_is_emptied(
+    own_valkey: Server, tracker: DaemonProcess, street: Street
+) -> None:
+    street.tell(street.bid(), "impression")
+    bids = [street.bid() for _ in range(40)]
+    kept: list[str] = []
+    own_valkey.stop()
+    try:
+        refused = None
+        for bid in bids * 100:
+            unseen = msgspec.structs.replace(bid, bid_id=f"{10**9 + len(kept):024x}")
+            reply = street.tell(unseen, "impression")
+            if reply.status != 200:
+                refused = reply
+                break
+            kept.append(unseen.bid_id)
+        assert refused is not None
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+        readiness = tracker.readiness()
+        assert readiness.health is Health.NOT_READY
+        assert "the spool is full" in str(readiness)
+        batch = [{"kind": "impression", "token": token_of(bids[0], "impression")}]
+        assert street.post(batch).status == 503
+    finally:
+        own_valkey.start(owned=True)
+    eventually(lambda: tracker.readiness().health is Health.READY)
+    eventually(lambda: len(street.events) == len(kept) + 1)
+    assert [event.bid_id for event in street.events][1:] == kept

@@ -1,0 +1,129 @@
+"""From what a call carries to what it proves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+from adctl.config_keys import parse_price_keys
+from adctl.delivery.advertiser_keys import AdvertiserKeys
+from adctl.delivery.conversion import NO_ORDER, Order, read_order
+from adctl.delivery.landing_page import filled
+from adctl.delivery.price_macro import PriceKeys, price_reader
+from adctl.delivery.sharding import shard_of
+from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
+from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, claim, track
+from adctl.errors import Fault, ForgedTokenError
+from adctl.models import EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from adctl.config_exchange import ExchangeSettings
+    from adctl.delivery.currency import Rates
+    from adctl.delivery.macros import ToldMacros
+    from adctl.delivery.price_macro import ReadPrice
+
+
+class RatesSource(Protocol):
+    """Where the exchange rates of the moment are; they may be others at every call."""
+
+    @property
+    def current(self) -> Rates:
+        """Return the rates to convert by."""
+
+
+class Users(NamedTuple):
+    """How users are known: the key their ids are hashed with, and the number of shards."""
+
+    key: bytes
+    shards: int
+
+
+_NOBODY = Users(bytes(32), 1)
+
+
+class Verifier:
+    """Turns a call's token into what it proves.
+
+    Tokens count for ``ttl_sec`` after their bid, those of conversions for ``conversion_ttl_sec``
+    after the click.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[int, bytes],
+        ttl_sec: int,
+        exchanges: Mapping[str, ExchangeSettings],
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        rates: RatesSource | None = None,
+        conversion_ttl_sec: int | None = None,
+        users: Users = _NOBODY,
+    ) -> None:
+        self._rates = rates
+        self._signer = Signer(keys)
+        self._advertisers = AdvertiserKeys(keys)
+        self._users = users
+        self._ttl_sec = dict.fromkeys(EventKind, ttl_sec)
+        self._ttl_sec[EventKind.CONVERSION] = conversion_ttl_sec or ttl_sec
+        self._exchanges = {
+            name: (BILLING_KIND[exchange.billing_event], _price_reader(exchange))
+            for name, exchange in exchanges.items()
+        }
+        self._clock_ms = clock_ms
+
+    @property
+    def rates(self) -> Rates | None:
+        """The rates of the moment."""
+        return self._rates.current if self._rates else None
+
+    def tracked(
+        self, text: str, kind: EventKind, told: ToldMacros, order: Order = NO_ORDER
+    ) -> tuple[BidToken, TrackedEvent]:
+        """Return the bid a token is of, and what its event does.
+
+        Raises ForgedTokenError, ExpiredTokenError or FutureTokenError.
+        """
+        now_ms = self._clock_ms()
+        token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec[kind])
+        billing_kind, read_price = self._exchanges.get(token.exchange, self._exchanges["default"])
+        event = track(token, kind, billing_kind, told, now_ms, read_price, self.rates, order)
+        return token, event
+
+    def claimed(
+        self, advertiser_key: str, user_id: str, order_id: str, value: str, currency: str
+    ) -> tuple[TrackedEvent | None, list[Fault]]:
+        """Return a conversion that an advertiser tells of a user; or all that is wrong with it."""
+        order, faults = read_order(order_id, value, currency, self.rates)
+        if not order_id:
+            faults.append(Fault("order_id", "", "what tells this conversion from others"))
+        if not user_id:
+            faults.append(Fault("user_id", "", "the user's id, as bid requests have it"))
+        advertiser_id = 0
+        try:
+            advertiser_id = self._advertisers.verify(advertiser_key)
+        except ForgedTokenError as exc:
+            faults.append(Fault("advertiser_key", advertiser_key[:24], f"a key that counts: {exc}"))
+        if faults:
+            return None, faults
+        user_hash = hash_user(self._users.key, user_id)
+        shard = shard_of(user_hash, self._users.shards)
+        return claim(advertiser_id, user_hash, shard, order, self._clock_ms()), faults
+
+    def landing_url(self, url: str, token: BidToken) -> str:
+        """Return a creative's landing page with its macros filled in for this bid's click.
+
+        ``{click_id}`` is the token with which the page can report conversions of it.
+        """
+        now_ms = self._clock_ms()
+        clicked = msgspec.structs.replace(token, clicked_at_ms=now_ms)
+        return filled(url, token, lambda: self._signer.sign(clicked)[Purpose.CONVERSION], now_ms)
+
+
+def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
+    keys = exchange.price_keys.get_secret_value()
+    return price_reader(
+        exchange.price_encoding, PriceKeys(*parse_price_keys(keys)) if keys else None
+    )

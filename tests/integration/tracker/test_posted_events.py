@@ -1,0 +1,144 @@
+"""Events that servers post, one or many: each gets a verdict, and what is good is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from tests.integration.tracker.street import FORGER, Reply, Street, token_of
+
+if TYPE_CHECKING:
+    from adctl.delivery.tokens import BidToken
+
+DAY_MS = 86_400_000
+
+
+def item(bid: BidToken, kind: str = "impression", **more: object) -> dict[str, object]:
+    return {"kind": kind, "token": token_of(bid, kind), "price": "1.5", **more}
+
+
+def verdicts(reply: Reply) -> list[str]:
+    return [one["verdict"] for one in msgspec.json.decode(reply.body)["verdicts"]]
+
+
+def faults(reply: Reply, place: int = 0) -> dict[str, str]:
+    told = msgspec.json.decode(reply.body)["verdicts"][place]["faults"]
+    return {fault["field"]: fault["expected"] for fault in told}
+
+
+def test_one_event_is_taken_and_costs_what_it_tells(street: Street) -> None:
+    reply = street.post(item(street.bid()))
+    assert (reply.status, verdicts(reply)) == (200, ["taken"])
+    assert (street.money.spent, street.money.reserved) == (1_500_000, 0)
+
+
+def test_batch_has_a_verdict_for_each_event_in_its_order(street: Street) -> None:
+    bids = [street.bid() for _ in range(4)]
+    reply = street.post(
+        [
+            item(bids[0], "win"),
+            item(bids[1]),
+            item(bids[2], token=token_of(bids[2], "impression", FORGER)),
+            item(bids[1]),
+            item(bids[3], "loss", loss=102),
+        ]
+    )
+    assert reply.status == 200
+    assert verdicts(reply) == ["taken", "taken", "rejected", "duplicate", "taken"]
+    assert [event.kind for event in street.events] == ["win", "impression", "loss"]
+    assert street.events[2].loss_reason == 102
+
+
+def test_everything_wrong_with_an_event_is_told_at_once(street: Street) -> None:
+    bad = {
+        "kind": "view",
+        "token": 1.5,
+        "price": ["1"],
+        "currency": "EURO",
+        "value": "-1",
+        "order_id": "two words",
+        "colour": "red",
+    }
+    reply = street.post([bad, item(street.bid())])
+    assert (reply.status, verdicts(reply)) == (200, ["rejected", "taken"])
+    told = faults(reply)
+    assert set(told) == {"kind", "token", "price", "currency", "value", "order_id", "colour"}
+    assert told["kind"] == "one of impression, click, conversion, win, bill, loss"
+    assert "not exact" in told["price"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda bid, text: text[:-8], "cut short"),
+        (lambda bid, text: text.replace(".", ""), "token"),
+        (lambda bid, text: "x" * 500, "too long"),
+        (lambda bid, text: token_of(bid, "click"), "signature"),
+        (lambda bid, text: token_of(moved(bid, -DAY_MS), "impression"), "more than"),
+        (lambda bid, text: token_of(moved(bid, DAY_MS), "impression"), "has not been made"),
+        (lambda bid, text: "", "token"),
+    ],
+    ids=["truncated", "undotted", "too long", "a click's", "expired", "future clock", "missing"],
+)
+def test_token_that_does_not_count_is_told_why(street: Street, spoil: object, word: str) -> None:
+    bid = street.bid()
+    reply = street.post(item(bid, token=spoil(bid, token_of(bid, "impression"))))  # type: ignore[operator]
+    assert (reply.status, verdicts(reply)) == (400, ["rejected"])
+    assert word in faults(reply)["token"]
+    assert not street.events
+
+
+def moved(bid: BidToken, by_ms: int) -> BidToken:
+    return msgspec.structs.replace(bid, bid_at_ms=bid.bid_at_ms + by_ms)
+
+
+def test_thousand_events_are_taken_at_once(street: Street) -> None:
+    bid = street.bid()
+    bids = [msgspec.structs.replace(bid, bid_id=f"{n:024x}") for n in range(10**6, 10**6 + 1000)]
+    reply = street.post([item(one, "click") for one in bids])
+    assert (reply.status, verdicts(reply)) == (200, ["taken"] * 1000)
+    assert [event.bid_id for event in street.events] == [one.bid_id for one in bids]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        ("kind=click&token=x", "no JSON"),
+        ([], "0 events"),
+        ([{}] * 1001, "1001 events"),
+    ],
+    ids=["nothing", "cut", "no text", "nested", "a form", "no events", "too many"],
+)
+def test_body_that_makes_no_sense_is_refused_as_a_whole(
+    street: Street, body: object, word: str
+) -> None:
+    reply = street.post(body)
+    assert reply.status == 400
+    assert word in reply.body.decode()
+
+
+@pytest.mark.parametrize("told", [None, 1, "x", [], True, {}, {"kind": None}])
+def test_thing_that_is_no_event_is_rejected(street: Street, told: object) -> None:
+    reply = street.post([told])
+    assert (reply.status, verdicts(reply)) == (400, ["rejected"])
+
+
+def test_body_beyond_a_mebibyte_is_too_large(street: Street) -> None:
+    # Answered from its length alone, before all of it has come.
+    street.connection.putrequest("POST", "/events")
+    street.connection.putheader("Content-Length", str((1 << 20) + 1))
+    street.connection.endheaders()
+    assert street.connection.getresponse().status == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_events_are_posted_only(street: Street, method: str) -> None:
+    reply = street.post(b"", method)
+    assert reply.status == 405
+    assert reply.headers["Allow"].split(", ") == ["POST", "OPTIONS"]
