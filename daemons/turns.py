@@ -50,6 +50,7 @@ class Turns:
     def __init__(self, *shared: Shared) -> None:
         self._shared = shared
         self._arrived: deque[Service] = deque()
+        self._gave_way: list[greenlet.greenlet] = []
 
     def set_thread_count(self, count: int) -> None:
         """Part of waitress' interface; there are no threads to count."""
@@ -72,11 +73,25 @@ class Turns:
         connection has sent in a row, and others come first.
         """
         self._arrived, arrived = deque(), self._arrived
+        self._gave_way, waited = [], self._gave_way
+        for one in waited:
+            one.switch()
         for task in arrived:
             greenlet.greenlet(_answer).switch(task)
         while waited_for := next((one for one in self._shared if one.waiting), None):
             waited_for.exchange()
-        return bool(arrived)
+        return bool(arrived or waited)
+
+    def give_way(self) -> None:
+        """Go on with this request in the next turn, after what others send has been read.
+
+        For a responder that has much to do: nobody else is answered before it waits. Outside of a
+        turn it does nothing.
+        """
+        me = greenlet.getcurrent()
+        if me.parent is not None:
+            self._gave_way.append(me)
+            me.parent.switch()
 
 
 def _answer(task: Service) -> None:

@@ -58,6 +58,7 @@ def work(
         sink = SpoolingSink(
             EventIntake(round_trips, settings.fcap.hold_sec, seen_ttl_sec + ttl_sec, windows), spool
         )
+        turns, metrics = Turns(round_trips, sink), TrackerMetrics(CollectorRegistry())
         app = create_app(
             Verifier(
                 signing.keys,
@@ -69,15 +70,17 @@ def work(
             ),
             sink,
             LandingPages(round_trips, f"http://{settings.api.host}:{settings.api.port}"),
-            TrackerMetrics(CollectorRegistry()),
+            metrics,
             workers_registry(),
             {"events": lambda: sink.check(round_trips.ping)},
+            turns.give_way,
         )
-        turns = Turns(round_trips, sink)
 
         def turn() -> bool:
             worked = turns.run()
-            return sink.replay() or worked
+            replayed = sink.replay()
+            metrics.tell_spool(sink.spooled_bytes, sink.oldest_ms)
+            return replayed or worked
 
         server = make_server(app, sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
         serve(server, stop, turn)

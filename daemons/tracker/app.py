@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import falcon
 import structlog
@@ -68,23 +68,25 @@ class FindLandingPage(Protocol):
         """Return the creative's own landing page. Raises NotFoundError, StoreUnavailableError."""
 
 
-def _told(req: Request) -> ToldMacros:
+def _first_of_each(params: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return parameters with one value each; of one that is repeated, the first was signed for."""
+    if list not in map(type, params.values()):
+        return params
+    return {name: one[0] if isinstance(one, list) else one for name, one in params.items()}
+
+
+def _told(params: Mapping[str, str]) -> ToldMacros:
     """Return what was put for the macros of our URLs; see adctl/delivery/tracking_urls.py."""
+    told = params.get
     return ToldMacros(
-        price=_param(req, "p"),
-        loss=_param(req, "r"),
-        currency=_param(req, "c"),
-        quantity=_param(req, "q"),
-        min_to_win=_param(req, "m"),
-        market_bid_ratio=_param(req, "b"),
-        shown_at=_param(req, "s"),
+        price=told("p", ""),
+        loss=told("r", ""),
+        currency=told("c", ""),
+        quantity=told("q", ""),
+        min_to_win=told("m", ""),
+        market_bid_ratio=told("b", ""),
+        shown_at=told("s", ""),
     )
-
-
-def _param(req: Request, name: str) -> str:
-    value = req.params.get(name, "")
-    # A repeated parameter is a list; the first is what was signed for.
-    return value[0] if isinstance(value, list) else value
 
 
 class Events:
@@ -137,18 +139,20 @@ class Events:
 
     def _take_tracked(self, req: Request, kind: EventKind, order: Order) -> BidToken:
         try:
-            token, tracked = self._verifier.tracked(_param(req, "t"), kind, _told(req), order)
+            params = _first_of_each(req.params)
+            token, tracked = self._verifier.tracked(params.get("t", ""), kind, _told(params), order)
         except (ForgedTokenError, ExpiredTokenError, FutureTokenError) as exc:
             reason = _REFUSALS[type(exc)]
             self._metrics.rejected.labels(kind, reason).inc()
             raise falcon.HTTPForbidden(description=f"{reason}: {exc}") from exc
-        self._metrics.events.labels(kind, self._sink.take(tracked)).inc()
+        self._metrics.count(kind, self._sink.take(tracked))
         return token
 
     def _take_conversion(self, req: Request) -> BidToken | None:
-        order_id, value, currency = (_param(req, name) for name in ("o", "v", "vc"))
-        if advertiser_key := _param(req, "k"):
-            user_id = _param(req, "u")
+        params = _first_of_each(req.params)
+        order_id, value, currency = (params.get(name, "") for name in ("o", "v", "vc"))
+        if advertiser_key := params.get("k", ""):
+            user_id = params.get("u", "")
             claimed, faults = self._verifier.claimed(
                 advertiser_key, user_id, order_id, value, currency
             )
@@ -160,7 +164,7 @@ class Events:
             raise falcon.HTTPBadRequest(description="\n".join(map(_by_parameter, faults)))
         if claimed is None:
             return self._take_tracked(req, EventKind.CONVERSION, order)
-        self._metrics.events.labels(EventKind.CONVERSION, self._sink.take(claimed)).inc()
+        self._metrics.count(EventKind.CONVERSION, self._sink.take(claimed))
         return None
 
     def _landing_page(self, token: BidToken) -> str:
@@ -180,14 +184,18 @@ def create_app(
     metrics: TrackerMetrics,
     registry: CollectorRegistry,
     checks: Mapping[str, Callable[[], None]],
+    give_way: Callable[[], None] = lambda: None,
 ) -> falcon.App[Request, Response]:
-    """Return the tracker's WSGI application."""
+    """Return the tracker's WSGI application.
+
+    ``give_way`` is called by a request that has much to do, for others to be answered.
+    """
     app = falcon.App()
     app.add_error_handler(AdctlError, _explain)
     app.add_error_handler(Exception, _answer_later)
     app.set_error_serializer(_plain_text)
     app.add_route("/track/{kind}", Events(_TRACKED, verifier, sink, landing_pages, metrics))
-    app.add_route("/events", PostedEvents(verifier, sink, metrics))
+    app.add_route("/events", PostedEvents(verifier, sink, metrics, give_way))
     app.add_route("/notice/{kind}", Events(_NOTICES, verifier, sink, landing_pages, metrics))
     add_health_routes(app, checks, registry)
     return app

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prometheus_client import CollectorRegistry
+
+_EVERY_SEC = 1.0
 
 
 class TrackerMetrics:
     """Made once per worker, after it is known where metrics go."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.time) -> None:
         self.events = Counter(
             "adctl_events_total",
             "Events by kind and what became of them: taken, late, duplicate or spooled.",
@@ -26,3 +31,34 @@ class TrackerMetrics:
             ["kind", "reason"],
             registry=registry,
         )
+        self.spool_bytes = Gauge(
+            "adctl_spool_bytes",
+            "Bytes of events on disk, which Redis has yet to take.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.spool_age_sec = Gauge(
+            "adctl_spool_age_seconds",
+            "How long ago the oldest event on disk was told; 0 without any.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._clock = clock
+        self._due = 0.0
+        self._counted: dict[tuple[str, str], Counter] = {}
+
+    def count(self, kind: str, verdict: str) -> None:
+        """Count an event that was kept."""
+        counter = self._counted.get((kind, verdict))
+        if counter is None:
+            # Finding a counter by its labels takes longer than counting.
+            counter = self._counted[kind, verdict] = self.events.labels(kind, verdict)
+        counter.inc()
+
+    def tell_spool(self, spooled_bytes: int, oldest_ms: int) -> None:
+        """Tell how much is spooled, and since when, if a second has passed since that was told."""
+        now = self._clock()
+        if now >= self._due:
+            self._due = now + _EVERY_SEC
+            self.spool_bytes.set(spooled_bytes)
+            self.spool_age_sec.set(max(0.0, now - oldest_ms / 1000) if spooled_bytes else 0)

@@ -31,7 +31,8 @@ class SpoolingSink:
 
     While anything is spooled, what comes is spooled behind it, so that events stay in order. What
     the requests of one turn have for the spool is written at once, in ``exchange``: one wait for
-    the disk for all of them (daemons/turns.py).
+    the disk for all of them (daemons/turns.py). ``oldest_ms`` is when the oldest of them was told,
+    as the last replay found it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SpoolingSink:
         self._clock = clock
         self._next_replay = 0.0
         self._replayed = 0
+        self.oldest_ms = 0
         self.waiting: list[tuple[greenlet.greenlet, Sequence[TrackedEvent]]] = []
 
     def take(self, tracked: TrackedEvent) -> str:
@@ -92,7 +94,7 @@ class SpoolingSink:
     @property
     def spooled_bytes(self) -> int:
         """Bytes of events on disk."""
-        return self._spool.size
+        return 0 if self._spool.empty else self._spool.size
 
     @property
     def spooling(self) -> bool:
@@ -145,6 +147,7 @@ class SpoolingSink:
             log.error("the spool cannot be read", because=str(exc))  # noqa: TRY400 - said whole
             self._next_replay = self._clock() + _REPLAY_EVERY_SEC
             return False
+        self.oldest_ms = events[0].event.occurred_at_ms if events else 0
         taken = _taken(self._intake.take_all(events)) if events else 0
         self._spool.forget(taken)
         self._replayed += taken

@@ -137,6 +137,11 @@ class Street:
         found = re.search(rf"^{name}\{{{re.escape(told)}\}} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else 0
 
+    def gauge(self, name: str) -> float:
+        text = self.call("/metrics").body.decode()
+        [value] = re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)
+        return float(value)
+
     @property
     def events(self) -> list[Event]:
         entries = self.redis.xrange(keys.events(0))

@@ -83,6 +83,8 @@ def test_full_spool_asks_to_come_again_and_says_not_ready_until_it_is_emptied(
         readiness = tracker.readiness()
         assert readiness.health is Health.NOT_READY
         assert "the spool is full" in str(readiness)
+        eventually(lambda: street.gauge("adctl_spool_bytes") > 0)
+        eventually(lambda: street.gauge("adctl_spool_age_seconds") > 0)
         batch = [{"kind": "impression", "token": token_of(bids[0], "impression")}]
         assert street.post(batch).status == 503
     finally:
@@ -90,3 +92,5 @@ def test_full_spool_asks_to_come_again_and_says_not_ready_until_it_is_emptied(
     eventually(lambda: tracker.readiness().health is Health.READY)
     eventually(lambda: len(street.events) == len(kept) + 1)
     assert [event.bid_id for event in street.events][1:] == kept
+    eventually(lambda: street.gauge("adctl_spool_bytes") == 0)
+    assert street.gauge("adctl_spool_age_seconds") == 0

@@ -166,6 +166,24 @@ def test_what_arrives_during_a_turn_waits_for_the_next() -> None:
     assert second.result == "b"
 
 
+def test_request_that_gives_way_goes_on_in_the_next_turn_and_others_are_answered_before() -> None:
+    room = Room()
+    done: list[str] = []
+
+    def much() -> None:
+        for part in "123":
+            done.append(f"{part}{room.trips.get(part)}")
+            room.turns.give_way()
+
+    room.add(much)
+    room.turns.run()
+    room.add(lambda: done.append("another"))
+    for _ in range(3):
+        assert room.turns.run()
+    assert done == ["11", "another", "22", "33"]
+    assert not room.turns.run()
+
+
 def test_turn_without_requests_did_nothing() -> None:
     room = Room()
     assert not room.turns.run()
