@@ -77,6 +77,8 @@ class KeepAliveTask(WSGITask):  # type: ignore[misc]
 
     def build_response_header(self) -> bytes:
         """Return the status line and the headers; those of a plain answer without a detour."""
+        if self.channel.server.draining:
+            super().set_close_on_finish()
         told = {name.lower() for name, _ in self.response_headers}
         plain = self.version == "1.1" and "CONNECTION" not in self.request.headers
         delimited = "content-length" in told if self.has_body else not told & {"content-length"}

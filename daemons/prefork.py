@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from daemons.lifecycle import stop_on_signals
-from daemons.serving import DRAIN_SEC, bind
+from daemons.serving import DRAIN_SEC, bind, refuse_newcomers
 
 if TYPE_CHECKING:
     import socket
@@ -57,8 +57,8 @@ def run_workers(
             stop.wait(_RESPAWN_SEC)
             pids[_spawn(number, sock, work)] = number
         stop.wait(0.1)
-    _end(pids)
-    sock.close()
+    refuse_newcomers(sock)
+    _end(pids, sock)
 
 
 def _spawn(
@@ -86,9 +86,10 @@ def _ended(pids: dict[int, int]) -> list[int]:
     return [pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0]]
 
 
-def _end(pids: dict[int, int]) -> None:
+def _end(pids: dict[int, int], sock: socket.socket) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
+    sock.close()
     deadline = time.monotonic() + DRAIN_SEC + 2
     left = set(pids)
     while left and time.monotonic() < deadline:

@@ -9,7 +9,10 @@ tests/integration/test_serving.py.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,9 @@ CONNECTION_LIMIT = 4000
 IDLE_TIMEOUT_SEC = 60
 ARRIVAL_TIMEOUT_SEC = 10.0
 DRAIN_SEC = 10
+_LINGER_SEC = 0.5
+_SO_ATTACH_FILTER = 26
+_BPF_RETURN = 6
 _WAIT_SEC = 0.2
 _SWEEP_SEC = 1.0
 
@@ -37,6 +43,18 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), backlog=1024)
     except OSError as exc:
         raise ConflictError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+
+
+def refuse_newcomers(sock: socket.socket) -> None:
+    """Let nobody else connect, while those that have can still be accepted. Linux only.
+
+    Closing the socket would cut off those that wait to be accepted, perhaps with a request sent. To
+    others it looks as if their first packet was lost; when they send another it is closed.
+    """
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+    program = struct.pack("HP", 1, ctypes.addressof(drop_all))
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def make_server(
@@ -75,6 +93,7 @@ def make_server(
     server.adj.send_bytes = 32 << 10
     server.adj.kept_body_bytes = max_body_bytes if kept_body_bytes is None else kept_body_bytes
     server.adj.known_headers = {}
+    server.draining = False
     if dispatcher is not None:
         # It wakes the loop up from another thread, and costs two system calls a request.
         server.pull_trigger = lambda: None
@@ -121,14 +140,28 @@ def _close_stuck(server: Any, now: float, arrival_timeout_sec: float) -> None:
 
 
 def _drain(server: Any, turn: Callable[[], bool] | None) -> None:
+    server.draining = True
+    _accept_rest(server)
     # Out of the map: the socket is shared with other workers and closed by whoever bound it.
     server.del_channel()
-    deadline = time.monotonic() + DRAIN_SEC
-    while _busy(server) and time.monotonic() < deadline:
+    began = time.monotonic()
+    while _busy(server) or server.active_channels:
+        # Who sends request after request is told with an answer that it was the last; who is silent
+        # for a while is not waited for.
+        if time.monotonic() - began > (DRAIN_SEC if _busy(server) else _LINGER_SEC):
+            break
         _step(server, turn, 0.05)
     server.task_dispatcher.shutdown()
     wasyncore.close_all(server._map)  # noqa: SLF001
     server.socket.close()
+
+
+def _accept_rest(server: Any) -> None:
+    """Accept whoever has connected and waits for it."""
+    before = -1
+    while before < len(server.active_channels) < CONNECTION_LIMIT:
+        before = len(server.active_channels)
+        server.handle_accept()
 
 
 def _busy(server: Any) -> bool:
