@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     Key = tuple[int, int]
 
+_FIRST_BLOCKS = 64
+_FIRST_BITS = (1 << _FIRST_BLOCKS * WORD_BITS) - 1
+
 
 class BidBlocks:
     """Bids in blocks of 64 neighbours, and the blocks in the order of their dearest bid.
@@ -57,12 +60,16 @@ class BidBlocks:
 
         Lazy: a block is looked at when its dearest bid may be the next to be yielded.
         """
-        words = words_of(bits)
-        known = len(words)
+        # Positions are given by rank, so the dearest are nearly always among the first.
+        words = words_of(bits & _FIRST_BITS)
+        known, all_known = len(words), bits <= _FIRST_BITS
         waiting: list[Key] = []
         for key in self._order:
             first = key[1]
             number = first // WORD_BITS
+            if number >= _FIRST_BLOCKS and not all_known:
+                words = words_of(bits)
+                known, all_known = len(words), True
             word = words[number] if number < known else 0
             if not word:
                 continue

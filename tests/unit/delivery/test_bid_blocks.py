@@ -54,3 +54,12 @@ def test_the_first_cost_no_look_at_blocks_that_bid_less() -> None:
     walk = BidBlocks(blocks, order).dearest_first((1 << 6400) - 1)
     assert [-bid for bid, _ in islice(walk, 12)] == list(range(6400, 6388, -1))
     assert Watched.read <= 2 * 64
+
+
+SPREAD = [position * 7919 % 1009 for position in range(10_000)]
+
+
+@given(st.sets(st.integers(0, 9_999), max_size=40))
+def test_the_dearest_come_first_wherever_they_stand(asked: set[int]) -> None:
+    found = list(BidBlocks.build(SPREAD).dearest_first(bits_at(asked)))
+    assert found == expected(SPREAD, asked)
