@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from adctl.demo.browser import render
 from adctl.demo.exchange import Bid, Exchange
 from adctl.models import EventKind
+from tests.chaos.batches import Batches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 _SIZES = ("300x250", "320x50", "728x90", "160x600", "970x250", "320x480")
 _CONTRARY_SHARE = 0.06
+_BATCHED_ONE_IN = 3
 _OTHER_PRICE = "0.77"
 
 SAMPLES: tuple[Sample, ...] = tuple(
@@ -38,6 +42,7 @@ DRY = ("a few beans", "some beans", "more beans", "beans of a day")
 class ContraryExchange(Exchange):
     """Also tells what cannot be: losses of what was won, wins of what was lost, other prices.
 
+    A third of the bids have their notices posted in batches.
     ``spool`` is where the trackers keep events while Redis is away.
     """
 
@@ -54,6 +59,16 @@ class ContraryExchange(Exchange):
                 self._tell_later(kind, bid.id, url.replace("${AUCTION_PRICE}", _OTHER_PRICE))
         if self._rng.random() < _CONTRARY_SHARE:
             self._tell_another_price(bid)
+
+    @cached_property
+    def _batches(self) -> Batches:
+        return Batches(self._errands, self._tally)
+
+    def _notify(self, wire: Wire, kind: EventKind, bid_id: str, url: str, attempt: int) -> None:
+        if zlib.crc32(bid_id.encode()) % _BATCHED_ONE_IN:
+            super()._notify(wire, kind, bid_id, url, attempt)
+        else:
+            self._batches.add(f"{bid_id}:{kind}", kind, url)
 
     def _tell_later(self, kind: EventKind, bid_id: str, url: str) -> None:
         url = url.replace("${AUCTION_LOSS}", "102")

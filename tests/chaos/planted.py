@@ -27,6 +27,11 @@ PLANTS = (
         "(SELECT ctid FROM rollup_delivery WHERE impressions > 0 LIMIT 1)",
     ),
     Plant(
+        "rollup_landscape is what a rebuild makes of it",
+        "UPDATE rollup_landscape SET wins = wins - 1, losses = losses + 1 WHERE ctid = "
+        "(SELECT ctid FROM rollup_landscape WHERE wins > 0 LIMIT 1)",
+    ),
+    Plant(
         "statement_line is what a rebuild makes of it",
         "UPDATE statement_line SET spend_nanos = spend_nanos + 1 WHERE ctid = "
         "(SELECT ctid FROM statement_line LIMIT 1)",

@@ -27,6 +27,7 @@ class _Built(NamedTuple):
 _BUILT = (
     # Bids come from the decision log, which PostgreSQL does not hold.
     _Built("rollup_delivery", RollupRebuilder, "bids"),
+    _Built("rollup_landscape", RollupRebuilder, "bids"),
     _Built("statement_line", StatementRebuilder),
 )
 _TOTALS = """

@@ -163,13 +163,18 @@ def run(
             trial,
             summary,
             tuple(faults.done),
-            (*summary.checks, *found.checks, follower.several_ran_dry()),
+            (*summary.checks, *found.checks, follower.several_ran_dry(), _batched(demo)),
             found.late_nanos,
             drained_sec,
             tuple(story),
             tuple(proxies["valkey"].silences),
         )
         return _kept(outcome, folder) if keep and outcome.failed else outcome
+
+
+def _batched(demo: DemoRun) -> Check:
+    events = demo._tally.counts()["batched"]
+    return Check("events came in batches too", events > 0, f"{events} events")
 
 
 def _failed_now(record: StackRecord, demo: DemoRun, supervisor: Supervisor) -> list[str]:
