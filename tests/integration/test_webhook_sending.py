@@ -181,6 +181,7 @@ def test_senders_at_work_together_send_each_delivery_once(desk: Desk, receiver: 
         thread.start()
     for thread in threads:
         thread.join()
+    assert set(desk.states()) == {("delivered", 1, "200 said")}
     assert len(receiver.ids) == len(set(receiver.ids)) == 80
 
 
