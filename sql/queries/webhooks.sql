@@ -49,17 +49,18 @@ RETURNING id;
 
 -- name: take_due(limit, lease_sec)
 -- Those of paused webhooks wait. Whoever takes one has it for lease_sec.
-UPDATE webhook_delivery AS d
-SET attempts = d.attempts + 1, first_attempt_at = coalesce(d.first_attempt_at, now()),
-    next_attempt_at = now() + make_interval(secs => :lease_sec)
-FROM (
+WITH due AS MATERIALIZED (
     SELECT d.id, w.url, w.secret
     FROM webhook_delivery AS d JOIN webhook AS w ON w.id = d.webhook_id
     WHERE d.state = 'pending' AND d.next_attempt_at <= now() AND w.status = 'active'
     ORDER BY d.next_attempt_at, d.id
     LIMIT :limit
     FOR UPDATE OF d SKIP LOCKED
-) AS due
+)
+UPDATE webhook_delivery AS d
+SET attempts = d.attempts + 1, first_attempt_at = coalesce(d.first_attempt_at, now()),
+    next_attempt_at = now() + make_interval(secs => :lease_sec)
+FROM due
 WHERE d.id = due.id
 RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts,
           extract(epoch FROM now() - d.first_attempt_at)::float8, due.url, due.secret;

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,18 +14,47 @@ if TYPE_CHECKING:
     from adctl.stores.embedded.server import Server
 
 
+def join(bootstrap: str) -> GroupConsumer:
+    return GroupConsumer(bootstrap, "group", [topics.WINS], dict)
+
+
+def wait_until_assigned(member: GroupConsumer) -> None:
+    deadline = time.monotonic() + 25
+    while not member.assigned:
+        assert time.monotonic() < deadline, "nothing was assigned"
+        member.poll(1, 0.1)
+
+
 def test_member_that_leaves_while_it_is_joining_keeps_nobody_out(broker: Server) -> None:
     bootstrap = f"127.0.0.1:{broker.port}"
     KafkaAdmin(bootstrap, KafkaSettings()).ensure_topics()
 
-    def join() -> GroupConsumer:
-        return GroupConsumer(bootstrap, "group", [topics.WINS], dict)
-
-    with join() as first:
+    with join(bootstrap) as first:
         first.poll(1, 0.5)
         assert not first.assigned
-    with join() as second:
-        deadline = time.monotonic() + 20
-        while not second.assigned:
-            assert time.monotonic() < deadline, "nothing was assigned"
-            second.poll(1, 0.1)
+    with join(bootstrap) as second:
+        wait_until_assigned(second)
+
+
+JOINER = """
+import sys
+from adctl.streams.consumer import GroupConsumer
+consumer = GroupConsumer(sys.argv[1], "group", ["wins"], dict)
+print("joining", flush=True)
+while not consumer.assigned:
+    consumer.poll(1, 0.05)
+print("joined", flush=True)
+"""
+
+
+def test_member_that_is_killed_while_it_is_joining_keeps_nobody_out(broker: Server) -> None:
+    bootstrap = f"127.0.0.1:{broker.port}"
+    KafkaAdmin(bootstrap, KafkaSettings()).ensure_topics()
+    joiner = subprocess.Popen([sys.executable, "-c", JOINER, bootstrap], stdout=subprocess.PIPE)
+    assert joiner.stdout is not None
+    assert joiner.stdout.readline() == b"joining\n"
+    time.sleep(1)  # its request to join is on its way, or answered
+    joiner.kill()
+    assert joiner.communicate()[0] == b""
+    with join(bootstrap) as second:
+        wait_until_assigned(second)
