@@ -7,14 +7,18 @@ from typing import Annotated
 import typer
 
 from adctl.cli.context import settings_of
-from adctl.cli.render import DryRunOption, Output, OutputOption, render_record
+from adctl.cli.render import DryRunOption, Output, OutputOption, render_record, render_rows
 from adctl.cli.stores import postgres_pool
 from adctl.control.periods import parse_hour
 from adctl.control.rebuilding import GroupRebuilder, RollupRebuilder, StatementRebuilder
+from adctl.control.rollup_check import CheckedHour, RollupCheck
+from adctl.errors import DisprovedError, Fault, FaultyInputError
 from adctl.stores.rollups import ALWAYS
 from adctl.stores.stream import stream_keys
 
 app = typer.Typer(no_args_is_help=True)
+
+_CHECK_SEC = 10.0
 
 
 @app.command()
@@ -27,16 +31,31 @@ def rollups(
             "Default: all there is."
         ),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing: hold finished hours against events.")
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --check: only so many hours, at random. Default: all."),
+    ] = None,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Rebuild the delivery rollups from the event table, beside running daemons.
 
     Bids and requests stay as they are: they come from the decision log, which is not kept.
+    With --check the exit code is 1 if any hour is not what its events say; what is on its way
+    through Kafka is given ten seconds.
 
-    Example: adctl rebuild rollups --since 7d --dry-run
+    Example: adctl rebuild rollups --since 7d --check --sample 5
     """
-    began = ALWAYS if since is None else parse_hour("--since", since, datetime.now(UTC))
+    now = datetime.now(UTC)
+    began = ALWAYS if since is None else parse_hour("--since", since, now)
+    if sample is not None and not check:
+        raise FaultyInputError("rebuild", [Fault("--sample", str(sample), "--check with it")])
+    if check:
+        _check(ctx, began, now, sample, output)
+        return
     _rebuild(ctx, RollupRebuilder, began, dry_run, output)
 
 
@@ -51,6 +70,16 @@ def statements(
     Example: adctl rebuild statements --dry-run
     """
     _rebuild(ctx, StatementRebuilder, ALWAYS, dry_run, output)
+
+
+def _check(
+    ctx: typer.Context, since: datetime, now: datetime, sample: int | None, output: Output
+) -> None:
+    with postgres_pool(ctx) as pool:
+        checked = RollupCheck(pool).check(since, now, sample, _CHECK_SEC)
+    render_rows([hour._asdict() for hour in checked], output, CheckedHour._fields)
+    if wrong := [hour for hour in checked if hour.different]:
+        raise DisprovedError(f"{len(wrong)} of {len(checked)} hours are not what their events say")
 
 
 def _rebuild(

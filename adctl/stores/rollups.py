@@ -139,6 +139,13 @@ class Rollups:
         self._queries.forget_requests(conn, since=since)
         self._queries.forget_candidates(conn, since=since)
 
+    def hours(self, conn: psycopg.Connection, since: datetime, until: datetime) -> list[datetime]:
+        """Return the hours from ``since`` to ``until`` that have rows or events, in order.
+
+        None of before the days of the oldest events that are kept.
+        """
+        return [hour for (hour,) in self._queries.list_hours(conn, since=since, until=until)]
+
     def differences(self, conn: psycopg.Connection, hour: datetime) -> int:
         """Return in how many rows an hour's deliveries are not what the event table says."""
         count: int = self._queries.count_differences(conn, hour=hour)

@@ -105,6 +105,16 @@ SET wins = excluded.wins,
 -- name: drop_empty_landscape(since)!
 DELETE FROM rollup_landscape WHERE hour >= :since AND bids + wins + losses = 0;
 
+-- name: list_hours(since, until)
+SELECT series.hour
+FROM generate_series(
+    greatest(:since::timestamptz, (SELECT min(event_date) FROM event)::timestamp AT TIME ZONE 'UTC'),
+    date_trunc('hour', :until::timestamptz, 'UTC'), interval '1 hour') AS series(hour)
+WHERE EXISTS (SELECT FROM rollup_delivery AS rollup WHERE rollup.hour = series.hour)
+   OR EXISTS (SELECT FROM event
+              WHERE occurred_at >= series.hour AND occurred_at < series.hour + interval '1 hour')
+ORDER BY 1;
+
 -- name: count_differences(hour)$
 -- Rows that one side has and the other has not, or not with these counts.
 WITH counted AS (

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from adctl.delivery.catalog import Catalog
 from adctl.stores.embedded.stack import EmbeddedStack
 from tests.bench import (
+    consuming,
     deciding,
     hostile,
     load,
@@ -84,6 +85,7 @@ def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
         yield from proof.measure(endpoints, campaigns, rounds)
         yield from tracking.measure(endpoints, folder, rounds)
         yield from spooling.measure(folder, rounds)
+        yield from consuming.measure(endpoints, rounds)
         yield from hostile.measure(endpoints, folder, rounds)
         # Last: it puts other catalogs in the place of this one.
         yield from serving.measure(endpoints, folder, rounds, counts)

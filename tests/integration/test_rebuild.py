@@ -15,10 +15,12 @@ from adctl.control.billing import BILLING, Billing
 from adctl.control.flushing import Flusher
 from adctl.control.rebuilding import RollupRebuilder, StatementRebuilder
 from adctl.control.relaying import Relay
+from adctl.control.rollup_check import RollupCheck
 from adctl.decisions import Decision, ImpDecision
 from adctl.delivery.landscape import lowest_of, price_bucket
 from adctl.models import Event, EventKind
 from adctl.stores import keys
+from adctl.stores.rollups import ALWAYS
 from adctl.stores.stream import event_streams
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
@@ -230,6 +232,30 @@ def test_rebuilding_some_hours_leaves_earlier_ones_alone(
         "SELECT count(*) FROM rollup_delivery WHERE hour >= %s", [since]
     ).fetchall()
     assert left == 0
+
+
+def test_a_check_finds_the_hours_that_are_not_what_their_events_say(
+    plant: Plant, pool: Pool, postgres: psycopg.Connection
+) -> None:
+    plant.happen(events(5, 200))
+    plant.read()
+    now, wrong = HOUR + timedelta(minutes=30), HOUR - timedelta(hours=2)
+    right = RollupCheck(pool).check(ALWAYS, now, None, 0)
+    assert len(right) >= 6
+    assert not any(hour.different for hour in right)
+    assert all(hour.hour < HOUR for hour in right)
+    assert len(RollupCheck(pool).check(ALWAYS, now, 2, 0)) == 2
+    postgres.execute("UPDATE rollup_delivery SET clicks = clicks + 1 WHERE hour = %s", [wrong])
+    postgres.commit()
+    found = RollupCheck(pool).check(ALWAYS, now, None, 0)
+    assert [hour.hour for hour in found if hour.different] == [wrong]
+
+
+def test_a_check_finds_an_hour_of_which_the_rollups_know_nothing(plant: Plant, pool: Pool) -> None:
+    plant.happen(events(6, 50))
+    checked = RollupCheck(pool).check(HOUR - timedelta(hours=3), HOUR, None, 0)
+    assert [hour.hour for hour in checked] == [HOUR - timedelta(hours=n) for n in (3, 2, 1)]
+    assert all(hour.different for hour in checked)
 
 
 def test_statement_lines_add_up_to_the_ledger(plant: Plant, postgres: psycopg.Connection) -> None:
