@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,6 +40,10 @@ BILLING_KIND = {
 """The event that books spend, by an exchange's ``billing_event`` setting."""
 
 
+_MS_PER_DAY = 86_400_000
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
 class Ending(StrEnum):
     """What an event does to its bid's reservation."""
 
@@ -47,7 +52,7 @@ class Ending(StrEnum):
     KEEP = "keep"
 
 
-class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+class TrackedEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An event and its consequences, complete: what the store applies, or a spool keeps until then.
 
     ``counted_windows`` are the cap windows (seconds) the user has this event counted in;
@@ -100,7 +105,7 @@ def track(
     return TrackedEvent(
         event=Event(
             event_id=_event_id(token, kind, order),
-            event_date=datetime.fromtimestamp(token.bid_at_ms / 1000, UTC).date().isoformat(),
+            event_date=_date_of(token.bid_at_ms // _MS_PER_DAY),
             kind=kind,
             occurred_at_ms=now_ms,
             bid_id=token.bid_id,
@@ -175,6 +180,12 @@ def _event_id(token: BidToken, kind: EventKind, order: Order) -> str:
     if not order.order_id:
         return named
     return f"{named}:{order_digest(token.advertiser_id, order.order_id)}"
+
+
+@lru_cache(maxsize=128)
+def _date_of(day: int) -> str:
+    """Return the date of a day since 1970, in UTC."""
+    return date.fromordinal(_EPOCH + day).isoformat()
 
 
 def _ending(*, bills: bool, lost: bool) -> Ending:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from adctl.delivery.frequency_cap import bucket_fields, hold_fields
+from adctl.delivery.frequency_cap import bucket_field, hold_field
 from adctl.models import EventKind
 from adctl.stores import keys
 from adctl.stores.redis import Script
@@ -95,7 +95,7 @@ class EventIntake:
         event = tracked.event
         campaign_id, shard = event.campaign_id, tracked.shard
         held_at_ms, seen_at_ms = tracked.held_at_ms, event.occurred_at_ms
-        hold = hold_fields(campaign_id, self._hold_sec, held_at_ms)[0] if held_at_ms else ""
+        hold = hold_field(campaign_id, self._hold_sec, held_at_ms) if held_at_ms else ""
         longest_sec = max(tracked.counted_windows, default=0) * 9 // 8
         return (
             self._track,
@@ -127,7 +127,7 @@ class EventIntake:
                 event.price_cpm_micros,
                 *self._touch(event),
                 *(
-                    bucket_fields(campaign_id, window_sec, seen_at_ms)[0]
+                    bucket_field(campaign_id, window_sec, seen_at_ms)
                     for window_sec in tracked.counted_windows
                 ),
             ],
