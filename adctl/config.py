@@ -168,7 +168,7 @@ class ConsumerSettings(DaemonSettings):
     """``[consumer]``."""
 
     port: Port = 8084
-    batch_size: Annotated[int, Field(gt=0, le=100_000)] = 1000
+    batch_size: Annotated[int, Field(gt=0, le=100_000)] = 5000
     dead_letter_max_bytes: Annotated[int, Field(gt=0, le=500_000)] = 65_536
     groups: Annotated[tuple[GroupName, ...], Field(min_length=1)] = (
         "analytics",

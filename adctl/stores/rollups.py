@@ -11,12 +11,15 @@ import msgspec
 from adctl.stores.postgres import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import psycopg
 
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 """Before every hour."""
+
+_ARRAY, _QUOTED = "{{{}}}", '"{}"'
+_ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 
 class DeliveryKey(NamedTuple):
@@ -152,13 +155,21 @@ class Rollups:
         return count
 
 
-def _columns(rows: Mapping[Any, Any], names: Iterable[str]) -> dict[str, list[Any]]:
-    """Return rows as a list for each column: one statement for all of them.
+def _columns(rows: Mapping[Any, Any], names: Iterable[str]) -> dict[str, str]:
+    """Return rows as an array for each column: one statement for all of them.
 
     Sorted, so that consumers that touch the same rows never wait for each other in a circle.
     """
     keys = sorted(rows)
-    columns = {name: [getattr(key, name) for key in keys] for name in keys[0]._fields}
+    columns = {name: _array([getattr(key, name) for key in keys]) for name in keys[0]._fields}
     if isinstance(rows, Counter):
-        return columns | {name: [rows[key] for key in keys] for name in names}
-    return columns | {name: [getattr(rows[key], name) for key in keys] for name in names}
+        return columns | {name: _array([rows[key] for key in keys]) for name in names}
+    return columns | {name: _array([getattr(rows[key], name) for key in keys]) for name in names}
+
+
+def _array(values: Sequence[Any]) -> str:
+    """Return an array as PostgreSQL reads it: psycopg takes as long over lists as counting does."""
+    texts: Iterable[str] = map(str, values)
+    if not isinstance(values[0], int):
+        texts = (_QUOTED.format(text.translate(_ESCAPED)) for text in texts)
+    return _ARRAY.format(",".join(texts))

@@ -34,7 +34,7 @@ BARE = "bare consume and JSON decode"
 ANALYTICS_CONSUMER = "the analytics consumer"
 _EVENTS_A_ROUND = 60_000
 _SENT_AT_ONCE = 5_000
-_CAMPAIGNS, _SITES = 50, 200
+_CAMPAIGNS, _SITES = 50, 10_000
 _POLL_SEC = 0.25
 _PATIENCE_SEC = 60.0
 _decode = msgspec.json.Decoder(Event).decode
@@ -78,7 +78,7 @@ def _message(index: int) -> OutgoingMessage:
 
 def _event(index: int) -> Event:
     chance = random.Random(index)
-    at = datetime.now(UTC) - timedelta(seconds=chance.randrange(3600))
+    at = datetime.now(UTC) - timedelta(seconds=chance.randrange(60))
     campaign = chance.randrange(1, _CAMPAIGNS + 1)
     return Event(
         event_id=f"{index:x}:impression",
@@ -91,7 +91,8 @@ def _event(index: int) -> Event:
         exchange="default",
         price_cpm_micros=2_000_000,
         cost_nanos=2_000_000,
-        site=f"site-{chance.randrange(_SITES)}.example",
+        # A few sites have most of the traffic, as they do.
+        site=f"site-{int(chance.paretovariate(1)) % _SITES}.example",
         country=chance.choice(["USA", "DEU", "FRA"]),
         device=chance.choice(["1", "4"]),
         bid_cpm_micros=2_500_000,

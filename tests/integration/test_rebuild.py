@@ -85,7 +85,7 @@ def events(seed: int, count: int) -> list[Event]:
                 unpriced=bills and chance.random() < 0.2,
                 test=test,
                 min_to_win_micros=chance.choice([None, 1_000_001]),
-                site=chance.choice(["", "news.example", "zwölf.example"]),
+                site=chance.choice(["", "news.example", "zwölf.example", "NULL", 'a,{b}"c\\\\d ']),
                 country=chance.choice(["", "USA", "DEU"]),
                 device=chance.choice(["", "1", "4"]),
                 bid_cpm_micros=chance.choice([0, 7, 1_500_000, 2**40]),
