@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -204,6 +205,13 @@ class ConversionSettings(Section):
         return self.click_window_sec, self.view_window_sec
 
 
+class RetentionSettings(Section):
+    """``[retention]``."""
+
+    events_days: int = Field(default=0, ge=0)
+    partitions_ahead_days: Annotated[int, Field(gt=0, le=30)] = 2
+
+
 class FcapSettings(Section):
     """``[fcap]``."""
 
@@ -276,6 +284,7 @@ class Settings(BaseSettings):
     alarms: AlarmSettings = AlarmSettings()
     webhooks: WebhookSettings = WebhookSettings()
     conversions: ConversionSettings = ConversionSettings()
+    retention: RetentionSettings = RetentionSettings()
     fcap: FcapSettings = FcapSettings()
     privacy: PrivacySettings = PrivacySettings()
     catalog: CatalogSettings = CatalogSettings()
@@ -286,6 +295,22 @@ class Settings(BaseSettings):
     @classmethod
     def _state_dir_or_the_usual_place(cls, folder: Path) -> Path:
         return (default_state_dir() if folder == Path() else folder.expanduser()).absolute()
+
+    @property
+    def longest_event_sec(self) -> int:
+        """How long after its bid the last event of it may come."""
+        windows = max(self.conversions.windows)
+        return self.tracker.token_ttl_sec + windows
+
+    @model_validator(mode="after")
+    def _events_are_kept_while_they_come(self) -> Self:
+        needed = -(-self.longest_event_sec // 86_400) + 2
+        if 0 < self.retention.events_days < needed:
+            raise ValueError(
+                f"retention.events_days of 0 or at least {needed}: events of a bid may come for "
+                f"{self.longest_event_sec} seconds (tracker.token_ttl_sec, conversions)"
+            )
+        return self
 
     @field_validator("exchanges", mode="after")
     @classmethod

@@ -50,7 +50,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     ``looks`` are there in one record of many, for some campaigns in turn.
 
-    Holds nothing about the user but the keyed hash, and that only where it was permitted.
+    Holds nothing about the user: a log cannot forget one. ``user_hash`` is empty since that is so.
     """
 
     request_id: str

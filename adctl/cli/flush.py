@@ -35,17 +35,20 @@ def now(
 
     Example: adctl flush now --dry-run
     """
+    if dry_run:
+        status(ctx, output)
+        return
+    render_record(push_all(ctx).fields(), output)
+
+
+def push_all(ctx: typer.Context) -> FlushedBatch:
+    """Bring everything that waits to PostgreSQL and to Kafka, and forget it in the stream."""
     settings = settings_of(ctx)
+    bootstrap, batch_size = resolve_kafka(settings), settings.flusher.batch_size
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
         streams = event_streams(client, settings.redis.shards)
         flushers = [Flusher(pool, stream) for stream in streams]
-        if dry_run:
-            render_record(together([flusher.status() for flusher in flushers]).fields(), output)
-            return
-        batch_size = settings.flusher.batch_size
         flushed = sum((flusher.drain(batch_size) for flusher in flushers), FlushedBatch())
-        render_record(flushed.fields(), output)
-        bootstrap = resolve_kafka(settings)
         producer = ReliableProducer(bootstrap, settings.kafka.topic_prefix)
         try:
             admin = KafkaAdmin(bootstrap, settings.kafka)
@@ -55,3 +58,4 @@ def now(
             producer.close()
         for flusher in flushers:
             flusher.trim()
+    return flushed

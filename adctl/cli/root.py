@@ -21,7 +21,7 @@ from adctl.errors import AdctlError
 NOUNS = {
     "config": "Show and check the configuration.",
     "stack": "Run PostgreSQL, Valkey and a Kafka-protocol broker on this machine.",
-    "db": "Bring the database's schema up to date.",
+    "db": "Bring the schema up to date, show sizes, drop old events.",
     "doctor": "Check everything adctl needs, by name.",
     "advertiser": "Create and change advertisers.",
     "campaign": "Create and change campaigns.",
@@ -29,6 +29,7 @@ NOUNS = {
     "budget": "Show campaigns' money, live and in the ledger.",
     "exchange": "Show exchanges, and try what they would get.",
     "fcap": "Look into frequency caps.",
+    "user": "Forget users.",
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
     "topic": "Show and create the Kafka topics.",

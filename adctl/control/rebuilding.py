@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
@@ -11,7 +12,7 @@ from adctl.control.analytics import ANALYTICS
 from adctl.control.billing import BILLING
 from adctl.control.notify import NOTIFY
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
-from adctl.stores.postgres import postgres_errors
+from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.rollups import ALWAYS, Rollups
 from adctl.stores.statement_lines import StatementLines
 from adctl.stores.stream import ORIGIN
@@ -19,7 +20,6 @@ from adctl.stores.stream_marks import StreamMarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from psycopg_pool import ConnectionPool
 
@@ -87,15 +87,21 @@ class GroupRebuilder:
     def rebuild_in(self, conn: psycopg.Connection, since: datetime = ALWAYS) -> int:
         """Rebuild in a transaction of ``one_moment``; return the number of rows that hold any."""
         since = min(since, self._offsets.pending_since(conn) or since)
+        # Days of events that were dropped cannot be counted again.
+        since = max(since, self._floor(conn) or since)
         flushed = [_flushed_id(positions.read(conn)) for positions in self._positions]
         marks = str(StreamMarks.at(flushed))
         if since == ALWAYS:
             self._offsets.skip_up_to(conn, marks)
         else:
-            since = since.replace(minute=0, second=0, microsecond=0)
+            since = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             # Events of earlier hours that consumers have not met yet count when they do.
             self._offsets.skip_since(conn, marks, since)
         return self._rebuild(conn, since)
+
+    def _floor(self, _conn: psycopg.Connection) -> datetime | None:
+        """Return the first moment from which PostgreSQL has all rows; None if it has them all."""
+        return None
 
     @contextmanager
     def one_moment(self) -> Iterator[psycopg.Connection]:
@@ -122,6 +128,11 @@ class RollupRebuilder(GroupRebuilder):
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], *streams: str) -> None:
         super().__init__(pool, ANALYTICS, Rollups().rebuild, *streams)
+        self._retention = load_queries("queries/retention.sql")
+
+    def _floor(self, conn: psycopg.Connection) -> datetime | None:
+        floor: datetime | None = self._retention.rebuild_from(conn)
+        return floor
 
 
 class StatementRebuilder(GroupRebuilder):

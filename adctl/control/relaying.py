@@ -105,6 +105,8 @@ class Relay:
 
 
 def _message(stream_id: str, event: Event) -> OutgoingMessage:
+    # A log cannot forget one user: it is never told of any.
+    told = msgspec.structs.replace(event, user_hash="") if event.user_hash else event
     return OutgoingMessage(
-        topics.OF_EVENT[event.kind], event.bid_id.encode(), msgspec.json.encode(event), stream_id
+        topics.OF_EVENT[event.kind], event.bid_id.encode(), msgspec.json.encode(told), stream_id
     )

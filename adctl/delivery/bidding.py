@@ -131,7 +131,7 @@ class Bidder:
         )
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
-        decision = _decision(request, exchange, now_ms, reason, imps, user_hash)
+        decision = _decision(request, exchange, now_ms, reason, imps)
         return Answer(decision, _response(request, bids, terms, rates) if bids else None)
 
     def _bucket(self, now_ms: int) -> int:
@@ -307,7 +307,6 @@ def _decision(
     now_ms: int,
     reason: str,
     imps: tuple[ImpDecision, ...] = (),
-    user_hash: str = "",
 ) -> Decision:
     place = place_of(request)
     return Decision(
@@ -320,6 +319,5 @@ def _decision(
         domain=place.site,
         country=place.country,
         device=place.device,
-        user_hash=user_hash,
         test=bool(request.test),
     )

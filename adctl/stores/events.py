@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
+from adctl.stores.erasures import Erasures
 from adctl.stores.postgres import load_queries
 
 if TYPE_CHECKING:
@@ -35,25 +36,35 @@ class EventStore:
 
     def __init__(self) -> None:
         self._queries = load_queries("queries/events.sql")
+        self._erasures = Erasures()
 
     def make_partitions(self, conn: psycopg.Connection, days: Iterable[date]) -> None:
-        """Make the event table take events of ``days``. Any number of callers may do so at once."""
-        for day in sorted(set(days)):
-            list(self._queries.make_partition(conn, day=day))
+        """Make the event table take events of ``days``. Any number of callers may do so at once.
+
+        Days up to one that was dropped are left out: a repeat of an event of theirs must not count
+        as new.
+        """
+        wanted = sorted(set(days))
+        dropped = self._queries.last_dropped(conn) if wanted else None
+        for day in wanted:
+            if dropped is None or day > dropped:
+                list(self._queries.make_partition(conn, day=day))
 
     def store(self, conn: psycopg.Connection, events: Sequence[tuple[str, Event]]) -> Stored:
         """Store events (stream id, event) that are not there yet, and book what those cost.
 
         All or nothing: raises UnstorableEventError, and undoes what it did, if one of them does
-        not fit the schema. A partition for each event's date must be there.
+        not fit the schema. A partition for each event's date must be there. Users who were
+        forgotten are left out (adctl.stores.erasures).
         """
         if not events:
             return Stored(0, 0)
         try:
             with conn.transaction():
+                told = self._erasures.blank(conn, events)
                 self._queries.create_incoming(conn)
                 with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
-                    for stream_id, event in events:
+                    for stream_id, event in told:
                         copy.write_row(_row(stream_id, event))
                 return Stored(*self._queries.store_incoming(conn))
         except (psycopg.DataError, psycopg.IntegrityError) as exc:

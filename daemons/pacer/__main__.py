@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from adctl.control.flushing import Flusher
 from adctl.control.funding import Funding
 from adctl.control.health import check_postgres, check_redis
 from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
 from adctl.control.reconciling import Reconciler
+from adctl.control.retaining import Policy, Retention
 from adctl.control.steering import Pacer
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
@@ -20,6 +22,7 @@ from adctl.stores.redis import connect
 from adctl.stores.shard_count import require_shards
 from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
+from adctl.stores.stream import event_streams
 from adctl.stores.tables import open_engine
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
@@ -44,6 +47,7 @@ _EXPIRY_SEC = 5.0
 _PROOF_SEC = 30.0
 _RECONCILE_SEC = 3600.0
 _PARTITIONS_SEC = 60.0
+_PRUNE_SEC = 3600.0
 # The outbox is held while it is sent; a lost Kafka must not keep it from Redis for long.
 _SEND_TIMEOUT_SEC = 3.0
 
@@ -72,7 +76,21 @@ def main(settings: Settings) -> None:
         alarms = AlarmWork(pool, settings.alarms, _produce(for_alarms, kafka), metrics)
         pacer = Pacer(catalog, budgets, SteeringStore(client, shards), alarms.look)
         steering = PacerWork(pacer, settings, metrics)
-        keeping = CatalogWork(pool, catalog, budgets, pacer, _produce(producer, kafka), metrics)
+        retention = Retention(
+            pool,
+            [Flusher(pool, stream) for stream in event_streams(client, shards)],
+            Policy(settings.retention.events_days, settings.longest_event_sec),
+        )
+        keeping = CatalogWork(
+            pool,
+            catalog,
+            budgets,
+            pacer,
+            _produce(producer, kafka),
+            retention,
+            settings.retention.partitions_ahead_days,
+            metrics,
+        )
         proof = ProofWork(
             Prover(pool, client, shards),
             Reconciler(pool, client, shards),
@@ -85,6 +103,7 @@ def main(settings: Settings) -> None:
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
             Job("alarms", alarms.publish, _OUTBOX_SEC, metrics),
             Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
+            Job("prune", keeping.prune, _PRUNE_SEC, metrics),
             Job("steer", steering.steer, section.interval_sec, metrics),
             Job("days", steering.roll_days, section.interval_sec, metrics),
             Job("shares", steering.rebalance, section.interval_sec, metrics),

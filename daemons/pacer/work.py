@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adctl.config_notices import AlarmSettings
     from adctl.control.proving import Prover
     from adctl.control.reconciling import Reconciler
+    from adctl.control.retaining import Retention
     from adctl.control.steering import Pacer
     from adctl.models import Campaign
     from adctl.stores.budgets import Budgets, BudgetState
@@ -78,9 +79,13 @@ class CatalogWork:
         budgets: Budgets,
         pacer: Pacer,
         produce: Callable[[Sequence[OutgoingMessage]], None],
+        retention: Retention,
+        days_ahead: int,
         metrics: PacerMetrics,
     ) -> None:
         self._pool = pool
+        self._retention = retention
+        self._days_ahead = days_ahead
         self._catalog = catalog
         self._budgets = budgets
         self._pacer = pacer
@@ -104,10 +109,16 @@ class CatalogWork:
         log.info("wrote the catalog to Redis", campaigns=campaigns)
 
     def make_partitions(self) -> None:
-        """Make today's and tomorrow's event partitions before they are needed."""
+        """Make event partitions of today and days ahead before they are needed."""
         today = datetime.now(UTC).date()
+        days = [today + timedelta(days=ahead) for ahead in range(self._days_ahead + 1)]
         with postgres_errors("make event partitions"), self._pool.connection() as conn:
-            self._events.make_partitions(conn, [today, today + timedelta(days=1)])
+            self._events.make_partitions(conn, days)
+
+    def prune(self) -> None:
+        """Drop the days of events that are not kept any longer."""
+        for day in self._retention.prune(datetime.now(UTC), "pacer"):
+            log.info("dropped a day of events", day=day.day.isoformat(), rows=day.rows)
 
 
 class AlarmWork:

@@ -4,6 +4,9 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_event (LIKE event) ON COMMIT DELETE ROW
 -- name: make_partition(day)
 SELECT event_partition(:day);
 
+-- name: last_dropped()$
+SELECT max(day) FROM dropped_day;
+
 -- name: store_incoming()^
 -- Of events that are there already, in this batch or before, nothing is stored or booked again.
 -- Fees are exact: what is owed beyond whole nanos is carried to the next batch, whatever campaign

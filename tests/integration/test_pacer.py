@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adctl.config import MoneySettings
+from adctl.control.retaining import Policy, Retention
 from adctl.control.steering import Pacer
 from adctl.errors import StoreUnavailableError
 from adctl.models import BidStrategy, Campaign, Factors, Status
@@ -193,7 +194,8 @@ def keeping(
     )
     postgres.commit()
     metrics = PacerMetrics(CollectorRegistry())
-    return CatalogWork(pool, catalog, budgets, pacer, no_kafka, metrics)
+    retention = Retention(pool, [], Policy(0, 86_400))
+    return CatalogWork(pool, catalog, budgets, pacer, no_kafka, retention, 1, metrics)
 
 
 def test_a_redis_that_lost_everything_is_filled_from_postgresql(

@@ -1,0 +1,161 @@
+"""Forgetting one user, everywhere, with a receipt."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from adctl.delivery.sharding import shard_of
+from adctl.errors import ConflictError
+from adctl.stores import keys
+from adctl.stores.erasures import Erasures
+from adctl.stores.positions import StreamPositions
+from adctl.stores.postgres import postgres_errors
+from adctl.stores.redis import redis_errors
+from adctl.stores.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import psycopg
+    import redis
+    from psycopg_pool import ConnectionPool
+
+    from adctl.stores.stream import EventStream
+
+_WAIT_SEC = 10.0
+_PORTION = 250
+
+
+class Receipt(NamedTuple):
+    """What was forgotten, by store; ``number`` is None for a dry run.
+
+    ``spooled`` are events in spools on this machine. ``waiting`` are entries of the event stream
+    that still name the user, and go once Kafka has confirmed them.
+    """
+
+    number: int | None
+    erased_at: str | None
+    events: int
+    rejected_events: int
+    redis_keys: int
+    spooled: int
+    waiting: int
+
+    def fields(self) -> dict[str, object]:
+        """Return everything a person asks for."""
+        return self._asdict()
+
+
+class Forgetting:
+    """Forgets users. Raises StoreUnavailableError throughout; repeating it is safe.
+
+    ``push`` brings everything in the event streams to PostgreSQL and Kafka, and forgets it there.
+    """
+
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        client: redis.Redis,
+        streams: list[EventStream],
+        spools: Path,
+        push: Callable[[], object],
+    ) -> None:
+        self._pool = pool
+        self._redis = client
+        self._streams = streams
+        self._spools = spools
+        self._push = push
+        self._erasures = Erasures()
+
+    def look(self, user_hash: str) -> Receipt:
+        """Return what there is of a user; nothing is changed."""
+        with postgres_errors("look for a user"), self._pool.connection() as conn:
+            counts = self._erasures.count(conn, user_hash)
+        with redis_errors("look for a user"):
+            held = int(self._redis.exists(*self._keys(user_hash)))
+        return Receipt(
+            None,
+            None,
+            counts["event"],
+            counts["rejected_event"],
+            held,
+            self._spooled(user_hash),
+            self._waiting(user_hash),
+        )
+
+    def forget(self, user_hash: str, actor: str) -> Receipt:
+        """Take a user out of every store; what comes later of bids made until now, too."""
+        spooled = self._spooled(user_hash)
+        with postgres_errors("forget a user"), self._pool.connection() as conn, conn.transaction():
+            # No flusher is between reading an event and storing it.
+            for stream in self._streams:
+                StreamPositions(stream.key).lock_postgres(conn)
+            number, erased_at, counts = self._erasures.erase(conn, user_hash, actor)
+        self._empty_spools(user_hash)
+        with redis_errors("forget a user"):
+            deleted = int(self._redis.delete(*self._keys(user_hash)))
+        self._push()
+        receipt = Receipt(
+            number,
+            erased_at.isoformat(),
+            counts["event"],
+            counts["rejected_event"],
+            deleted,
+            spooled,
+            self._waiting(user_hash),
+        )
+        with postgres_errors("keep the receipt"), self._pool.connection() as conn:
+            self._erasures.keep_receipt(conn, number, receipt.fields())
+        return receipt
+
+    def _keys(self, user_hash: str) -> tuple[str, str]:
+        shard = shard_of(user_hash, len(self._streams))
+        return keys.user(shard, user_hash), keys.touches(shard, user_hash)
+
+    def _waiting(self, user_hash: str) -> int:
+        named, count = user_hash.encode(), 0
+        for stream in self._streams:
+            after = "0-0"
+            while entries := stream.read(after, 1000):
+                count += sum(named in b"".join(entry.fields.values()) for entry in entries)
+                after = entries[-1].id
+        return count
+
+    def _spooled(self, user_hash: str) -> int:
+        return sum(path.read_bytes().count(user_hash.encode()) for path in self._files())
+
+    def _files(self) -> list[Path]:
+        return sorted(self._spools.glob("*.v[0-9]*")) if self._spools.is_dir() else []
+
+    def _empty_spools(self, user_hash: str) -> None:
+        """Let running trackers bring their spools to Redis; rewrite those nobody uses."""
+        deadline = time.monotonic() + _WAIT_SEC
+        while self._spooled(user_hash) and time.monotonic() < deadline:
+            for name in {path.name.rsplit(".", 2)[0] for path in self._files()}:
+                self._rewrite(name, user_hash)
+            time.sleep(0.1)
+
+    def _rewrite(self, name: str, user_hash: str) -> None:
+        try:
+            spool = Spool(self._spools, name, 1 << 40)
+        except ConflictError:
+            return  # its tracker lives, and brings it to Redis
+        left = spool.size
+        while left > 0 and (events := spool.peek(_PORTION)):
+            before = spool.size
+            spool.append([_without(tracked, user_hash) for tracked in events])
+            grown = spool.size - before
+            spool.forget(len(events))
+            left -= before + grown - spool.size
+        spool.close()
+
+
+def _without(tracked: Any, user_hash: str) -> Any:
+    if tracked.event.user_hash != user_hash:
+        return tracked
+    event = msgspec.structs.replace(tracked.event, user_hash="")
+    return msgspec.structs.replace(tracked, event=event, counted_windows=(), held_at_ms=0)

@@ -1,0 +1,72 @@
+"""Users who were forgotten, and events that come after that."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adctl.stores.postgres import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import psycopg
+
+    from adctl.models import Event
+
+
+def subject_of(user_hash: str) -> str:
+    """Return the name under which an erasure is kept: it leads back to nobody."""
+    return hashlib.sha256(f"erased:{user_hash}".encode()).hexdigest()
+
+
+class Erasures:
+    """Every method joins the transaction of the caller's connection."""
+
+    def __init__(self) -> None:
+        self._queries = load_queries("queries/erasures.sql")
+
+    def count(self, conn: psycopg.Connection, user_hash: str) -> dict[str, int]:
+        """Return how many rows hold a user, by table."""
+        return {
+            "event": int(self._queries.count_events(conn, user_hash=user_hash)),
+            "rejected_event": int(self._queries.count_rejected(conn, user_hash=user_hash)),
+        }
+
+    def erase(
+        self, conn: psycopg.Connection, user_hash: str, actor: str
+    ) -> tuple[int, datetime, dict[str, int]]:
+        """Take a user out of all rows, and remember it; return its number, the time, and counts."""
+        number, erased_at = self._queries.record(conn, subject=subject_of(user_hash), actor=actor)
+        counts = {
+            "event": int(self._queries.blank_events(conn, user_hash=user_hash)),
+            "rejected_event": int(self._queries.blank_rejected(conn, user_hash=user_hash)),
+        }
+        return number, erased_at, counts
+
+    def keep_receipt(self, conn: psycopg.Connection, number: int, receipt: object) -> None:
+        """Keep what was done."""
+        text = msgspec.json.encode(receipt).decode()
+        self._queries.keep_receipt(conn, id=number, receipt=text)
+
+    def blank(
+        self, conn: psycopg.Connection, events: Sequence[tuple[str, Event]]
+    ) -> list[tuple[str, Event]]:
+        """Return events without the users that were forgotten since their bid was made.
+
+        Bids of the day of the erasure count as made before. Cheap while nobody was ever forgotten.
+        """
+        if not self._queries.any_erasure(conn):
+            return list(events)
+        subjects = {hash_: subject_of(hash_) for _, event in events if (hash_ := event.user_hash)}
+        erased = dict(self._queries.erased_days(conn, subjects=list(subjects.values())))
+        gone = {hash_: erased[named] for hash_, named in subjects.items() if named in erased}
+        return [
+            (at, msgspec.structs.replace(event, user_hash=""))
+            if event.user_hash in gone and event.event_date <= gone[event.user_hash].isoformat()
+            else (at, event)
+            for at, event in events
+        ]
