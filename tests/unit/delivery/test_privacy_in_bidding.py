@@ -14,7 +14,7 @@ from adctl.delivery.catalog import Catalog
 from adctl.delivery.privacy import PrivacyPolicy
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import Signer
-from adctl.models import Segments
+from adctl.models import FrequencyCap, Segments
 from adctl.openrtb import BidRequest
 from tests.unit.delivery.consent.encoding import VENDOR, consenting, encode_tc_string, some
 
@@ -67,7 +67,6 @@ def test_policy_decides_what_is_done_without_consent(
     answered = answer(PrivacyPolicy(VENDOR, policy), under_gdpr("garbage"), make_campaign(1))
     assert answered.decision.bid is bids
     assert answered.decision.reason == ("" if bids else reasons.PRIVACY)
-    assert answered.decision.user_hash == ""
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,9 @@ def test_users_are_known_and_targeted_as_far_as_they_consent(
     campaign = make_campaign(1, segments=Segments(any=("bikes",)))
     answered = answer(PrivacyPolicy(VENDOR), under_gdpr(consent), campaign)
     assert answered.decision.bid is targeted
-    assert bool(answered.decision.user_hash) is identified
+    # A capped campaign bids for users that are known only.
+    capped = make_campaign(1, caps=(FrequencyCap(3, 3600),))
+    assert answer(PrivacyPolicy(VENDOR), under_gdpr(consent), capped).decision.bid is identified
 
 
 def test_no_part_of_a_user_is_recorded_without_consent(
