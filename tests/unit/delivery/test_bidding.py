@@ -166,7 +166,7 @@ def test_user_reaches_the_ledger_only_as_a_keyed_hash(
 
 def test_user_who_may_not_be_known_is_nobody(make_campaign: Callable[..., Campaign]) -> None:
     ledger = Scripted()
-    answer = bidder(ledger, make_campaign(1)).answer(changed(regs=Regs(coppa=1)), "default")
+    bidder(ledger, make_campaign(1)).answer(changed(regs=Regs(coppa=1)), "default")
     assert ledger.calls[0][1] == ""
 
 
