@@ -1,6 +1,6 @@
 """``adctl report``: what was bid, delivered and spent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -44,6 +44,8 @@ TimezoneOption = Annotated[
 _CHECK_SEC = 10.0
 
 _RATES = ("win_rate", "ctr", "cvr", "share")
+# Columns of a table that are left out where every row has 0, with what is counted in them.
+_SELDOM = {"view_conversions": "view_conversions", "value_nanos": "value"}
 # Exact amounts stand beside it; nanos are for programs.
 _NOT_IN_TABLES = ("spend_nanos", "value_nanos")
 
@@ -71,9 +73,11 @@ def performance(
         rows = reporting.performance(psycopg_of(session), period, by, campaign_id)
     shown = [row.about | row.totals.fields() for row in rows]
     if rows and output is Output.TABLE:
-        first = next(iter(rows[0].about))
-        shown = [_for_people(row) for row in shown]
-        shown.append(_for_people({first: "total"} | reporting.sum_of(rows).fields()))
+        first, totals = next(iter(rows[0].about)), reporting.sum_of(rows)
+        shown.append({first: "total"} | totals.fields())
+        # Most campaigns have none of these, and lines are short.
+        unused = [name for name in _SELDOM if not getattr(totals, name)]
+        shown = [_for_people(_without(row, unused)) for row in shown]
     _render(shown, period, output)
 
 
@@ -286,6 +290,11 @@ def _render(rows: list[dict[str, object]], period: Period, output: Output) -> No
         render_rows(rows, output)
     if rows and output is Output.TABLE:
         say(f"{period}")
+
+
+def _without(row: Mapping[str, object], unused: Iterable[str]) -> dict[str, object]:
+    hidden = {_SELDOM[name] for name in unused}
+    return {name: value for name, value in row.items() if name not in hidden}
 
 
 def _for_people(row: Mapping[str, object]) -> dict[str, object]:
