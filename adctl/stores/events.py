@@ -65,7 +65,7 @@ class EventStore:
                 self._queries.create_incoming(conn)
                 with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
                     for stream_id, event in told:
-                        copy.write_row(_row(stream_id, event))
+                        copy.write_row(event_row(stream_id, event))
                 return Stored(*self._queries.store_incoming(conn))
         except (psycopg.DataError, psycopg.IntegrityError) as exc:
             raise UnstorableEventError(str(exc).splitlines()[0]) from exc
@@ -101,7 +101,8 @@ class EventStore:
         return rows
 
 
-def _row(stream_id: str, event: Event) -> tuple[object, ...]:
+def event_row(stream_id: str, event: Event) -> tuple[object, ...]:
+    """Return an event as the columns of its table. Raises UnstorableEventError."""
     if (day := bid_date(event)) is None:
         raise UnstorableEventError(f"event_date {event.event_date!r} is no date")
     return (

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import structlog
 
-from adctl.control.flushing import together
+from adctl.control.flushing import FlushedBatch, together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from adctl.control.flushing import FlushedBatch, Flusher
+    from adctl.control.flushing import Flusher
     from adctl.control.relaying import Relay
     from daemons.flusher.metrics import FlusherMetrics
 
@@ -19,6 +20,30 @@ log = structlog.get_logger()
 
 # Batches in a row before a tick ends, so that a flood does not keep the process from stopping.
 _MAX_BATCHES = 200
+MOST_TOGETHER = 5000
+"""Events in one transaction at most, unless flusher.batch_size is more."""
+
+
+def growing(batch_size: int) -> Iterator[int]:
+    """Yield how much to take at a time: twice as much after every batch that was full.
+
+    Who is behind catches up by thousands; what comes steadily goes out in batches as configured.
+    """
+    size = batch_size
+    while True:
+        yield size
+        size = max(batch_size, min(2 * size, MOST_TOGETHER))
+
+
+def drain_growing(flusher: Flusher, batch_size: int) -> FlushedBatch:
+    """Flush until nothing is left; return all of it. Raises StoreUnavailableError."""
+    flushed = FlushedBatch()
+    for size in growing(batch_size):
+        batch = flusher.flush_once(size)
+        flushed += batch
+        if batch.read < size:
+            break
+    return flushed
 
 
 class FlusherWork:
@@ -46,11 +71,11 @@ class FlusherWork:
                 "`adctl rebuild rollups` makes sure of the reports",
                 entries=moved,
             )
-        for _ in range(_MAX_BATCHES):
+        for size in itertools.islice(growing(self._batch_size), _MAX_BATCHES):
             with self._metrics.batch_seconds.time():
-                batch = flusher.flush_once(self._batch_size)
+                batch = flusher.flush_once(size)
             self._count(batch)
-            if batch.read < self._batch_size:
+            if batch.read < size:
                 return
 
     def relay(self) -> None:
@@ -59,12 +84,12 @@ class FlusherWork:
             self._relay(flusher, relay)
 
     def _relay(self, flusher: Flusher, relay: Relay) -> None:
-        for _ in range(_MAX_BATCHES):
-            read = relay.relay_once(self._batch_size)
+        for size in itertools.islice(growing(self._batch_size), _MAX_BATCHES):
+            read = relay.relay_once(size)
             self._metrics.relayed.inc(read)
             if read:
                 flusher.trim()
-            if read < self._batch_size:
+            if read < size:
                 return
 
     def measure(self) -> None:

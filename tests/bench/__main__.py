@@ -22,6 +22,7 @@ from adctl.stores.embedded.stack import EmbeddedStack
 from tests.bench import (
     consuming,
     deciding,
+    flushing,
     hostile,
     load,
     market,
@@ -86,6 +87,7 @@ def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
         yield from tracking.measure(endpoints, folder, rounds)
         yield from spooling.measure(folder, rounds)
         yield from consuming.measure(endpoints, rounds)
+        yield from flushing.measure(endpoints, rounds)
         yield from hostile.measure(endpoints, folder, rounds)
         # Last: it puts other catalogs in the place of this one.
         yield from serving.measure(endpoints, folder, rounds, counts)
