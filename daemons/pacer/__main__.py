@@ -14,6 +14,7 @@ from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
 from adctl.control.reconciling import Reconciler
 from adctl.control.retaining import Policy, Retention
+from adctl.control.rollup_check import RollupCheck
 from adctl.control.steering import Pacer
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
@@ -95,6 +96,7 @@ def main(settings: Settings) -> None:
             Prover(pool, client, shards),
             Reconciler(pool, client, shards),
             lambda: TopicReader(kafka.bootstrap, topics.OF_EVENT.values(), kafka.topic_prefix),
+            RollupCheck(pool),
             metrics,
         )
         jobs = [
@@ -110,6 +112,7 @@ def main(settings: Settings) -> None:
             Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
             Job("proof", proof.prove, _PROOF_SEC, metrics),
             Job("reconcile", proof.reconcile, _RECONCILE_SEC, metrics),
+            Job("rollups", proof.check_rollups, _RECONCILE_SEC, metrics),
         ]
         app = create_health_app(
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},

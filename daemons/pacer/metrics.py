@@ -54,6 +54,11 @@ class PacerMetrics(JobMetrics):
             "How far beyond their budgets campaigns can come, in units of the account's currency.",
             registry=registry,
         )
+        self.rollup_differences = Gauge(
+            "adctl_rollup_differences",
+            "Rows of reports that are not what the events say, of the hours last looked at.",
+            registry=registry,
+        )
         self.differences = Gauge(
             "adctl_reconcile_differences",
             "Differences between Redis, PostgreSQL and Kafka at the last look.",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from adctl.control.proving import Prover
     from adctl.control.reconciling import Reconciler
     from adctl.control.retaining import Retention
+    from adctl.control.rollup_check import RollupCheck
     from adctl.control.steering import Pacer
     from adctl.models import Campaign
     from adctl.stores.budgets import Budgets, BudgetState
@@ -37,6 +38,10 @@ log = structlog.get_logger()
 
 # One broken store breaks every campaign; the metrics have the number.
 _LOGGED = 20
+_LOOKED_AT = timedelta(days=7)
+_SAMPLE = 3
+# What is on its way through Kafka has so long to arrive.
+_CATCH_UP_SEC = 10.0
 
 
 class PacerWork:
@@ -164,8 +169,10 @@ class ProofWork:
         prover: Prover,
         reconciler: Reconciler,
         open_events: Callable[[], TopicReader],
+        rollups: RollupCheck,
         metrics: PacerMetrics,
     ) -> None:
+        self._rollups = rollups
         self._prover = prover
         self._reconciler = reconciler
         self._open_events = open_events
@@ -180,6 +187,15 @@ class ProofWork:
         self._metrics.at_most.set(proof.bound.at_most / NANOS_PER_UNIT)
         for breach in proof.breaches[:_LOGGED]:
             log.error("the money does not add up", **breach.fields())
+
+    def check_rollups(self) -> None:
+        """Hold some finished hours of the last week against their events, others every time."""
+        now = datetime.now(UTC)
+        hours = self._rollups.check(now - _LOOKED_AT, now, _SAMPLE, _CATCH_UP_SEC)
+        self._metrics.rollup_differences.set(sum(hour.different for hour in hours))
+        for hour in hours:
+            if hour.different:
+                log.error("reports differ from events", hour=f"{hour.hour}", rows=hour.different)
 
     def reconcile(self) -> None:
         """Hold the three stores against each other; ``adctl budget reconcile`` mends them."""
