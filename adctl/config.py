@@ -28,6 +28,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of
 from adctl.config_keys import parse_hex_key, parse_signing_keys
@@ -143,6 +144,7 @@ class TrackerSettings(DaemonSettings):
     )
     token_ttl_sec: Positive = 86_400
     spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    stream_max_entries: Positive = 2_000_000
 
     @property
     def base_url(self) -> str:
@@ -191,25 +193,6 @@ class MoneySettings(Section):
     reservation_ttl_sec: Positive = 3600
     reservation_bucket_sec: Positive = 60
     rates_file: Path = Path()
-
-
-class ConversionSettings(Section):
-    """``[conversions]``."""
-
-    click_window_sec: Annotated[int, Field(gt=0, le=7_776_000)] = 2_592_000
-    view_window_sec: Annotated[int, Field(ge=0, le=7_776_000)] = 0
-
-    @property
-    def windows(self) -> tuple[int, int]:
-        """How long after a click, and after a view, conversions count."""
-        return self.click_window_sec, self.view_window_sec
-
-
-class RetentionSettings(Section):
-    """``[retention]``."""
-
-    events_days: int = Field(default=0, ge=0)
-    partitions_ahead_days: Annotated[int, Field(gt=0, le=30)] = 2
 
 
 class FcapSettings(Section):

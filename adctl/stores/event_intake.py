@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from adctl.delivery.frequency_cap import bucket_field, hold_field
+from adctl.errors import StoreUnavailableError
 from adctl.models import EventKind
 from adctl.stores import keys
 from adctl.stores.redis import Script
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adctl.delivery.tracking import TrackedEvent
-    from adctl.errors import StoreUnavailableError
     from adctl.models import Event
     from adctl.stores.redis import ScriptCall
 
@@ -41,6 +41,8 @@ class Windows(NamedTuple):
 
 
 NO_WINDOWS = Windows()
+NO_LIMIT = 2**53
+_FULL = "full"
 
 
 class _Touch(msgspec.Struct, omit_defaults=True):
@@ -58,15 +60,25 @@ class _Touch(msgspec.Struct, omit_defaults=True):
 
 
 class EventIntake:
-    """Takes tracked events into Redis. ``seen_ttl_sec`` must outlast every token of a bucket."""
+    """Takes tracked events into Redis. ``seen_ttl_sec`` must outlast every token of a bucket.
+
+    A stream of ``stream_max_entries`` takes no more until the flusher has caught up: it shares its
+    memory with the budgets.
+    """
 
     def __init__(
-        self, scripts: RunScripts, hold_sec: int, seen_ttl_sec: int, windows: Windows = NO_WINDOWS
+        self,
+        scripts: RunScripts,
+        hold_sec: int,
+        seen_ttl_sec: int,
+        windows: Windows = NO_WINDOWS,
+        stream_max_entries: int = NO_LIMIT,
     ) -> None:
         self._scripts = scripts
         self._hold_sec = hold_sec
         self._seen_ttl_sec = seen_ttl_sec
         self._windows = windows
+        self._stream_max_entries = stream_max_entries
         self._track = Script("track")
         self._claim = Script("claim")
         self._encode = msgspec.json.Encoder().encode
@@ -76,9 +88,12 @@ class EventIntake:
 
         Repeats change nothing.
 
-        Raises StoreUnavailableError when the outcome is not known; taking it again is safe.
+        Raises StoreUnavailableError when the stream is full, or the outcome is not known; taking it
+        again is safe.
         """
         verdict: str = self._scripts.run(*self._call(tracked))
+        if verdict == _FULL:
+            raise _full()
         return verdict
 
     def take_all(self, events: Sequence[TrackedEvent]) -> list[str | StoreUnavailableError]:
@@ -86,7 +101,8 @@ class EventIntake:
 
         StoreUnavailableError stands where ``take`` would raise it.
         """
-        return self._scripts.run_all([self._call(tracked) for tracked in events])
+        told = self._scripts.run_all([self._call(tracked) for tracked in events])
+        return [_full() if verdict == _FULL else verdict for verdict in told]
 
     def _call(self, tracked: TrackedEvent) -> ScriptCall:
         return self._claim_call(tracked) if tracked.claimed_by else self._track_call(tracked)
@@ -126,6 +142,7 @@ class EventIntake:
                 longest_sec,
                 event.price_cpm_micros,
                 *self._touch(event),
+                self._stream_max_entries,
                 *(
                     bucket_field(campaign_id, window_sec, seen_at_ms)
                     for window_sec in tracked.counted_windows
@@ -171,5 +188,10 @@ class EventIntake:
                 self._windows.view_sec * _MS,
                 self._encode(told)[1:-1].decode(),
                 keys.counters(shard, ""),
+                self._stream_max_entries,
             ],
         )
+
+
+def _full() -> StoreUnavailableError:
+    return StoreUnavailableError("the event stream is full: PostgreSQL or Kafka is far behind")

@@ -56,7 +56,14 @@ def work(
         seen_ttl_sec = ttl_sec + settings.money.reservation_bucket_sec
         windows = Windows(*settings.conversions.windows)
         sink = SpoolingSink(
-            EventIntake(round_trips, settings.fcap.hold_sec, seen_ttl_sec + ttl_sec, windows), spool
+            EventIntake(
+                round_trips,
+                settings.fcap.hold_sec,
+                seen_ttl_sec + ttl_sec,
+                windows,
+                settings.tracker.stream_max_entries,
+            ),
+            spool,
         )
         turns, metrics = Turns(round_trips, sink), TrackerMetrics(CollectorRegistry())
         app = create_app(

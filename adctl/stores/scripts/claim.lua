@@ -4,8 +4,8 @@
 -- KEYS 1 the user's touches   2 stream
 -- ARGV 1 advertiser id  2 order digest  3 now_ms  4 click window, ms  5 view window, ms (0: views do
 --      not count)  6 the event's JSON without its bid's part, and without braces
---      7 what the keys of campaigns' counters begin with
--- Returns taken, duplicate (the order has counted), or unattributed.
+--      7 what the keys of campaigns' counters begin with  8 the most entries the stream may have
+-- Returns taken, duplicate (the order has counted), unattributed, or full (nothing has happened).
 local touches, advertiser_id, digest = KEYS[1], ARGV[1], ARGV[2]
 local now_ms = tonumber(ARGV[3])
 
@@ -21,6 +21,7 @@ end
 
 local found = touch('click', ARGV[4]) or (ARGV[5] ~= '0' and touch('view', ARGV[5]))
 if not found then return 'unattributed' end
+if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[8]) then return 'full' end
 -- Kept as long as the touch: a repeat that comes later finds nothing to be counted for.
 if redis.call('HSETNX', touches, advertiser_id .. ':order:' .. digest, 1) == 0 then
   return 'duplicate'

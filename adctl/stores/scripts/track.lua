@@ -9,8 +9,9 @@
 --      10 hold_sec  11 hold field to give back ('' for none)  12 now_ms  13 user_ttl_sec
 --      14 the price it tells, in cpm micros
 --      15 the field of the touch it is, '' for none  16 the touch  17 its ttl_sec
---      18.. the user's fields to count an impression in
+--      18 the most entries the stream may have  19.. the user's fields to count an impression in
 -- Returns what became of it:
+--      full (nothing has happened: the stream holds as much as it may);
 --      taken, duplicate, repriced (a duplicate that tells another price);
 --      taken all the same, but odd: unwon (billed by a notice before any win was told),
 --      late (billed after its reservation expired), after_loss (won or
@@ -33,6 +34,8 @@ if told_before then
   redis.call('HINCRBY', KEYS[5], repeated, 1)
   return repeated
 end
+
+if redis.call('XLEN', KEYS[6]) >= tonumber(ARGV[18]) then return 'full' end
 
 local function happened(what) return string.find(history .. ' ', ' ' .. what .. '[= ]') ~= nil end
 local function note(what) history = history .. ' ' .. what end
@@ -135,8 +138,8 @@ if ARGV[15] ~= '' then
   redis.call('HSET', KEYS[8], ARGV[15], ARGV[16])
   redis.call('EXPIRE', KEYS[8], ARGV[17])
 end
-if #ARGV >= 18 then
-  for i = 18, #ARGV do redis.call('HINCRBY', user, ARGV[i], 1) end
+if #ARGV >= 19 then
+  for i = 19, #ARGV do redis.call('HINCRBY', user, ARGV[i], 1) end
   if redis.call('TTL', user) < tonumber(ARGV[13]) then redis.call('EXPIRE', user, ARGV[13]) end
   if redis.call('HLEN', user) > 128 then prune() end
 end

@@ -66,7 +66,8 @@ class Desk:
         self.redis = client
         self.budgets = Budgets(client)
         self.ledger = RedisLedger(PlainScripts(client), hold_sec=120)
-        self.intake = EventIntake(PlainScripts(client), hold_sec=120, seen_ttl_sec=86_400)
+        self.scripts = PlainScripts(client)
+        self.intake = EventIntake(self.scripts, hold_sec=120, seen_ttl_sec=86_400)
         self._bids = 0
         self.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from adctl.models import (
-    EventKind,
-)
+from adctl.errors import StoreUnavailableError
+from adctl.models import EventKind
 from adctl.stores import keys
+from adctl.stores.event_intake import EventIntake
 from tests.integration.money.desk import BUDGET, NOW_MS, PRICE, USER, Desk
 
 
@@ -74,3 +74,20 @@ def test_event_of_a_test_is_stored_and_changes_neither_money_nor_caps_nor_rates(
     assert desk.redis.hgetall(keys.counters(0, 1)) == {f"test_{kind}": "1"}
     [(event, _)] = desk.stream
     assert (event.test, event.cost_nanos) == (True, 0)
+
+
+def test_full_stream_takes_nothing_until_it_has_been_emptied(desk: Desk) -> None:
+    first, second = desk.bid(), desk.bid()
+    assert first is not None
+    assert second is not None
+    desk.tell(first, EventKind.IMPRESSION)
+    desk.intake = EventIntake(desk.scripts, 120, 86_400, stream_max_entries=1)
+    before = desk.money
+    with pytest.raises(StoreUnavailableError, match="stream is full"):
+        desk.tell(second, EventKind.IMPRESSION)
+    assert desk.money == before
+    # A repeat needs no room.
+    assert desk.tell(first, EventKind.IMPRESSION) == "duplicate"
+    desk.redis.xtrim(keys.events(0), maxlen=0)
+    assert desk.tell(second, EventKind.IMPRESSION) == "taken"
+    assert desk.money.reserved == 0
