@@ -44,7 +44,10 @@ def _share(struct: Any, names: Sequence[str]) -> None:
         if not value:
             continue
         known = _shared[name]
-        shared = known.get(value)
+        try:
+            shared = known.get(value)
+        except TypeError:
+            continue  # a native ad's texts are a dictionary: hardly two have the same ones
         if shared is None:
             if len(known) < _MOST:
                 known[value] = value

@@ -59,6 +59,7 @@ class FaultyProxy:
     def stop(self) -> None:
         """Hang up on everybody and be gone."""
         self._do(self._close)
+        asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -146,3 +147,11 @@ class FaultyProxy:
                 await writer.drain()
         with suppress(OSError, RuntimeError):
             writer.close()
+
+
+async def _end_others() -> None:
+    """End every task but this one, so that none is left pending when the loop is closed."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
