@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from adctl.control.analytics import ANALYTICS
 from adctl.control.flushing import Flusher
@@ -101,7 +102,7 @@ def flowing(load: Load) -> Iterator[None]:
 
 
 def wait_for(claim: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not claim():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
@@ -125,6 +126,7 @@ def kill(process: DaemonProcess) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.timeout(300)
 def test_consumers_that_join_and_leave_under_load_leave_no_gap_and_count_nothing_twice(
     kafka: KafkaSettings,
     pool: ConnectionPool[psycopg.Connection],
@@ -155,6 +157,8 @@ def test_consumers_that_join_and_leave_under_load_leave_no_gap_and_count_nothing
         kill(first)
         wait_for(lambda: share_all(second, third), "not everything is read by two")
         fourth = join()
+        # The embedded broker may take a minute over a member that leaves while another joins.
+        wait_for(lambda: share_all(second, third, fourth), "not everything is read by three again")
         second.stop()
         wait_for(lambda: share_all(third, fourth), "not everything is read by two others")
     wait_for(lambda: requests() >= load.decisions, "the last consumer does not catch up")
