@@ -14,10 +14,8 @@ import pytest
 
 from adctl.config import KafkaSettings
 from adctl.control.analytics import ANALYTICS
-from adctl.stores.offsets import GroupOffsets
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.reader import TopicReader
-from adctl.streams.topics import BIDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +71,7 @@ class Pipeline:
     def _read(self) -> int:
         cluster_id = KafkaAdmin(self._kafka.bootstrap, self._kafka).cluster_id()
         with self._pool.connection() as conn:
-            positions = GroupOffsets(ANALYTICS.name, unkeyed_topic=BIDS).read(conn, cluster_id)
+            positions = ANALYTICS.offsets().read(conn, cluster_id)
         return sum(position.next_offset for position in positions.values())
 
     def kill_broker(self) -> None:

@@ -55,6 +55,7 @@ def test_member_that_is_killed_while_it_is_joining_keeps_nobody_out(broker: Serv
     assert joiner.stdout.readline() == b"joining\n"
     time.sleep(1)  # its request to join is on its way, or answered
     joiner.kill()
-    assert joiner.communicate()[0] == b""
+    # Apache Kafka may be done with it by then: that one has joined must not matter, either.
+    assert joiner.communicate()[0] in (b"", b"joined\n")
     with join(bootstrap) as second:
         wait_until_assigned(second)
