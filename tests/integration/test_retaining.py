@@ -46,7 +46,12 @@ class Archive:
 
 @pytest.fixture
 def archive(pool: Pool, stream: EventStream, postgres: psycopg.Connection) -> Archive:
-    return Archive(pool, stream, postgres)
+    archive = Archive(pool, stream, postgres)
+    # Other tests have left days of their own, which would be dropped too.
+    for day in archive.retention.days(NOW):
+        postgres.execute(f"DROP TABLE event_{day.day:%Y%m%d}")
+    postgres.commit()
+    return archive
 
 
 @pytest.fixture
