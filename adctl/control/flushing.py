@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.control.read_ahead import Batch, ReadAhead
 from adctl.errors import LedgerBehindError
 from adctl.money import format_nanos
-from adctl.stores.events import EventStore, Stored, UnstorableEventError, bid_date
+from adctl.stores.event_rows import UnstorableEventError
+from adctl.stores.events import EventStore, Stored
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
-from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, UnusableEntryError, id_order
+from adctl.stores.stream import ORIGIN, EventStream, id_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import psycopg
     from psycopg_pool import ConnectionPool
 
-    from adctl.models import Event
+    from adctl.stores.event_rows import EventRow
 
 # Bids this old or this far ahead are no bids of ours: a partition for any date whatever would let
 # one broken event make the event table grow without end.
@@ -102,16 +104,22 @@ def together(by_shard: Sequence[FlushStatus]) -> FlushStatus:
 
 
 class Flusher:
-    """Writes the event stream into PostgreSQL. Any number may run at once, in any process."""
+    """Writes the event stream into PostgreSQL. Any number may run at once, in any process.
+
+    Each is for one thread at a time.
+    """
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection], stream: EventStream) -> None:
         self._pool = pool
         self._stream = stream
+        self._reader = ReadAhead(stream)
         self._positions = StreamPositions(stream.key)
         self._events = EventStore()
 
-    def flush_once(self, batch_size: int) -> FlushedBatch:
+    def flush_once(self, batch_size: int, then: int = 0) -> FlushedBatch:
         """Store the next ``batch_size`` entries with their ledger entries, and move the position.
+
+        If there are as many, ``then`` more are read meanwhile for the next call.
 
         One transaction: after a crash at any moment all of it happened or none, and flushing again
         stores nothing twice. An entry that is no event is put aside as rejected and blocks nobody.
@@ -127,18 +135,22 @@ class Flusher:
                     f"{trimmed_id}: it was restored to the past; `adctl budget reconcile --repair` "
                     "brings back what Kafka holds of them"
                 )
-            entries = self._stream.read(position, batch_size)
-            if not entries:
+            batch = self._reader.take(position, batch_size)
+            if not batch.entries:
                 return FlushedBatch()
-            batch = self._store(conn, entries)
-            self._positions.advance(conn, POSTGRES, entries[-1].id)
-        return batch
+            last_id = batch.entries[-1].id
+            if not then or len(batch.entries) < batch_size:
+                flushed = self._store(conn, batch)
+            else:
+                flushed = self._store(conn, batch, lambda: self._reader.prepare(last_id, then))
+            self._positions.advance(conn, POSTGRES, last_id)
+        return flushed
 
     def drain(self, batch_size: int) -> FlushedBatch:
         """Flush until nothing is left; return all of it. Raises StoreUnavailableError."""
-        flushed = batch = self.flush_once(batch_size)
+        flushed = batch = self.flush_once(batch_size, then=batch_size)
         while batch.read:
-            batch = self.flush_once(batch_size)
+            batch = self.flush_once(batch_size, then=batch_size)
             flushed += batch
         return flushed
 
@@ -179,51 +191,39 @@ class Flusher:
                 return 0
             return self._stream.renumber(position)
 
-    def _store(self, conn: psycopg.Connection, entries: Sequence[StreamEntry]) -> FlushedBatch:
-        events, refused = decode_entries(entries)
-        for entry, reason in refused:
+    def _store(
+        self, conn: psycopg.Connection, batch: Batch, meanwhile: Callable[[], None] | None = None
+    ) -> FlushedBatch:
+        for entry, reason in batch.refused:
             self._events.reject(conn, self._stream.key, entry, reason)
-        self._events.make_partitions(conn, partitions_needed(event for _, event in events))
+        self._events.make_partitions(conn, partitions_needed(batch.rows))
+        rejected = len(batch.refused)
         try:
-            stored = self._events.store(conn, [(entry.id, event) for entry, event in events])
+            stored = self._events.store(conn, batch.rows, meanwhile)
         except UnstorableEventError:
-            stored, unstorable = self._store_one_by_one(conn, events)
-            refused += unstorable
-        return FlushedBatch(len(entries), stored.events, len(refused), stored.booked_nanos)
+            stored, unstorable = self._store_one_by_one(conn, batch)
+            rejected += unstorable
+        return FlushedBatch(len(batch.entries), stored.events, rejected, stored.booked_nanos)
 
-    def _store_one_by_one(
-        self, conn: psycopg.Connection, events: Sequence[tuple[StreamEntry, Event]]
-    ) -> tuple[Stored, list[tuple[StreamEntry, str]]]:
-        count, booked_nanos = 0, 0
-        refused: list[tuple[StreamEntry, str]] = []
-        for entry, event in events:
+    def _store_one_by_one(self, conn: psycopg.Connection, batch: Batch) -> tuple[Stored, int]:
+        """Store what can be; return that, and how many entries were rejected."""
+        count, booked_nanos, rejected = 0, 0, 0
+        entries = {entry.id: entry for entry in batch.entries}
+        for row in batch.rows:
             try:
-                stored = self._events.store(conn, [(entry.id, event)])
+                stored = self._events.store(conn, [row])
             except UnstorableEventError as exc:
-                self._events.reject(conn, self._stream.key, entry, str(exc))
-                refused.append((entry, str(exc)))
+                reason, entry = str(exc), entries[row.stream_id]
+                self._events.reject(conn, self._stream.key, entry, reason)
+                rejected += 1
             else:
                 count += stored.events
                 booked_nanos += stored.booked_nanos
-        return Stored(count, booked_nanos), refused
+        return Stored(count, booked_nanos), rejected
 
 
-def decode_entries(
-    entries: Sequence[StreamEntry],
-) -> tuple[list[tuple[StreamEntry, Event]], list[tuple[StreamEntry, str]]]:
-    """Return the entries that are events, with those; and the others, with what is wrong."""
-    events: list[tuple[StreamEntry, Event]] = []
-    refused: list[tuple[StreamEntry, str]] = []
-    for entry in entries:
-        try:
-            events.append((entry, entry.decode()))
-        except UnusableEntryError as exc:
-            refused.append((entry, str(exc)))
-    return events, refused
-
-
-def partitions_needed(events: Iterable[Event]) -> set[date]:
+def partitions_needed(rows: Iterable[EventRow]) -> set[date]:
     """Return the days whose partitions events of ours need; not those of broken dates."""
     today = datetime.now(UTC).date()
-    days = {bid_date(event) for event in events}
-    return {day for day in days if day and today - _OLDEST <= day <= today + _NEWEST}
+    days = {row.event_date for row in rows}
+    return {day for day in days if today - _OLDEST <= day <= today + _NEWEST}

@@ -14,6 +14,7 @@ from adctl.control.proving import Prover
 from adctl.control.publishing import mend_budgets
 from adctl.models import Event
 from adctl.money import format_nanos
+from adctl.stores.event_rows import EventRow
 from adctl.stores.events import EventStore
 from adctl.stores.positions import POSTGRES, StreamPositions
 from adctl.stores.postgres import load_queries, postgres_errors
@@ -172,8 +173,9 @@ class Reconciler:
 
     def _store(self, missing: Sequence[tuple[str, Event]]) -> None:
         with postgres_errors("store events"), self._pool.connection() as conn, conn.transaction():
-            self._events.make_partitions(conn, partitions_needed(event for _, event in missing))
-            self._events.store(conn, missing)
+            rows = [EventRow.of(stream_id, event) for stream_id, event in missing]
+            self._events.make_partitions(conn, partitions_needed(rows))
+            self._events.store(conn, rows)
 
     def _catch_up(self) -> None:
         """Let the flusher go on after what the stream has forgotten: Kafka's part is stored."""

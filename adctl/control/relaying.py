@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from adctl.control.flushing import decode_entries
 from adctl.errors import StoreUnavailableError
 from adctl.stores.events import EventStore
 from adctl.stores.positions import POSTGRES, StreamPositions, relay_reader
 from adctl.stores.postgres import postgres_errors
-from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, id_order
+from adctl.stores.stream import ORIGIN, EventStream, StreamEntry, UnusableEntryError, id_order
 from adctl.stores.stream_marks import outward_id
 from adctl.streams import topics
 from adctl.streams.producer import OutgoingMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import psycopg
     from psycopg_pool import ConnectionPool
@@ -95,13 +95,20 @@ class Relay:
     def _messages(
         self, conn: psycopg.Connection, entries: Sequence[StreamEntry]
     ) -> list[OutgoingMessage]:
-        events, _ = decode_entries(entries)
+        events = list(_events(entries))
         stored = self._events.stored_stream_ids(conn, [event for _, event in events])
         return [
             _message(outward_id(entry.id, self._stream.shard), event)
             for entry, event in events
             if entry.id in stored
         ]
+
+
+def _events(entries: Sequence[StreamEntry]) -> Iterator[tuple[StreamEntry, Event]]:
+    """Yield the entries that are events, with those; the flusher has rejected the others."""
+    for entry in entries:
+        with suppress(UnusableEntryError):
+            yield entry, entry.decode()
 
 
 def _message(stream_id: str, event: Event) -> OutgoingMessage:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.stores.event_rows import EventRow
 from adctl.stores.postgres import load_queries
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import psycopg
-
-    from adctl.models import Event
 
 
 def subject_of(user_hash: str) -> str:
@@ -52,21 +51,19 @@ class Erasures:
         text = msgspec.json.encode(receipt).decode()
         self._queries.keep_receipt(conn, id=number, receipt=text)
 
-    def blank(
-        self, conn: psycopg.Connection, events: Sequence[tuple[str, Event]]
-    ) -> list[tuple[str, Event]]:
+    def blank(self, conn: psycopg.Connection, rows: Sequence[EventRow]) -> Sequence[EventRow]:
         """Return events without the users that were forgotten since their bid was made.
 
         Bids of the day of the erasure count as made before. Cheap while nobody was ever forgotten.
         """
         if not self._queries.any_erasure(conn):
-            return list(events)
-        subjects = {hash_: subject_of(hash_) for _, event in events if (hash_ := event.user_hash)}
+            return rows
+        subjects = {hash_: subject_of(hash_) for row in rows if (hash_ := row.event.user_hash)}
         erased = dict(self._queries.erased_days(conn, subjects=list(subjects.values())))
         gone = {hash_: erased[named] for hash_, named in subjects.items() if named in erased}
         return [
-            (at, msgspec.structs.replace(event, user_hash=""))
-            if event.user_hash in gone and event.event_date <= gone[event.user_hash].isoformat()
-            else (at, event)
-            for at, event in events
+            EventRow.of(row.stream_id, msgspec.structs.replace(row.event, user_hash=""))
+            if (user := row.event.user_hash) in gone and row.event_date <= gone[user]
+            else row
+            for row in rows
         ]

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 ORIGIN = "0-0"
 # track.lua's words for an event there is nothing to say of, and for a bid that was billed already.
 _TAKEN, _REBILLED = b"taken", b"rebilled"
+_DECODE = msgspec.json.Decoder(Event).decode
 
 
 class UnusableEntryError(ValueError):
     """A stream entry that is no event; the message says why."""
 
 
-class StreamEntry(msgspec.Struct, frozen=True):
+class StreamEntry(msgspec.Struct, frozen=True, gc=False):
     """One entry as it came. What it holds may be anything; ``decode`` finds out."""
 
     id: str
@@ -41,15 +42,17 @@ class StreamEntry(msgspec.Struct, frozen=True):
         A test costs nothing, nor does a second billing of one bid. Raises UnusableEntryError.
         """
         try:
-            event = msgspec.json.decode(self.fields[b"e"], type=Event)
+            event = _DECODE(self.fields[b"e"])
         except KeyError:
             raise UnusableEntryError("there is no field e") from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise UnusableEntryError(str(exc)) from exc
-        verdict = self.fields.get(b"odd", _TAKEN)
+        late, verdict = self.fields.get(b"late") == b"1", self.fields.get(b"odd", _TAKEN)
+        if late is event.late and verdict == _TAKEN and not event.test:
+            return event
         return msgspec.structs.replace(
             event,
-            late=self.fields.get(b"late") == b"1",
+            late=late,
             odd=event.odd if verdict == _TAKEN else verdict.decode("ascii", "replace"),
             cost_nanos=0 if event.test or verdict == _REBILLED else event.cost_nanos,
         )
@@ -78,13 +81,20 @@ class EventStream:
 
     def read(self, after_id: str, count: int) -> list[StreamEntry]:
         """Return at most ``count`` entries that follow ``after_id``, oldest first."""
+        return self._range(f"({after_id}", "+", count)
+
+    def get(self, stream_id: str) -> StreamEntry | None:
+        """Return the entry with this id, None if there is none."""
+        return next(iter(self._range(stream_id, stream_id, 1)), None)
+
+    def _range(self, first: str, last: str, count: int) -> list[StreamEntry]:
         # Undecoded: one entry that is not UTF-8 must not make the others unreadable.
         replies: list[tuple[bytes, dict[bytes, bytes]]] = self._execute(
             "read the event stream",
             "XRANGE",
             self.key,
-            f"({after_id}",
-            "+",
+            first,
+            last,
             "COUNT",
             count,
             undecoded=True,

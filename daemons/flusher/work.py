@@ -38,8 +38,8 @@ def growing(batch_size: int) -> Iterator[int]:
 def drain_growing(flusher: Flusher, batch_size: int) -> FlushedBatch:
     """Flush until nothing is left; return all of it. Raises StoreUnavailableError."""
     flushed = FlushedBatch()
-    for size in growing(batch_size):
-        batch = flusher.flush_once(size)
+    for size, then in itertools.pairwise(growing(batch_size)):
+        batch = flusher.flush_once(size, then)
         flushed += batch
         if batch.read < size:
             break
@@ -71,9 +71,10 @@ class FlusherWork:
                 "`adctl rebuild rollups` makes sure of the reports",
                 entries=moved,
             )
-        for size in itertools.islice(growing(self._batch_size), _MAX_BATCHES):
+        sizes = itertools.pairwise(growing(self._batch_size))
+        for size, then in itertools.islice(sizes, _MAX_BATCHES):
             with self._metrics.batch_seconds.time():
-                batch = flusher.flush_once(size)
+                batch = flusher.flush_once(size, then)
             self._count(batch)
             if batch.read < size:
                 return

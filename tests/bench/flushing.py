@@ -14,7 +14,8 @@ from adctl.config import FlusherSettings, PostgresSettings, RedisSettings
 from adctl.control.flushing import Flusher
 from adctl.models import Event, EventKind
 from adctl.stores import keys
-from adctl.stores.events import EventStore, event_row
+from adctl.stores.event_rows import EventRow
+from adctl.stores.events import EventStore
 from adctl.stores.migrations import migrate
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from adctl.stores.endpoints import Endpoints
 
 BARE = "bare COPY and ON CONFLICT"
+BARE_LINES = "bare, of lines that are ready"
 FLUSHER = "the flusher"
 _EVENTS_A_ROUND = 50_000
 # What a day's events are: most auctions that are won are seen, few are clicked on.
@@ -39,11 +41,14 @@ _KINDS = ((EventKind.WIN, 50), (EventKind.IMPRESSION, 46), (EventKind.CLICK, 4))
 def measure(endpoints: Endpoints, rounds: int) -> Iterator[Measurement]:
     """Yield events per second of both, round by round, and their ratio.
 
-    Both write the same kind of rows into the event table, in batches of the size a flusher comes to
-    that is behind; bare does nothing else: no stream, no JSON, no ledger, no position.
+    All write the same kind of rows into the event table, in batches of the size a flusher comes to
+    that is behind. Bare does nothing else: no stream, no JSON, no ledger, no position; once with
+    rows as a program has them, which psycopg makes lines of, and once with those lines, where
+    PostgreSQL is all that is measured.
     """
     migrate(endpoints.postgres_url)
     bare = Measurement(BARE, "events/s", [])
+    lines = Measurement(BARE_LINES, "events/s", [])
     ours = Measurement(FLUSHER, "events/s", [])
     with (
         connect(endpoints.redis_url, RedisSettings()) as client,
@@ -53,15 +58,18 @@ def measure(endpoints: Endpoints, rounds: int) -> Iterator[Measurement]:
         flusher = Flusher(pool, stream)
         flusher.drain(MOST_TOGETHER)
         for number in range(rounds):
-            bare.rounds.append(_bare(endpoints.postgres_url, _events(2 * number)))
-            _append(client, _events(2 * number + 1))
+            bare.rounds.append(_bare(endpoints.postgres_url, _events(3 * number)))
+            lines.rounds.append(_bare(endpoints.postgres_url, _events(3 * number + 1), ready=True))
+            _append(client, _events(3 * number + 2))
             began = time.perf_counter()
             stored = drain_growing(flusher, FlusherSettings().batch_size).stored
             ours.rounds.append(stored / (time.perf_counter() - began))
             stream.trim(stream.last_id())
     yield bare
+    yield lines
     yield ours
     yield ratio(f"{FLUSHER} / {BARE}", ours, bare)
+    yield ratio(f"{FLUSHER} / {BARE_LINES}", ours, lines)
 
 
 def _events(series: int) -> list[Event]:
@@ -103,17 +111,27 @@ def _append(client: redis.Redis, events: Sequence[Event]) -> None:
         pipeline.execute()
 
 
-def _bare(url: str, events: Sequence[Event]) -> float:
-    rows = [event_row(f"1-{number}", event) for number, event in enumerate(events)]
+def _bare(url: str, events: Sequence[Event], ready: bool = False) -> float:
+    lines = [EventRow.of(f"1-{number}", event).line for number, event in enumerate(events)]
     with psycopg.connect(url) as conn:
         EventStore().make_partitions(conn, [datetime.now(UTC).date()])
         conn.execute("CREATE TEMP TABLE bare (LIKE event) ON COMMIT DELETE ROWS")
+        rows = [] if ready else _as_rows(conn, lines)
         conn.commit()
         began = time.perf_counter()
-        for at in range(0, len(rows), MOST_TOGETHER):
+        for at in range(0, len(events), MOST_TOGETHER):
             with conn.cursor().copy("COPY bare FROM STDIN") as copy:
+                if ready:
+                    copy.write(b"".join(lines[at : at + MOST_TOGETHER]))
                 for row in rows[at : at + MOST_TOGETHER]:
                     copy.write_row(row)
             conn.execute("INSERT INTO event SELECT * FROM bare ON CONFLICT DO NOTHING")
             conn.commit()
-        return len(rows) / (time.perf_counter() - began)
+        return len(events) / (time.perf_counter() - began)
+
+
+def _as_rows(conn: psycopg.Connection, lines: Sequence[bytes]) -> list[tuple[object, ...]]:
+    """Return what a program would have of these rows: dates, times, numbers and texts."""
+    with conn.cursor().copy("COPY bare FROM STDIN") as copy:
+        copy.write(b"".join(lines))
+    return conn.execute("SELECT * FROM bare").fetchall()

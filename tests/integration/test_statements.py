@@ -27,6 +27,7 @@ from adctl.control.validation import format_percent
 from adctl.errors import FaultyInputError
 from adctl.money import format_nanos, parse_nanos
 from adctl.resources import SQL
+from adctl.stores.event_rows import EventRow
 from adctl.stores.events import EventStore
 from adctl.stores.ledger import read_balances
 
@@ -95,7 +96,7 @@ def spend(postgres: psycopg.Connection, make_event: Callable[..., Event]) -> Cal
         for campaign_id, nanos in costs:
             booked.append(f"e{len(booked)}")
             event = make_event(booked[-1], campaign_id=campaign_id, cost_nanos=nanos)
-            batch.append((booked[-1], msgspec.structs.replace(event, **changes)))
+            batch.append(EventRow.of(booked[-1], msgspec.structs.replace(event, **changes)))
         store.store(postgres, batch)
         postgres.commit()
 
@@ -193,7 +194,7 @@ def test_no_fee_is_charged_twice_for_an_event_that_comes_twice(
     store = EventStore()
     for _ in range(2):
         store.make_partitions(postgres, [NOW.date()])
-        store.store(postgres, [("1-0", make_event("a")), ("2-0", make_event("a"))])
+        store.store(postgres, [EventRow.of(f"{place}-0", make_event("a")) for place in (1, 2)])
         postgres.commit()
     assert read_balances(postgres, [1]) == {1: -2_750_000}
 
