@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 
 SEGMENT_BYTES = 4 << 20
 _CHUNK_BYTES = 256 << 10
+_LOOK_SEC = 0.02
 
 
 class Segment(NamedTuple):
@@ -47,17 +49,23 @@ class Spool:
     """The spool of one worker; used from its thread only. At most ``max_bytes`` on disk."""
 
     def __init__(
-        self, folder: Path, name: str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        name: str,
+        max_bytes: int,
+        segment_bytes: int = SEGMENT_BYTES,
+        patience_sec: float = 0,
     ) -> None:
         """Take over what an earlier process left.
 
-        Raises ConflictError where another process uses it, or another version has written it.
+        Raises ConflictError where another process uses it, and still does after ``patience_sec``,
+        or where another version has written it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._name = folder, name
         self._max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max_bytes // 4)
-        self._lock = _lock(folder / f"{name}.lock")
+        self._lock = _lock(folder / f"{name}.lock", patience_sec)
         self._segments = _segments(folder, name)
         self._next_number = _number(self._segments[-1].path) + 1 if self._segments else 1
         self._writing: int | None = None
@@ -210,14 +218,23 @@ class Spool:
         head.path.unlink(missing_ok=True)
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, patience_sec: float) -> int:
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + patience_sec
+    while not _locked(lock):
+        if time.monotonic() >= deadline:
+            os.close(lock)
+            raise ConflictError(f"another process uses the spool {path.with_suffix('')}")
+        time.sleep(_LOOK_SEC)
+    return lock
+
+
+def _locked(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(lock)
-        raise ConflictError(f"another process uses the spool {path.with_suffix('')}") from exc
-    return lock
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _segments(folder: Path, name: str) -> list[Segment]:

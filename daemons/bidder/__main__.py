@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from adctl.config import rates_path
+from adctl.config import load_settings, rates_path
 from adctl.delivery.bidding import Bidder
 from adctl.delivery.explaining import Explainer
 from adctl.delivery.terms import terms_by_exchange, terms_of
@@ -25,7 +26,7 @@ from daemons.bidder.doors import Door, RateLimit
 from daemons.bidder.explanations import Explanations
 from daemons.bidder.metrics import BidderMetrics
 from daemons.lifecycle import run_daemon
-from daemons.prefork import run_workers, workers_registry
+from daemons.prefork import Plan, run_workers, workers_registry
 from daemons.serving import make_server, serve
 from daemons.turns import Turns
 
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
     import threading
 
     from adctl.config import Settings
+    from daemons.standby import Standby
 
 # Exchanges send a tenth of it.
 _MAX_HEADER_BYTES = 8 << 10
+_LOOK_SEC = 0.05
 
 
 def doors_of(settings: Settings) -> dict[str, Door]:
@@ -56,13 +59,17 @@ def work(
     redis_url: str,
     kafka_bootstrap: str,
     signing: Signing,
+    _slot: int,
     sock: socket.socket,
+    standby: Standby,
     stop: threading.Event,
 ) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
     registry = CollectorRegistry()
     metrics = BidderMetrics(registry)
     with ExitStack() as closing:
+        # What was counted in the last second must not leave with the worker.
+        closing.callback(metrics.publish, now=True)
         connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
@@ -93,6 +100,10 @@ def work(
             exchanges=terms_by_exchange(settings),
             rates=rates,
         )
+        # Nobody's successor answers at once, and says what it cannot do yet.
+        while standby.succeeds and not feed.ready and not stop.wait(_LOOK_SEC):
+            pass
+        standby.ready()
         checks = {"redis": round_trips.ping, "catalog": feed.require_ready}
         app = create_app(
             bidder,
@@ -128,17 +139,19 @@ def work(
         serve(server, stop, turn, settings.bidder.arrival_timeout_sec)
 
 
-def main(settings: Settings) -> None:
-    """Run the bidder until SIGTERM."""
+def plan(settings: Settings) -> Plan:
+    """Return what to run. Raises AdctlError where the settings lead nowhere."""
     redis_url, kafka_bootstrap = resolve_redis(settings), resolve_kafka(settings)
     signing = load_signing(settings)
-    run_workers(
-        settings.bidder.host,
-        settings.bidder.port,
-        settings.bidder.workers,
-        settings.state_dir / "metrics" / "bidder",
-        lambda _number, sock, stop: work(settings, redis_url, kafka_bootstrap, signing, sock, stop),
-    )
+    be_worker = partial(work, settings, redis_url, kafka_bootstrap, signing)
+    section = settings.bidder
+    return Plan((section.host, section.port), section.workers, be_worker)
+
+
+def main(settings: Settings) -> None:
+    """Run the bidder until SIGTERM; SIGHUP reads the configuration again."""
+    folder = settings.state_dir / "metrics" / "bidder"
+    run_workers(plan(settings), lambda: plan(load_settings()), folder)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from adctl.config import rates_path
+from adctl.config import load_settings, rates_path
 from adctl.stores.endpoints import resolve_redis
 from adctl.stores.event_intake import EventIntake, Windows
 from adctl.stores.hot_cluster import hot_connection
@@ -17,8 +18,8 @@ from adctl.stores.round_trip import RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.stores.spool import Spool
 from daemons.lifecycle import run_daemon
-from daemons.prefork import run_workers, workers_registry
-from daemons.serving import make_server, serve
+from daemons.prefork import Plan, run_workers, workers_registry
+from daemons.serving import DRAIN_SEC, make_server, serve
 from daemons.tracker.app import create_app
 from daemons.tracker.metrics import TrackerMetrics
 from daemons.tracker.sink import SpoolingSink
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import threading
 
     from adctl.config import Settings
+    from daemons.standby import Standby
 
 # A thousand events with long tokens.
 _MAX_BODY_BYTES = 1 << 20
@@ -39,8 +41,9 @@ def work(
     settings: Settings,
     redis_url: str,
     signing: Signing,
-    number: int,
+    slot: int,
     sock: socket.socket,
+    standby: Standby,
     stop: threading.Event,
 ) -> None:
     """Be one worker: connect, serve until ``stop``, drain, hang up in reverse order."""
@@ -48,8 +51,11 @@ def work(
         connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
-        name, room = f"tracker-{number}", settings.tracker.spool_max_bytes
-        spool = Spool(settings.state_dir / "spool", name, room)
+        standby.ready()
+        # Whoever it succeeds may still have events to answer for.
+        patience_sec = DRAIN_SEC + 3 if standby.succeeds else 0
+        name, room = f"tracker-{slot}", settings.tracker.spool_max_bytes
+        spool = Spool(settings.state_dir / "spool", name, room, patience_sec=patience_sec)
         closing.callback(spool.close)
         ttl_sec = settings.tracker.token_ttl_sec
         # A bucket's first event may come as late as its last bid's token allows.
@@ -93,16 +99,18 @@ def work(
         serve(server, stop, turn)
 
 
-def main(settings: Settings) -> None:
-    """Run the tracker until SIGTERM."""
+def plan(settings: Settings) -> Plan:
+    """Return what to run. Raises AdctlError where the settings lead nowhere."""
     redis_url, signing = resolve_redis(settings), load_signing(settings)
-    run_workers(
-        settings.tracker.host,
-        settings.tracker.port,
-        settings.tracker.workers,
-        settings.state_dir / "metrics" / "tracker",
-        lambda number, sock, stop: work(settings, redis_url, signing, number, sock, stop),
-    )
+    section = settings.tracker
+    be_worker = partial(work, settings, redis_url, signing)
+    return Plan((section.host, section.port), section.workers, be_worker)
+
+
+def main(settings: Settings) -> None:
+    """Run the tracker until SIGTERM; SIGHUP reads the configuration again."""
+    folder = settings.state_dir / "metrics" / "tracker"
+    run_workers(plan(settings), lambda: plan(load_settings()), folder)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -278,3 +279,9 @@ def _append_until_killed(folder: Path, after: int) -> int:
         told = len(process.stdout.read(after))
         process.kill()
         return told + len(process.stdout.read())
+
+
+def test_a_spool_that_is_let_go_in_time_is_taken_over(tmp_path: Path) -> None:
+    held = Spool(tmp_path, "w", 1 << 20)
+    threading.Timer(0.1, held.close).start()
+    Spool(tmp_path, "w", 1 << 20, patience_sec=10).close()
