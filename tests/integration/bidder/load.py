@@ -40,7 +40,7 @@ class Load:
                 client.request("POST", "/bid-request", BODY, JSON)
                 answer = client.getresponse()
                 answer.read()
-                self.answered[number] += answer.status in (200, 204)
+                (self.answered if answer.status in (200, 204) else self.failed)[number] += 1
             except (OSError, http.client.HTTPException):
                 self.failed[number] += 1
                 client.close()

@@ -1,0 +1,150 @@
+"""Two bidders behind HAProxy, as deploy/haproxy.cfg sets it up: what an exchange sees of a loss."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from adctl.config import RedisSettings
+from adctl.control.daemon_process import DaemonProcess
+from adctl.stores.budgets import Budgets
+from adctl.stores.catalog import CatalogStore
+from adctl.stores.redis import connect
+from tests.integration.bidder.calling import BODY, CAMPAIGN, JSON
+from tests.integration.bidder.load import CONNECTIONS, under_load
+from tests.integration.conftest import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
+HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+pytestmark = pytest.mark.skipif(HAPROXY is None, reason="there is no haproxy: install its package")
+
+SECRETS = {"ADCTL_SIGNING_KEYS": f"1:{'11' * 32}", "ADCTL_SIGNING_USER_KEY": "22" * 32}
+
+
+class Site(NamedTuple):
+    """A proxy, and the daemons behind it."""
+
+    exchanges: int
+    browsers: int
+    metrics: int
+    bidders: list[DaemonProcess]
+
+
+@pytest.fixture
+def site(
+    own_redis_url: str, start_daemon: Callable[..., DaemonProcess], tmp_path: Path
+) -> Iterator[Site]:
+    with connect(own_redis_url, RedisSettings()) as client:
+        CatalogStore(client).fill([CAMPAIGN])
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+    shared = {
+        **SECRETS,
+        "ADCTL_REDIS_URL": own_redis_url,
+        "ADCTL_TRACKER_PUBLIC_URL": "https://t.example",
+    }
+    bidders = [start_daemon("bidder", **shared) for _ in range(2)]
+    tracker = start_daemon("tracker", **shared)
+    ports = [free_port() for _ in range(3)]
+    names = ("EXCHANGES", "BROWSERS", "HAPROXY_METRICS")
+    environment = {
+        **os.environ,
+        **{f"ADCTL_{n}_ADDRESS": f"127.0.0.1:{p}" for n, p in zip(names, ports, strict=True)},
+        **{f"ADCTL_BIDDER_{n}": f"127.0.0.1:{b.port}" for n, b in enumerate(bidders, 1)},
+        **{f"ADCTL_TRACKER_{n}": f"127.0.0.1:{tracker.port}" for n in (1, 2)},
+    }
+    assert HAPROXY is not None
+    with (tmp_path / "haproxy.log").open("wb") as log:
+        proxy = subprocess.Popen(
+            [HAPROXY, "-db", "-f", str(CONFIG)], env=environment, stdout=log, stderr=log
+        )
+    try:
+        site = Site(*ports, bidders)
+        eventually(lambda: ask(site.exchanges) == http.client.OK)
+        yield site
+    finally:
+        proxy.terminate()
+        proxy.wait(10)
+
+
+def eventually(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def ask(port: int, method: str = "POST", path: str = "/bid-request") -> int:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        client.request(method, path, BODY if method == "POST" else None, JSON)
+        answer = client.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        client.close()
+    return answer.status
+
+
+def test_a_killed_bidder_costs_no_bid_beyond_those_in_flight(site: Site) -> None:
+    with under_load(site.exchanges) as load:
+        os.kill(site.bidders[0].pid, signal.SIGKILL)
+        time.sleep(1)
+        after = min(load.answered)
+        while min(load.answered) < after + 20:
+            time.sleep(0.01)
+    # A connection has one request in flight, and half of those were with the other bidder.
+    assert max(load.failed) <= 1
+    assert sum(load.failed) < CONNECTIONS
+
+
+def test_a_bidder_that_is_told_to_stop_costs_none(site: Site) -> None:
+    with under_load(site.exchanges) as load:
+        os.kill(site.bidders[0].pid, signal.SIGTERM)
+        eventually(lambda: not site.bidders[0].alive())
+        after = min(load.answered)
+        while min(load.answered) < after + 20:
+            time.sleep(0.01)
+    assert sum(load.failed) == 0
+
+
+def test_without_any_bidder_there_is_no_bid_and_no_error(site: Site) -> None:
+    for bidder in site.bidders:
+        bidder.stop()
+    eventually(lambda: ask(site.exchanges) == http.client.NO_CONTENT)
+
+
+def test_a_bidder_that_comes_back_is_asked_again(site: Site) -> None:
+    for bidder in site.bidders:
+        bidder.stop()
+    eventually(lambda: ask(site.exchanges) == http.client.NO_CONTENT)
+    lock = os.open(os.devnull, os.O_RDONLY)
+    site.bidders[1].start(lock)
+    os.close(lock)
+    eventually(lambda: ask(site.exchanges) == http.client.OK)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health/ready"])
+def test_what_is_for_operators_is_not_shown_to_the_world(site: Site, path: str) -> None:
+    assert ask(site.exchanges, "GET", path) == http.client.NOT_FOUND
+    assert ask(site.browsers, "GET", path) == http.client.NOT_FOUND
+    assert ask(site.metrics, "GET", "/metrics") == http.client.OK
+
+
+def test_the_tracker_is_reached(site: Site) -> None:
+    forged = "/track/impression?t=forged"
+    eventually(lambda: ask(site.browsers, "GET", forged) not in (0, 503))
+    assert ask(site.browsers, "GET", forged) in range(400, 500)
