@@ -39,6 +39,7 @@ NOUNS = {
     "rebuild": "Make again what consumers built, from PostgreSQL's own rows.",
     "serve": "Run one daemon.",
     "up": "Run the stores and every daemon on this machine.",
+    "bench": "Measure how fast a running bidder answers.",
     "demo": "Watch it all work: a mock exchange with users, on stores of its own.",
 }
 

@@ -6,17 +6,15 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.control.daemon_process import START_ORDER
+from adctl.control.durations import EXPECTED, LONGEST_SEC, seconds_of
 from adctl.errors import Fault, FaultyInputError
 from adctl.stores.embedded.stack import NAMES as STORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST_SEC = 24 * 3600
 HIGHEST_RATE = 2000
 
-_DURATION = re.compile(r"(\d{1,6})([smh]?)")
-_UNIT_SEC = {"": 1, "s": 1, "m": 60, "h": 3600}
 _KILL = re.compile(r"([a-z]+)@(\d{1,6})s?")
 
 
@@ -39,10 +37,9 @@ class Plan(NamedTuple):
 def read_plan(duration: str, rate: int, seed: int, kills: Iterable[str]) -> Plan:
     """Return the plan. Raises FaultyInputError with every fault."""
     faults: list[Fault] = []
-    for_sec = _seconds(duration)
+    for_sec = seconds_of(duration)
     if for_sec is None:
-        expected = f"a duration such as 30s, 5m or 1h, at most {LONGEST_SEC // 3600}h"
-        faults.append(Fault("--for", duration, expected))
+        faults.append(Fault("--for", duration, EXPECTED))
     if not 1 <= rate <= HIGHEST_RATE:
         faults.append(Fault("--rate", rate, f"1 to {HIGHEST_RATE} requests a second"))
     planned = [_read_kill(text, for_sec or LONGEST_SEC, faults) for text in kills]
@@ -50,12 +47,6 @@ def read_plan(duration: str, rate: int, seed: int, kills: Iterable[str]) -> Plan
         raise FaultyInputError("the demo", faults)
     found = sorted((kill for kill in planned if kill), key=lambda kill: kill.at_sec)
     return Plan(for_sec, rate, seed, tuple(found))
-
-
-def _seconds(text: str) -> int | None:
-    match = _DURATION.fullmatch(text.strip().lower())
-    seconds = int(match[1]) * _UNIT_SEC[match[2]] if match else 0
-    return seconds if 1 <= seconds <= LONGEST_SEC else None
 
 
 def _read_kill(text: str, for_sec: int, faults: list[Fault]) -> Kill | None:

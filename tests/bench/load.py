@@ -18,15 +18,6 @@ CONNECTIONS = 32
 _WRK_SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
-class Waits(NamedTuple):
-    """How long the answers to requests at a steady rate took, and how many were no 2xx."""
-
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    errors: int
-
-
 class Answered(NamedTuple):
     """What a server answered to the load of one round."""
 
@@ -102,40 +93,6 @@ async def _call(port: int, requests: Sequence[bytes], ends_at: float) -> tuple[l
             break
         errors += not await _ask(reader, writer, request)
         waits.append(time.perf_counter() - began)
-    writer.close()
-    return waits, errors
-
-
-def steadily(port: int, bodies: Path, per_sec: int, seconds: float) -> Waits:
-    """Post so many a second at moments set beforehand; a wait counts from its moment on."""
-    requests = [_request(line, "POST") for line in bodies.read_bytes().splitlines()]
-    return asyncio.run(_steady(port, requests, per_sec, seconds))
-
-
-async def _steady(port: int, requests: Sequence[bytes], per_sec: int, seconds: float) -> Waits:
-    began = time.perf_counter() + 0.1
-    pause = CONNECTIONS / per_sec
-    callers = [
-        _call_at(port, requests[n::CONNECTIONS], began + n / per_sec, pause, seconds)
-        for n in range(CONNECTIONS)
-    ]
-    results = await asyncio.gather(*callers)
-    waits = sorted(wait * 1000 for result in results for wait in result[0])
-    p50, p99, p999 = (waits[len(waits) * part // 1000] for part in (500, 990, 999))
-    return Waits(p50, p99, p999, sum(result[1] for result in results))
-
-
-async def _call_at(
-    port: int, requests: Sequence[bytes], first: float, pause: float, seconds: float
-) -> tuple[list[float], int]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    waits, errors = [], 0
-    for turn, request in zip(range(int(seconds / pause)), cycle(requests), strict=False):
-        due = first + turn * pause
-        if (left := due - time.perf_counter()) > 0:
-            await asyncio.sleep(left)
-        errors += not await _ask(reader, writer, request)
-        waits.append(time.perf_counter() - due)
     writer.close()
     return waits, errors
 

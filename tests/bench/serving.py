@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psutil
 
 from adctl.config import RedisSettings
+from adctl.control.load import Endpoint, post_steadily
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis import connect
@@ -154,16 +155,22 @@ def _answers_per_sec(
 
 
 def _waits(bidder: Served, rounds: int) -> Iterator[Measurement]:
+    endpoint, bodies = at(bidder.port), bidder.bodies.read_bytes().splitlines()
     told = [
-        load.steadily(bidder.port, bidder.bodies, STEADY_PER_SEC, _STEADY_SEC)
+        post_steadily(endpoint, bodies, STEADY_PER_SEC, _STEADY_SEC, load.CONNECTIONS)
         for _ in range(rounds)
     ]
-    if any(one.errors for one in told):
-        raise SystemExit("answers at a steady rate that were no 2xx")
+    if any(one.failed for one in told):
+        raise SystemExit(f"answers at a steady rate that were no 2xx: {told}")
     steady = f"one worker at {STEADY_PER_SEC:,} requests/s"
     yield Measurement(f"{steady}: median", "ms", [one.p50_ms for one in told])
     yield Measurement(f"{steady}: 99th percentile", "ms", [one.p99_ms for one in told])
     yield Measurement(f"{steady}: 99.9th percentile", "ms", [one.p999_ms for one in told])
+
+
+def at(port: int) -> Endpoint:
+    """Return where a bidder on this machine is asked."""
+    return Endpoint("127.0.0.1", port, "/bid-request")
 
 
 def _memory(name: str, pid: int) -> Measurement:
