@@ -28,6 +28,7 @@ from tests.bench.measurements import Measurement, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
 
     from adctl.models import Campaign
     from adctl.stores.endpoints import Endpoints
@@ -108,9 +109,14 @@ def stock_up(endpoints: Endpoints, campaigns: list[Campaign]) -> None:
     """Make these the catalog in Redis, each with its budget. Who has read another one keeps it."""
     with connect(endpoints.redis_url, RedisSettings()) as client:
         CatalogStore(client).fill(campaigns)
-        budgets, today = Budgets(client), datetime.now(UTC).date()
+        budgets, day = Budgets(client), today()
         for campaign in campaigns:
-            budgets.sync(campaign, today, 0, 0)
+            budgets.sync(campaign, day, 0, 0)
+
+
+def today() -> date:
+    """Return the date that budgets are of: the bench's campaigns have no zone of their own."""
+    return datetime.now(UTC).date()
 
 
 def _answers_per_sec(
