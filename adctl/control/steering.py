@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adctl.config import MoneySettings
     from adctl.models import Campaign
     from adctl.stores.budgets import Budgets, BudgetState
-    from adctl.stores.catalog import CatalogStore
+    from adctl.stores.catalog import CatalogStore, Known
     from adctl.stores.steering import LiveCounts, SteeringStore
 
     Watch = Callable[[Mapping[int, Campaign], Mapping[int, BudgetState], datetime], None]
@@ -41,6 +41,9 @@ class Pacer:
         watch: Watch | None = None,
     ) -> None:
         self._watch = watch
+        self._known: dict[int, Known] = {}
+        # The day that each campaign was last seen to be in, so that not all are read every time.
+        self._begun: dict[int, str] = {}
         self._catalog = catalog
         self._budgets = budgets
         self._steering = steering
@@ -52,6 +55,7 @@ class Pacer:
         """
         campaigns = self._active()
         states = self._budgets.read(campaigns)
+        self._begun = {campaign_id: state.day for campaign_id, state in states.items()}
         counts = self._steering.live_counts(campaigns)
         self._steering.write(
             {
@@ -66,12 +70,16 @@ class Pacer:
 
     def roll_days(self, now: datetime) -> int:
         """Begin the day of every active campaign whose zone has reached it; return how many."""
-        campaigns = self._active()
+        days = {
+            campaign_id: day
+            for campaign_id, campaign in self._active().items()
+            if self._begun.get(campaign_id)
+            != (day := local_day(campaign.timezone, now)).isoformat()
+        }
         rolled = 0
-        for campaign_id, state in self._budgets.read(campaigns).items():
-            day = local_day(campaigns[campaign_id].timezone, now)
-            if state.day < day.isoformat():
-                rolled += self._budgets.roll_day(campaign_id, day)
+        for campaign_id, state in self._budgets.read(days).items():
+            if state.day < days[campaign_id].isoformat():
+                rolled += self._budgets.roll_day(campaign_id, days[campaign_id])
         return rolled
 
     def rebalance(self) -> int:
@@ -93,7 +101,11 @@ class Pacer:
         return active is None or len(self._budgets.read(active)) < len(active)
 
     def _active(self) -> dict[int, Campaign]:
-        return self._catalog.read(self._catalog.active_ids() or ())
+        # Several threads may do so at once: each makes what is known anew.
+        self._known = known = self._catalog.read_again(
+            self._catalog.active_ids() or (), self._known
+        )
+        return {campaign_id: one.campaign for campaign_id, one in known.items()}
 
 
 def factors_of(

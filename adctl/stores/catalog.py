@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,13 @@ _CHUNK = 500
 _CONFIRM_SEC = 2.0
 
 _T = TypeVar("_T")
+
+
+class Known(NamedTuple):
+    """A document as it was read, and the campaign it holds."""
+
+    document: str
+    campaign: Campaign
 
 
 class CatalogStore:
@@ -88,6 +95,25 @@ class CatalogStore:
                 if document:
                     campaign, before = self._decode(document), known.get(number)
                     found[number] = before if before == campaign else compacted(campaign)
+        return found
+
+    def read_again(
+        self, campaign_ids: Iterable[int], known: Mapping[int, Known]
+    ) -> dict[int, Known]:
+        """Return the documents as ``read`` does, and decode only those that are not as ``known``.
+
+        For whoever reads them every second.
+        """
+        found: dict[int, Known] = {}
+        for chunk in _chunks(campaign_ids):
+            with redis_errors("read campaigns"):
+                documents = self._redis.mget([keys.campaign(number) for number in chunk])
+            for number, document in zip(chunk, documents, strict=True):
+                if document:
+                    before = known.get(number)
+                    if before is None or before.document != document:
+                        before = Known(str(document), self._decode(document))
+                    found[number] = before
         return found
 
     def store(self, campaigns: Iterable[Campaign]) -> None:

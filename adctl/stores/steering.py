@@ -55,18 +55,16 @@ class SteeringStore:
     def write(self, factors: Mapping[int, Factors]) -> None:
         """Make these the factors in force; campaigns that are not among them lose theirs."""
         with redis_errors("write factors"):
-            stale = {int(field) for field in self._redis.hkeys(keys.FACTORS)} - factors.keys()
+            before = self._redis.hgetall(keys.FACTORS)
+            texts = {str(number): self._encode(one).decode() for number, one in factors.items()}
+            changed = {field: text for field, text in texts.items() if before.get(field) != text}
+            stale = before.keys() - texts.keys()
             pipeline = self._redis.pipeline(transaction=True)
             if stale:
-                pipeline.hdel(keys.FACTORS, *map(str, stale))
-            if factors:
+                pipeline.hdel(keys.FACTORS, *stale)
+            if changed:
                 pipeline.hset(
-                    keys.FACTORS,
-                    items=[
-                        part
-                        for number, one in factors.items()
-                        for part in (str(number), self._encode(one))
-                    ],
+                    keys.FACTORS, items=[part for pair in changed.items() for part in pair]
                 )
             pipeline.execute()
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from adctl.models import Campaign
 
 _ACTOR = "bench"
+WORKERS = 2
 _BODIES = 1_000
 # A tenth of the time at each rate that is tried, but long enough for a percentile.
 _TRY_SEC = 5
@@ -48,13 +49,15 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.whole", description=__doc__)
     parser.add_argument("--for", dest="seconds", type=int, default=60, help="at the steady rate")
-    seconds = parser.parse_args().seconds
-    sys.stdout.write(markdown(list(measure(seconds))) + "\n")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="of the bidder")
+    arguments = parser.parse_args()
+    told = measure(arguments.seconds, arguments.workers)
+    sys.stdout.write(markdown(list(told)) + "\n")
 
 
-def measure(seconds: float) -> Iterator[Measurement]:
+def measure(seconds: float, workers: int = WORKERS) -> Iterator[Measurement]:
     """Yield the waits at a steady rate for ``seconds``, and the highest rate with p99 in 100 ms."""
-    with _everything() as port:
+    with _everything(workers) as port:
         bodies = market.mixed_bodies(_BODIES)
         post_steadily(at(port), bodies, STEADY_PER_SEC / 4, 2, load.CONNECTIONS)
         steady = post_steadily(at(port), bodies, STEADY_PER_SEC, seconds, load.CONNECTIONS)
@@ -84,12 +87,15 @@ def _waits(name: str, told: Load) -> Iterator[Measurement]:
 
 
 @contextmanager
-def _everything() -> Iterator[int]:
+def _everything(workers: int) -> Iterator[int]:
     """Run all of it in a folder of its own; yields the bidder's port."""
     folder = Path(tempfile.mkdtemp(prefix="adctl-bench-"))
     # PostgreSQL's own account has to enter it.
     folder.chmod(0o711)
-    environment = demo_environment(os.environ, folder)
+    environment = {
+        **demo_environment(os.environ, folder),
+        "ADCTL_BIDDER_WORKERS": str(workers),
+    }
     os.environ.update(environment)
     supervisor = Supervisor(load_settings(), environment, lambda _what: None)
     try:

@@ -226,3 +226,41 @@ def test_event_partitions_are_made_a_day_ahead(
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     found = postgres.execute("SELECT to_regclass(%s) IS NOT NULL", [f"event_{tomorrow:%Y%m%d}"])
     assert found.fetchone() == (True,)
+
+
+def test_a_day_that_redis_has_gone_back_from_begins_again(
+    pacer: Pacer, catalog: CatalogStore, budgets: Budgets, redis_client: redis.Redis
+) -> None:
+    catalog.fill([campaign(1)])
+    budgets.sync(campaign(1), TODAY, 0, 0)
+    backup = redis_client.dump(keys.budget(SHARD, 1))
+    tomorrow = NOON + timedelta(hours=24)
+    pacer.steer(NOON)
+    assert pacer.roll_days(tomorrow) == 1
+    pacer.steer(tomorrow)
+    assert pacer.roll_days(tomorrow) == 0
+    redis_client.restore(keys.budget(SHARD, 1), 0, backup, replace=True)
+    pacer.steer(tomorrow)
+    assert pacer.roll_days(tomorrow) == 1
+
+
+def test_a_document_that_is_as_it_was_is_not_decoded_again(catalog: CatalogStore) -> None:
+    catalog.fill([campaign(1), campaign(2)])
+    before = catalog.read_again([1, 2], {})
+    catalog.publish(campaign(2, name="another"), serving=True)
+    after = catalog.read_again([1, 2, 3], before)
+    assert after[1] is before[1]
+    assert after[2].campaign.name == "another"
+    assert list(after) == [1, 2]
+
+
+def test_factors_that_are_as_they_were_are_not_written_again(
+    steering: SteeringStore, redis_client: redis.Redis
+) -> None:
+    steering.write({1: Factors(), 2: Factors()})
+    before = redis_client.info("commandstats").get("cmdstat_hset", {}).get("calls", 0)
+    steering.write({1: Factors(), 2: Factors()})
+    after = redis_client.info("commandstats").get("cmdstat_hset", {}).get("calls", 0)
+    assert after == before
+    steering.write({1: Factors(pacing_ppm=5), 2: Factors()})
+    assert steering.read([1, 2]) == {1: Factors(pacing_ppm=5), 2: Factors()}
