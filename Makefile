@@ -8,13 +8,16 @@ SEEDS ?= 20
 APACHE_SEEDS ?= 5
 MEMORY_FOR ?= 600
 STEPS ?= 10000
+STEADY_SEC ?= 60
+TRY_SEC ?= 5
+LARGE ?= 100000
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 # In the order of their names: the long ones, of chaos, come first and leave nobody waiting.
 TWO_AT_A_TIME = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo up install test test-kafka lint check soak bench schemas lock clean
+.PHONY: demo up install test test-kafka lint check soak bench bench-host schemas lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -54,6 +57,10 @@ soak: $(READY)  ## kill and cut off everything under load, SEEDS times; STEPS of
 
 bench: $(READY)  ## what a bid costs, measured ROUNDS times
 	$(BIN)/python -m tests.bench --rounds $(ROUNDS) --campaigns $(CAMPAIGNS)
+
+bench-host: $(READY)  ## beside every daemon for STEADY_SEC, and on a catalog of LARGE that changes
+	$(BIN)/python -m tests.bench.whole --for $(STEADY_SEC) --try $(TRY_SEC)
+	$(BIN)/python -m tests.bench.large --campaigns $(LARGE) --rounds $(ROUNDS) --for $(TRY_SEC)
 
 schemas: $(READY)  ## write docs/schemas for messages whose version was raised
 	$(BIN)/python -m adctl.streams.schemas

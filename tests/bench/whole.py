@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 _ACTOR = "bench"
 WORKERS = 2
 _BODIES = 1_000
-# A tenth of the time at each rate that is tried, but long enough for a percentile.
-_TRY_SEC = 5
+TRY_SEC = 5
 P99_MS = 100
 
 
@@ -49,14 +48,18 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.whole", description=__doc__)
     parser.add_argument("--for", dest="seconds", type=int, default=60, help="at the steady rate")
+    parser.add_argument("--try", dest="try_sec", type=int, default=TRY_SEC, help="each rate, s")
     parser.add_argument("--workers", type=int, default=WORKERS, help="of the bidder")
     arguments = parser.parse_args()
-    told = measure(arguments.seconds, arguments.workers)
+    told = measure(arguments.seconds, arguments.try_sec, arguments.workers)
     sys.stdout.write(markdown(list(told)) + "\n")
 
 
-def measure(seconds: float, workers: int = WORKERS) -> Iterator[Measurement]:
-    """Yield the waits at a steady rate for ``seconds``, and the highest rate with p99 in 100 ms."""
+def measure(seconds: float, try_sec: float, workers: int) -> Iterator[Measurement]:
+    """Yield the waits at a steady rate for ``seconds``, and the highest rate with p99 in 100 ms.
+
+    Each rate on the way to that is tried for ``try_sec``.
+    """
     with _everything(workers) as port:
         bodies = market.mixed_bodies(_BODIES)
         post_steadily(at(port), bodies, STEADY_PER_SEC / 4, 2, load.CONNECTIONS)
@@ -67,7 +70,7 @@ def measure(seconds: float, workers: int = WORKERS) -> Iterator[Measurement]:
         yield from _waits(name, steady)
         tried = list(
             find_limit(
-                lambda rate: post_steadily(at(port), bodies, rate, _TRY_SEC, load.CONNECTIONS),
+                lambda rate: post_steadily(at(port), bodies, rate, try_sec, load.CONNECTIONS),
                 P99_MS,
                 STEADY_PER_SEC,
             )
