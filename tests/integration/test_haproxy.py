@@ -86,8 +86,10 @@ def eventually(happens: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def ask(port: int, method: str = "POST", path: str = "/bid-request") -> int:
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def ask(
+    port: int, method: str = "POST", path: str = "/bid-request", address: str = "127.0.0.1"
+) -> int:
+    client = http.client.HTTPConnection(address, port, timeout=5)
     try:
         client.request(method, path, BODY if method == "POST" else None, JSON)
         answer = client.getresponse()
