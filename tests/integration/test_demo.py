@@ -128,7 +128,8 @@ def test_ctrl_c_ends_the_traffic_and_still_audits(temporary: Path) -> None:
 
 def test_ctrl_c_before_there_is_traffic_just_stops(temporary: Path) -> None:
     demo = start_demo(temporary)
-    time.sleep(1.5)
+    assert demo.stderr is not None
+    assert "starting in" in demo.stderr.readline()
     demo.send_signal(signal.SIGINT)
     stdout, said = demo.communicate(timeout=60)
     assert (demo.returncode, stdout) == (130, ""), said

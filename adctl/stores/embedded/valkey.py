@@ -73,6 +73,8 @@ class Valkey:
         )
         try:
             with client:
+                # Refused while it loads, which INFO is not.
+                client.dbsize()
                 return str(client.info("server")["valkey_version"])
         except RedisError as exc:
             raise StoreUnavailableError(f"Valkey: {exc}") from exc
