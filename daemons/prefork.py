@@ -127,7 +127,7 @@ class _Workers:
         for slot in range(plan.workers):
             if not self._hand_over(slot):
                 if not self._stop.is_set():
-                    log.error("a new worker was not ready in time, the old ones stay", worker=slot)
+                    log.error("no successor was ready, from this worker on they stay", worker=slot)
                 self._plan = before
                 return
         for pid, worker in list(self._running.items()):

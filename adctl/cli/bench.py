@@ -42,7 +42,10 @@ def bench(
     url: Annotated[str, typer.Option(help="Where to. Default: the bidder configured.")] = "",
     exchange: Annotated[str, typer.Option(help="Whose requests they are.")] = "default",
     rate: Annotated[
-        list[int] | None, typer.Option(help="Requests a second; several for one after the other.")
+        list[int] | None,
+        typer.Option(
+            help="Requests a second; several for one after the other. --find begins there."
+        ),
     ] = None,
     find: Annotated[
         bool, typer.Option("--find", help="Find the highest rate at which --p99 holds.")
@@ -111,7 +114,9 @@ def _measure_all(plan: LoadPlan, bodies: list[bytes], stop: threading.Event) -> 
 
 def _find(plan: LoadPlan, bodies: list[bytes], stop: threading.Event) -> list[Load]:
     loads = []
-    for load in find_limit(lambda rate: _measure(plan, bodies, stop, rate), plan.p99_ms):
+    for load in find_limit(
+        lambda rate: _measure(plan, bodies, stop, rate), plan.p99_ms, plan.rates[0]
+    ):
         loads.append(load)
         if stop.is_set():
             break

@@ -26,6 +26,7 @@ _PATIENCE_SEC = 2.0
 _LOOK_SEC = 0.02
 _LOOK_EVERY = 50
 _OK, _NO_CONTENT = 200, 204
+_MAX_HEAD_BYTES = 64 << 10
 
 
 class Endpoint(NamedTuple):
@@ -246,11 +247,11 @@ class _Generator:
         self._free.append(connection)
         self._dispatch()
 
-    def lost(self, connection: _Connection, *, asked: bool) -> None:
-        """Put another connection in the place of one that was closed."""
-        if asked:
+    def lost(self, connection: _Connection, error: str) -> None:
+        """Put another connection in the place of one; ``error`` is what its request ended with."""
+        if error:
             self._close_one()
-            self._errors["connection lost"] += 1
+            self._errors[error] += 1
         elif connection in self._free:
             self._free.remove(connection)
         self._all.discard(connection)
@@ -298,6 +299,7 @@ class _Connection(asyncio.Protocol):
         self._due: float | None = None
         self._got = b""
         self._closing = False
+        self._why = "connection lost"
 
     @property
     def alive(self) -> bool:
@@ -326,11 +328,18 @@ class _Connection(asyncio.Protocol):
         self._got += data
         end = self._got.find(b"\r\n\r\n")
         if end < 0:
+            if len(self._got) > _MAX_HEAD_BYTES:
+                self._hang_up("no HTTP")
             return
         head = self._got[:end].lower()
-        if len(self._got) < end + 4 + _body_bytes(head):
+        try:
+            status, length = int(head[9:12]), _body_bytes(head)
+        except ValueError:
+            self._hang_up("no HTTP")
             return
-        status, due = int(head[9:12]), self._due
+        if len(self._got) < end + 4 + length:
+            return
+        due = self._due
         self._got, self._due = b"", None
         if b"\r\nconnection: close" in head and self._transport is not None:
             self._transport.close()
@@ -341,7 +350,12 @@ class _Connection(asyncio.Protocol):
         """Tell, unless it was ours to end."""
         del exc
         if not self._closing:
-            self._generator.lost(self, asked=self._due is not None)
+            self._generator.lost(self, self._why if self._due is not None else "")
+
+    def _hang_up(self, why: str) -> None:
+        self._why = why
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def _body_bytes(head: bytes) -> int:

@@ -112,7 +112,7 @@ class CatalogStore:
                 if document:
                     before = known.get(number)
                     if before is None or before.document != document:
-                        before = Known(str(document), self._decode(document))
+                        before = Known(str(document), compacted(self._decode(document)))
                     found[number] = before
         return found
 

@@ -10,15 +10,12 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adctl.delivery.catalog import Catalog
-from adctl.stores.embedded.stack import EmbeddedStack
 from tests.bench import (
     consuming,
     deciding,
@@ -34,6 +31,7 @@ from tests.bench import (
     tracking,
 )
 from tests.bench.measurements import Measurement, markdown
+from tests.bench.stores import own_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,13 +71,7 @@ def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
     yield from messages.measure(rounds)
     for count in counts:
         yield from stages.measure(count, rounds)
-    folder = Path(tempfile.mkdtemp(prefix="adctl-bench-"))
-    # PostgreSQL's own account has to enter it.
-    folder.chmod(0o711)
-    stack = EmbeddedStack(folder / "stack")
-    try:
-        stack.start(owned=True)
-        endpoints = stack.endpoints()
+    with own_stores() as (endpoints, folder):
         campaigns = market.campaigns(serving.SERVED)
         serving.stock_up(endpoints, campaigns)
         yield from deciding.measure(endpoints.redis_url, Catalog.build(campaigns), rounds)
@@ -91,9 +83,6 @@ def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
         yield from hostile.measure(endpoints, folder, rounds)
         # Last: it puts other catalogs in the place of this one.
         yield from serving.measure(endpoints, folder, rounds, counts)
-    finally:
-        stack.stop()
-        shutil.rmtree(folder)
 
 
 def _machine() -> dict[str, object]:

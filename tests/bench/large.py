@@ -9,13 +9,10 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,14 +23,15 @@ from adctl.control.load import post_steadily
 from adctl.models import Targeting
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
-from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.redis import connect
 from tests.bench import load, market
 from tests.bench.measurements import Measurement, markdown, ratio
 from tests.bench.serving import at, running_bidder, stock_up, today
+from tests.bench.stores import own_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from adctl.models import Campaign
     from adctl.stores.endpoints import Endpoints
@@ -54,19 +52,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--for", dest="seconds", type=int, default=10, help="each steady rate")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="adctl-bench-"))
-    # PostgreSQL's own account has to enter it.
-    folder.chmod(0o711)
-    stack = EmbeddedStack(folder / "stack")
-    try:
-        stack.start(owned=True)
-        told = measure(
-            stack.endpoints(), folder, arguments.rounds, arguments.campaigns, arguments.seconds
-        )
+    with own_stores() as (endpoints, folder):
+        told = measure(endpoints, folder, arguments.rounds, arguments.campaigns, arguments.seconds)
         sys.stdout.write(markdown(list(told)) + "\n")
-    finally:
-        stack.stop()
-        shutil.rmtree(folder)
 
 
 def measure(

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adctl.config import load_settings
@@ -30,6 +27,7 @@ from adctl.stores.tables import open_engine
 from tests.bench import load, market
 from tests.bench.measurements import Measurement, markdown
 from tests.bench.serving import SERVED, STEADY_PER_SEC, at
+from tests.bench.stores import own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,24 +90,19 @@ def _waits(name: str, told: Load) -> Iterator[Measurement]:
 @contextmanager
 def _everything(workers: int) -> Iterator[int]:
     """Run all of it in a folder of its own; yields the bidder's port."""
-    folder = Path(tempfile.mkdtemp(prefix="adctl-bench-"))
-    # PostgreSQL's own account has to enter it.
-    folder.chmod(0o711)
-    environment = {
-        **demo_environment(os.environ, folder),
-        "ADCTL_BIDDER_WORKERS": str(workers),
-    }
-    os.environ.update(environment)
-    supervisor = Supervisor(load_settings(), environment, lambda _what: None)
-    try:
-        supervisor.start(threading.Event())
-        _create(supervisor)
-        yield supervisor.settings.bidder.port
-    finally:
-        supervisor.stop()
-        shutil.rmtree(folder)
-        for name in [name for name in os.environ if name.startswith("ADCTL_")]:
-            del os.environ[name]
+    with own_folder() as folder:
+        workers_too = {"ADCTL_BIDDER_WORKERS": str(workers)}
+        environment = {**demo_environment(os.environ, folder), **workers_too}
+        os.environ.update(environment)
+        supervisor = Supervisor(load_settings(), environment, lambda _what: None)
+        try:
+            supervisor.start(threading.Event())
+            _create(supervisor)
+            yield supervisor.settings.bidder.port
+        finally:
+            supervisor.stop()
+            for name in [name for name in os.environ if name.startswith("ADCTL_")]:
+                del os.environ[name]
 
 
 def _create(supervisor: Supervisor) -> None:

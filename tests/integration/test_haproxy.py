@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+# A package of the system's, which .ci/run installs: nobody else has to have it.
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="there is no haproxy: install its package")
 
 SECRETS = {"ADCTL_SIGNING_KEYS": f"1:{'11' * 32}", "ADCTL_SIGNING_USER_KEY": "22" * 32}

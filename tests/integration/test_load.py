@@ -118,6 +118,12 @@ def test_a_connection_that_ends_without_one_fails_its_request_only() -> None:
     assert (told.no_bids, told.errors) == (45, {"connection lost": 5})
 
 
+@pytest.mark.parametrize("told", [b"-ERR what\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"x" * 100_000])
+def test_answers_that_are_no_http_are_errors_of_their_own(told: bytes) -> None:
+    with server(always(told)) as endpoint:
+        assert post_steadily(endpoint, [b"x"], 20, 0.5, 2).errors == {"no HTTP": 10}
+
+
 def test_nobody_listening_is_said() -> None:
     with pytest.raises(StoreUnavailableError, match=r"nobody answers on 127\.0\.0\.1:1: Conn"):
         post_steadily(Endpoint("127.0.0.1", 1, "/"), [b"x"], 10, 1)
