@@ -20,14 +20,15 @@ from tests.integration.bidder.calling import BODY, CAMPAIGN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from adctl.control.daemon_process import DaemonProcess
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def adctl(
-    own_redis_url: str, start_daemon: Callable[..., DaemonProcess], tmp_path: Path
+    own_redis_url: str,
+    start_daemon: Callable[..., DaemonProcess],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Result]:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
@@ -35,7 +36,7 @@ def adctl(
     bidder = start_daemon(
         "bidder", ADCTL_REDIS_URL=own_redis_url, ADCTL_TRACKER_PUBLIC_URL="https://t.example"
     )
-    requests = tmp_path / "requests.jsonl"
+    requests = tmp_path_factory.mktemp("bench") / "requests.jsonl"
     requests.write_bytes(BODY + b"\n")
     env = {"ADCTL_BIDDER_PORT": str(bidder.port), "REQUESTS": str(requests)}
 
@@ -54,6 +55,7 @@ def reserved(redis_url: str) -> int:
 def test_tests_are_bid_on_and_reserve_nothing(
     adctl: Callable[[str], Result], own_redis_url: str
 ) -> None:
+    before = reserved(own_redis_url)
     result = adctl("bench --requests REQUESTS --rate 100 --rate 50 --for 1s --output json")
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
@@ -61,16 +63,17 @@ def test_tests_are_bid_on_and_reserve_nothing(
         (100, 100, 0),
         (50, 50, 0),
     ]
-    assert reserved(own_redis_url) == 0
+    assert reserved(own_redis_url) == before
 
 
 def test_real_requests_are_asked_about_first_and_reserve(
     adctl: Callable[[str], Result], own_redis_url: str
 ) -> None:
+    before = reserved(own_redis_url)
     assert adctl("bench --requests REQUESTS --rate 20 --for 1s --real").exit_code == 6
-    assert reserved(own_redis_url) == 0
+    assert reserved(own_redis_url) == before
     assert adctl("bench --requests REQUESTS --rate 20 --for 1s --real --yes").exit_code == 0
-    assert reserved(own_redis_url) > 0
+    assert reserved(own_redis_url) > before
 
 
 def test_an_exchange_that_is_not_there_is_named(adctl: Callable[[str], Result]) -> None:
