@@ -19,8 +19,10 @@ from adctl.stores.embedded.process import Command, spawn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Events reach a reader before they are written: what comes later depends on what comes first.
+# What comes later needs what comes first.
 START_ORDER = ("consumer", "flusher", "pacer", "api", "tracker", "bidder")
+# Who reads events goes when nobody writes any more.
+END_ORDER = (("bidder", "tracker", "api", "pacer"), ("flusher", "consumer"))
 
 _PROBE_TIMEOUT_SEC = 2.0
 _MAX_LOG_BYTES = 4 << 20
@@ -111,14 +113,15 @@ class DaemonProcess:
             return Readiness(Health.READY)
         return Readiness(Health.NOT_READY, _failing_checks(body) or f"HTTP {answer.status}")
 
-    def stop(self) -> None:
-        """Let the daemon drain and end; kill it if it takes too long. Nothing if it does not run.
+    def begin_to_stop(self) -> None:
+        """Ask the daemon to drain and end. Nothing happens if it does not run."""
+        if self._child is not None and self.alive():
+            self._child.terminate()
 
-        Returns when it is gone.
-        """
-        if self._child is None or not self.alive():
+    def await_end(self) -> None:
+        """Return when the daemon is gone; kill it if that takes too long."""
+        if self._child is None:
             return
-        self._child.terminate()
         try:
             self._child.wait(_DRAIN_SEC)
         except subprocess.TimeoutExpired:

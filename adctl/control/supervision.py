@@ -8,7 +8,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from adctl.control.daemon_process import START_ORDER, DaemonProcess, Health, Readiness
+from adctl.control.daemon_process import (
+    END_ORDER,
+    START_ORDER,
+    DaemonProcess,
+    Health,
+    Readiness,
+)
 from adctl.control.keeping import Kept
 from adctl.errors import ConflictError, StoreUnavailableError, UnhealthyError
 from adctl.stores.embedded.ports import free_port, is_free
@@ -19,7 +25,7 @@ from adctl.stores.migrations import migrate
 from adctl.streams.admin import KafkaAdmin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from adctl.config import DaemonSettings, Settings
@@ -73,7 +79,7 @@ class Supervisor:
         self._health = HealthWatch()
 
     def start(self, stop: threading.Event) -> None:
-        """Start everything, in order, each once what it depends on is ready.
+        """Start everything: the stores, then the daemons all at once.
 
         Returns early, with what there is, when ``stop`` is set; call ``stop`` in any case. Raises
         ConflictError if another supervisor uses the state folder or a port is taken,
@@ -87,11 +93,8 @@ class Supervisor:
         for name in migrate(endpoints.postgres_url):
             self._notify(f"migrated the database: {name}")
         KafkaAdmin(endpoints.kafka_bootstrap, self.settings.kafka).ensure_topics()
-        for name in START_ORDER:
-            if stop.is_set():
-                return
-            self._start_daemon(name, stop)
-        self._health.start()
+        if not stop.is_set():
+            self._start_daemons(stop)
 
     def _start_stores(self) -> None:
         postgres, redis = self.settings.postgres.url, self.settings.redis.url
@@ -124,7 +127,20 @@ class Supervisor:
 
         return Kept(server, respawn)
 
-    def _start_daemon(self, name: str, stop: threading.Event) -> None:
+    def _start_daemons(self, stop: threading.Event) -> None:
+        # Most of what one does before it is ready is loading its program; each waits by itself for
+        # what it needs of another.
+        daemons = [self._start_daemon(name) for name in START_ORDER]
+        for daemon in daemons:
+            if not _await_ready(daemon, daemons, stop):
+                return
+            self._health.note(daemon.name, Readiness(Health.READY))
+            self._notify(
+                f"{daemon.name} is ready on {daemon.host}:{daemon.port} (pid {daemon.pid})"
+            )
+        self._health.start()
+
+    def _start_daemon(self, name: str) -> DaemonProcess:
         where: DaemonSettings = getattr(self.settings, name)
         log = self.settings.state_dir / "logs" / f"{name}.log"
         address = (where.host, where.port)
@@ -137,9 +153,7 @@ class Supervisor:
         spawn()
         self._daemons[name] = Kept(daemon, spawn)
         self._health.watch(daemon)
-        if _await_ready(daemon, stop):
-            self._health.note(name, Readiness(Health.READY))
-            self._notify(f"{name} is ready on {where.host}:{where.port} (pid {daemon.pid})")
+        return daemon
 
     def _held_lock(self) -> int:
         if self._lock is None:
@@ -184,15 +198,18 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        """End everything that was started, in reverse order. Nothing happens if nothing was."""
+        """End everything that was started. Nothing happens if nothing was."""
         if self._lock is None:
             return
         self._notify("stopping")
         self._health.stop()
-        for name in reversed(list(self._daemons)):
-            process = self._daemons.pop(name).process
-            if isinstance(process, DaemonProcess):
-                process.stop()
+        for names in END_ORDER:
+            kept = [self._daemons.pop(name) for name in names if name in self._daemons]
+            ending = [one.process for one in kept if isinstance(one.process, DaemonProcess)]
+            for daemon in ending:
+                daemon.begin_to_stop()
+            for daemon in ending:
+                daemon.await_end()
         self._stores = {}
         if self._stack is not None:
             self._stack.stop()
@@ -310,13 +327,19 @@ def _require_free_ports(settings: Settings) -> None:
         raise ConflictError("\n".join(["daemons cannot listen:", *faults]))
 
 
-def _await_ready(daemon: DaemonProcess, stop: threading.Event) -> bool:
-    """Return True once ``daemon`` is ready, False if ``stop`` was set first."""
+def _await_ready(
+    daemon: DaemonProcess, all_of_them: Sequence[DaemonProcess], stop: threading.Event
+) -> bool:
+    """Return True once ``daemon`` is ready, False if ``stop`` was set first.
+
+    Raises UnhealthyError if it is not ready in time, or as soon as any has ended.
+    """
     deadline = time.monotonic() + _READY_TIMEOUT_SEC
     while not stop.is_set():
         readiness = daemon.readiness()
-        if not daemon.alive():
-            raise daemon.failure()
+        for one in all_of_them:
+            if not one.alive():
+                raise one.failure()
         if readiness.health is Health.READY:
             return True
         if time.monotonic() > deadline:

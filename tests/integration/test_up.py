@@ -97,9 +97,16 @@ def gone_within(processes: list[psutil.Process], seconds: float) -> list[psutil.
     deadline = time.monotonic() + seconds
     left = processes
     while left and time.monotonic() < deadline:
-        left = [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        left = [process for process in left if _runs(process)]
         time.sleep(0.05)
     return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -195,11 +202,12 @@ def test_a_taken_port_is_named_before_anything_starts(make_folder: Callable[[], 
 def test_a_daemon_that_cannot_start_ends_it_all_with_its_words(
     make_folder: Callable[[], Path],
 ) -> None:
-    # Its folder for metrics is a file: the bidder, last of all, cannot begin.
+    # Its folder for metrics is a file: the tracker cannot begin.
     folder = make_folder()
-    (folder / "metrics").write_text("")
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / "tracker").write_text("")
     running = Up(folder)
-    running.wait_for("attempt", lambda: "api is ready" in running.said)
+    running.wait_for("attempt", lambda: len(running.children()) >= 9)
     children = running.children()
     assert running.process.wait(60) == 8
     assert "error: the tracker ended with status 1" in running.said
