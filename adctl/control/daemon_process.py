@@ -113,6 +113,11 @@ class DaemonProcess:
             return Readiness(Health.READY)
         return Readiness(Health.NOT_READY, _failing_checks(body) or f"HTTP {answer.status}")
 
+    def stop(self) -> None:
+        """Let the daemon drain and end, and return when it is gone."""
+        self.begin_to_stop()
+        self.await_end()
+
     def begin_to_stop(self) -> None:
         """Ask the daemon to drain and end. Nothing happens if it does not run."""
         if self._child is not None and self.alive():

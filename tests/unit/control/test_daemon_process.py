@@ -57,8 +57,7 @@ def test_without_a_config_path_the_environment_stays(monkeypatch: pytest.MonkeyP
 def test_a_daemon_that_was_never_started_is_not_alive(refused: DaemonProcess) -> None:
     assert not refused.alive()
     assert refused.pid == 0
-    refused.begin_to_stop()
-    refused.await_end()
+    refused.stop()
 
 
 def test_why_a_daemon_ended_is_told_with_its_last_words(refused: DaemonProcess, lock: int) -> None:
