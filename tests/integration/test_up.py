@@ -161,14 +161,13 @@ def test_what_is_killed_comes_back(up: Up, name: str) -> None:
     assert up.child(marks.get(name, f"daemons.{name}")).pid != killed.pid
 
 
-def test_sigterm_ends_everything_and_is_a_success(make_folder: Callable[[], Path]) -> None:
-    running = Up(make_folder()).wait_until_ready()
-    children = running.children()
+def test_sigterm_ends_everything_and_is_a_success(up: Up) -> None:
+    children = up.children()
     assert len(children) >= 9
-    running.process.terminate()
-    assert running.process.wait(60) == 0
+    up.process.terminate()
+    assert up.process.wait(60) == 0
     assert gone_within(children, 0.5) == []
-    assert "Everything has stopped" in running.said
+    assert "Everything has stopped" in up.said
 
 
 def test_nothing_outlives_a_killed_supervisor_and_a_successor_can_start(
