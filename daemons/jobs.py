@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -78,21 +78,23 @@ class Job:
 
 @contextmanager
 def scheduled(jobs: Sequence[Job]) -> Iterator[None]:
-    """Run every job at once and then every ``interval_sec``, none beside itself.
+    """Run every job within a second and then every ``interval_sec``, none beside itself.
 
-    On leaving, runs that have begun are waited for.
+    Each has a moment of its own, so that they do not crowd. On leaving, runs that have begun are
+    waited for.
     """
     scheduler = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(len(jobs))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         timezone=UTC,
     )
-    for job in jobs:
+    now = datetime.now(UTC)
+    for place, job in enumerate(jobs):
         scheduler.add_job(
             job.run,
             "interval",
             seconds=job.interval_sec,
-            next_run_time=datetime.now(UTC),
+            next_run_time=now + timedelta(seconds=min(job.interval_sec, 1.0) * place / len(jobs)),
             id=job.name,
         )
     scheduler.start()

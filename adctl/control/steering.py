@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adctl.control.spreading import spread
 from adctl.delivery.pacing import local_day, pacing_ppm
 from adctl.delivery.pricing import (
     PRIOR_CTR_IMPRESSIONS,
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     Watch = Callable[[Mapping[int, Campaign], Mapping[int, BudgetState], datetime], None]
 
 
+# Of so many campaigns at a time Redis is asked what they have; bids wait until it has answered.
+_AT_ONCE = 50
+
+
 class Pacer:
     """Steers what Redis holds. Every method may be called again at once; none loses anything.
 
-    All raise StoreUnavailableError. ``now`` is aware.
+    Steering is spread over ``over_sec``. All raise StoreUnavailableError. ``now`` is aware.
     """
 
     def __init__(
@@ -39,8 +44,10 @@ class Pacer:
         budgets: Budgets,
         steering: SteeringStore,
         watch: Watch | None = None,
+        over_sec: float = 0.0,
     ) -> None:
         self._watch = watch
+        self._over_sec = over_sec
         self._known: dict[int, Known] = {}
         # The day that each campaign was last seen to be in, so that not all are read every time.
         self._begun: dict[int, str] = {}
@@ -54,25 +61,27 @@ class Pacer:
         Whoever watches campaigns' money is shown it afterwards.
         """
         campaigns = self._active()
-        states = self._budgets.read(campaigns)
+        states: dict[int, BudgetState] = {}
+        factors: dict[int, Factors] = {}
+        for some in spread(list(campaigns), _AT_ONCE, self._over_sec):
+            read, counts = self._budgets.read(some), self._steering.live_counts(some)
+            states |= read
+            for campaign_id, state in read.items():
+                campaign, live = campaigns[campaign_id], counts[campaign_id]
+                factors[campaign_id] = factors_of(campaign, state, live, now)
         self._begun = {campaign_id: state.day for campaign_id, state in states.items()}
-        counts = self._steering.live_counts(campaigns)
-        self._steering.write(
-            {
-                campaign_id: factors_of(campaign, states[campaign_id], counts[campaign_id], now)
-                for campaign_id, campaign in campaigns.items()
-                if campaign_id in states
-            }
-        )
+        self._steering.write(factors)
         if self._watch is not None:
             self._watch(campaigns, states, now)
         return len(campaigns)
 
     def roll_days(self, now: datetime) -> int:
         """Begin the day of every active campaign whose zone has reached it; return how many."""
+        # Steering reads them all every second.
+        known = {number: one.campaign for number, one in self._known.items()} or self._active()
         days = {
             campaign_id: day
-            for campaign_id, campaign in self._active().items()
+            for campaign_id, campaign in known.items()
             if self._begun.get(campaign_id)
             != (day := local_day(campaign.timezone, now)).isoformat()
         }
@@ -98,7 +107,7 @@ class Pacer:
     def needs_sync(self) -> bool:
         """Return whether Redis has lost the catalog, or the money of a campaign in it."""
         active = self._catalog.active_ids()
-        return active is None or len(self._budgets.read(active)) < len(active)
+        return active is None or not self._budgets.have_all(active)
 
     def _active(self) -> dict[int, Campaign]:
         # Several threads may do so at once: each makes what is known anew.

@@ -13,7 +13,7 @@ from adctl.stores import keys
 from adctl.stores.redis import Script, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
     import redis
@@ -149,6 +149,14 @@ class Budgets:
             for campaign_id, fields in zip(wanted, replies, strict=True)
             if fields
         }
+
+    def have_all(self, campaign_ids: Collection[int]) -> bool:
+        """Return whether each of these campaigns has a state."""
+        if not campaign_ids:
+            return True
+        with redis_errors("look for budgets"):
+            found = self._redis.exists(*[keys.budget(self._shard, one) for one in campaign_ids])
+        return int(found) == len(campaign_ids)
 
     def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
         """Return what shards of a campaign have beyond its budget, until others have paid it back.

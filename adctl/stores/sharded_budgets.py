@@ -19,7 +19,7 @@ from adctl.stores.shares import Shares, Transfer
 from adctl.stores.stream import ORIGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     import redis
@@ -89,6 +89,10 @@ class ShardedBudgets(Budgets):
             campaign_id: shares.whole()
             for campaign_id, shares in self.read_shares(campaign_ids).items()
         }
+
+    def have_all(self, campaign_ids: Collection[int]) -> bool:
+        """See Budgets. Campaigns in whose shards something is missing have none."""
+        return len(self.read_shares(campaign_ids)) == len(campaign_ids)
 
     def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
         """See Budgets."""

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from adctl.streams.producer import OutgoingMessage
 
 _THREADS = 4
+# Of the time from one steering to the next, the part that it may take.
+_STEERING_SHARE = 0.6
 _OUTBOX_SEC = 1.0
 _FUNDING_SEC = 1.0
 _SYNC_SEC = 2.0
@@ -75,7 +77,8 @@ def main(settings: Settings) -> None:
         for_alarms = ReliableProducer(kafka.bootstrap, kafka.topic_prefix, _SEND_TIMEOUT_SEC)
         closing.callback(for_alarms.close)
         alarms = AlarmWork(pool, settings.alarms, _produce(for_alarms, kafka), metrics)
-        pacer = Pacer(catalog, budgets, SteeringStore(client, shards), alarms.look)
+        over_sec = section.interval_sec * _STEERING_SHARE
+        pacer = Pacer(catalog, budgets, SteeringStore(client, shards), alarms.look, over_sec)
         steering = PacerWork(pacer, settings, metrics)
         retention = Retention(
             pool,
