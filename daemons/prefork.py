@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from adctl.errors import AdctlError
+from daemons.gate import Gate, Tally
 from daemons.lifecycle import stop_on_signals
 from daemons.serving import DRAIN_SEC, bind, refuse_newcomers
 from daemons.standby import FIRST, Standby
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
     from pathlib import Path
 
-    Work = Callable[[int, socket.socket, Standby, threading.Event], None]
+    Work = Callable[[int, Gate, Standby, threading.Event], None]
 
 log = structlog.get_logger()
 
@@ -41,7 +42,7 @@ _READY_SEC = 60.0
 
 
 class Plan(NamedTuple):
-    """What to run: ``workers`` processes of ``work(slot, sock, standby, stop)`` at an address.
+    """What to run: ``workers`` processes of ``work(slot, gate, standby, stop)`` at an address.
 
     ``work`` must connect only inside, after the fork, and call ``standby.ready()`` before it
     serves.
@@ -93,6 +94,7 @@ class _Workers:
 
     def __init__(self, sock: socket.socket, plan: Plan, stop: threading.Event) -> None:
         self._sock = sock
+        self._tally = Tally()
         self._plan = plan
         self._stop = stop
         self._running: dict[int, _Worker] = {}
@@ -170,13 +172,14 @@ class _Workers:
     def _start(self, slot: int, standby: Standby) -> int:
         taken = {worker.number for worker in (*self._running.values(), *self._leaving.values())}
         worker = _Worker(slot, _first_free(taken))
-        pid = _fork(self._plan.work, worker, self._sock, standby)
+        pid = _fork(self._plan.work, worker, Gate(self._sock, self._tally, worker.number), standby)
         self._running[pid] = worker
         return pid
 
     def _forget(self, worker: _Worker) -> None:
         # What it counted stays; what it measured of itself was true while it lived.
         mark_process_dead(worker.number)
+        self._tally.leave(worker.number)
 
 
 def _first_free(taken: Container[int]) -> int:
@@ -186,7 +189,7 @@ def _first_free(taken: Container[int]) -> int:
     return number
 
 
-def _fork(work: Work, worker: _Worker, sock: socket.socket, standby: Standby) -> int:
+def _fork(work: Work, worker: _Worker, gate: Gate, standby: Standby) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -200,7 +203,7 @@ def _fork(work: Work, worker: _Worker, sock: socket.socket, standby: Standby) ->
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: worker.number)
     status = 1
     try:
-        work(worker.slot, sock, standby, stop_on_signals())
+        work(worker.slot, gate, standby, stop_on_signals())
         status = 0
     except Exception:
         log.exception("worker failed", worker=worker.slot)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from daemons.gate import Gate
+
 # Connections one process may hold; beyond it the kernel's backlog waits.
 CONNECTION_LIMIT = 4000
 IDLE_TIMEOUT_SEC = 60
@@ -105,21 +107,28 @@ def serve(
     stop: threading.Event,
     turn: Callable[[], bool] | None = None,
     arrival_timeout_sec: float = ARRIVAL_TIMEOUT_SEC,
+    gate: Gate | None = None,
 ) -> None:
     """Run ``server`` until ``stop`` is set, then answer what was accepted and close everything.
 
     ``turn`` is called after every poll, and says whether it did anything: if so there are answers
     to be sent, and perhaps more to do. A request that is not whole ``arrival_timeout_sec`` after
-    it was first seen (once a second) has its connection closed.
+    it was first seen (once a second) has its connection closed. At a ``gate`` connections are
+    shared with other workers.
     """
     next_sweep = 0.0
     worked = False
+    if gate:
+        gate.guard(server)
     while not stop.is_set():
-        worked = _step(server, turn, 0 if worked else _WAIT_SEC)
+        wait_sec = gate.waits_sec if gate else 0
+        worked = _step(server, turn, 0 if worked else wait_sec or _WAIT_SEC)
         now = time.monotonic()
         if now >= next_sweep:
             next_sweep = now + _SWEEP_SEC
             _close_stuck(server, now, arrival_timeout_sec)
+    if gate:
+        gate.close()
     _drain(server, turn)
 
 

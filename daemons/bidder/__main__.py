@@ -31,10 +31,10 @@ from daemons.serving import make_server, serve
 from daemons.turns import Turns
 
 if TYPE_CHECKING:
-    import socket
     import threading
 
     from adctl.config import Settings
+    from daemons.gate import Gate
     from daemons.standby import Standby
 
 # Exchanges send a tenth of it.
@@ -60,7 +60,7 @@ def work(
     kafka_bootstrap: str,
     signing: Signing,
     _slot: int,
-    sock: socket.socket,
+    gate: Gate,
     standby: Standby,
     stop: threading.Event,
 ) -> None:
@@ -131,12 +131,12 @@ def work(
 
         server = make_server(
             app,
-            sock,
+            gate.sock,
             dispatcher=turns,
             max_header_bytes=_MAX_HEADER_BYTES,
             kept_body_bytes=settings.bidder.max_body_bytes,
         )
-        serve(server, stop, turn, settings.bidder.arrival_timeout_sec)
+        serve(server, stop, turn, settings.bidder.arrival_timeout_sec, gate)
 
 
 def plan(settings: Settings) -> Plan:

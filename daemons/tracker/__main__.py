@@ -27,10 +27,10 @@ from daemons.tracker.verifying import Users, Verifier
 from daemons.turns import Turns
 
 if TYPE_CHECKING:
-    import socket
     import threading
 
     from adctl.config import Settings
+    from daemons.gate import Gate
     from daemons.standby import Standby
 
 # A thousand events with long tokens.
@@ -42,7 +42,7 @@ def work(
     redis_url: str,
     signing: Signing,
     slot: int,
-    sock: socket.socket,
+    gate: Gate,
     standby: Standby,
     stop: threading.Event,
 ) -> None:
@@ -95,8 +95,8 @@ def work(
             metrics.tell_spool(sink.spooled_bytes, sink.oldest_ms)
             return replayed or worked
 
-        server = make_server(app, sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
-        serve(server, stop, turn)
+        server = make_server(app, gate.sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
+        serve(server, stop, turn, gate=gate)
 
 
 def plan(settings: Settings) -> Plan:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -57,3 +59,18 @@ def test_told_to_stop_a_bidder_fails_no_request(bidder: DaemonProcess) -> None:
         os.kill(bidder.pid, signal.SIGTERM)
         assert load.refused.wait(15)
     assert sum(load.failed) == 0
+
+
+def test_connections_are_shared_evenly(bidder: DaemonProcess) -> None:
+    with ExitStack() as closing:
+        for _ in range(40):
+            closing.enter_context(socket.create_connection(("127.0.0.1", bidder.port)))
+            # Each is accepted before the next, as when exchanges connect one by one.
+            time.sleep(0.02)
+        [one, other] = [
+            sum(there.status == psutil.CONN_ESTABLISHED for there in worker.net_connections("tcp4"))
+            for worker in psutil.Process(bidder.pid).children()
+        ]
+    # Each is connected to Redis, and perhaps to Kafka.
+    assert one + other >= 40
+    assert abs(one - other) <= 8
