@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import signal
-import subprocess
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from adctl.config import RedisSettings
-from adctl.control.daemon_process import DaemonProcess
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis import connect
-from tests.integration.bidder.calling import BODY, CAMPAIGN, JSON
+from tests.integration.balancing import CONFIG, SECRETS, ask, eventually, haproxy, needs_haproxy
+from tests.integration.bidder.calling import CAMPAIGN
 from tests.integration.bidder.load import under_load
 from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from adctl.control.daemon_process import DaemonProcess  # noqa: TC004 - an annotation alone
 
 
-CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
-HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-# A package of the system's, which .ci/run installs: nobody else has to have it.
-pytestmark = pytest.mark.skipif(HAPROXY is None, reason="there is no haproxy: install its package")
-
-SECRETS = {"ADCTL_SIGNING_KEYS": f"1:{'11' * 32}", "ADCTL_SIGNING_USER_KEY": "22" * 32}
+pytestmark = needs_haproxy
 
 
 class Site(NamedTuple):
@@ -61,45 +56,14 @@ def site(
     ports = [free_port() for _ in range(3)]
     names = ("EXCHANGES", "BROWSERS", "HAPROXY_METRICS")
     environment = {
-        **os.environ,
         **{f"ADCTL_{n}_ADDRESS": f"127.0.0.1:{p}" for n, p in zip(names, ports, strict=True)},
         **{f"ADCTL_BIDDER_{n}": f"127.0.0.1:{b.port}" for n, b in enumerate(bidders, 1)},
         **{f"ADCTL_TRACKER_{n}": f"127.0.0.1:{tracker.port}" for n in (1, 2)},
     }
-    assert HAPROXY is not None
-    with (tmp_path / "haproxy.log").open("wb") as log:
-        proxy = subprocess.Popen(
-            [HAPROXY, "-db", "-f", str(CONFIG)], env=environment, stdout=log, stderr=log
-        )
-    try:
+    with haproxy(CONFIG, tmp_path / "haproxy.log", environment):
         site = Site(*ports, bidders)
         eventually(lambda: ask(site.exchanges) == http.client.OK)
         yield site
-    finally:
-        proxy.terminate()
-        proxy.wait(10)
-
-
-def eventually(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def ask(
-    port: int, method: str = "POST", path: str = "/bid-request", address: str = "127.0.0.1"
-) -> int:
-    client = http.client.HTTPConnection(address, port, timeout=5)
-    try:
-        client.request(method, path, BODY if method == "POST" else None, JSON)
-        answer = client.getresponse()
-        answer.read()
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        client.close()
-    return answer.status
 
 
 def test_a_killed_bidder_costs_no_bid_beyond_those_in_flight(site: Site) -> None:
