@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.integration.bidder.load import Load
-
 IP = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 PORT = 8080
 
@@ -184,18 +182,11 @@ def bids(host: Host) -> bool:
     return ask(PORT, address=host.address) == http.client.OK
 
 
-def go_on(load: Load) -> None:
-    """Return when everybody has been answered a few times more."""
-    after = min(load.answered)
-    while min(load.answered) < after + 20:
-        time.sleep(0.01)
-
-
 def test_a_bidder_that_dies_on_its_host_costs_the_requests_in_flight_only(site: Site) -> None:
     with under_load(site.exchanges) as load:
         site.bidders[0].kill()
         time.sleep(1)
-        go_on(load)
+        load.go_on()
     assert max(load.failed) <= 1
 
 
@@ -203,7 +194,7 @@ def test_a_host_that_is_cut_off_costs_the_requests_in_flight_and_comes_back(site
     with under_load(site.exchanges) as load:
         site.hosts[0].cut_off()
         time.sleep(2)
-        go_on(load)
+        load.go_on()
     assert max(load.failed) <= 1
     site.hosts[0].connect()
     eventually(lambda: bids(site.hosts[0]))

@@ -46,6 +46,12 @@ class Load:
                 client.close()
         client.close()
 
+    def go_on(self) -> None:
+        """Return when everybody has been answered a few times more."""
+        after = min(self.answered)
+        while min(self.answered) < after + 20:
+            time.sleep(0.01)
+
 
 @contextmanager
 def under_load(port: int) -> Iterator[Load]:
