@@ -36,7 +36,7 @@ OFFERS: dict[str, Json] = {
     "native": {"native": {"request": NATIVE_REQUESTS[0]}},
 }
 EXAMPLES = hypothesis_settings(
-    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=250, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

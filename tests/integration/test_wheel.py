@@ -41,10 +41,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adctl(wheel: Path, state_dir: Path) -> Iterator[Run]:
     """Run the ``adctl`` of an environment that holds the wheel alone, in an empty folder."""
     environment = state_dir / "venv"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run([python, *install], check=True, capture_output=True)
+    venv.create(environment)
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
+    install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([*pip, *install], check=True, capture_output=True)
     site = next(environment.glob("lib/python*/site-packages"))
     borrowed = Path(pytest.__file__).parents[1]
     (site / "borrowed.pth").write_text(BORROW.format(site=str(borrowed)))

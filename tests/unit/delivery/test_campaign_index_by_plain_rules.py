@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 # How many worlds are made; `make soak` asks for 10,000.
-WORLDS = int(os.environ.get("INDEX_WORLDS", "150"))
+WORLDS = int(os.environ.get("INDEX_WORLDS", "100"))
 
 FORMATS: list[Format] = [
     (300, 250),
