@@ -13,6 +13,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from adctl.config import load_settings
 from adctl.control import advertisers, campaigns, creatives
 from adctl.control.load import find_limit, post_steadily
@@ -58,14 +60,20 @@ def measure(seconds: float, try_sec: float, workers: int) -> Iterator[Measuremen
 
     Each rate on the way to that is tried for ``try_sec``.
     """
-    with _everything(workers) as port:
+    with _everything(workers) as supervisor:
+        port = supervisor.settings.bidder.port
         bodies = market.mixed_bodies(_BODIES)
         post_steadily(at(port), bodies, STEADY_PER_SEC / 4, 2, load.CONNECTIONS)
+        before = _cpu_sec(supervisor)
         steady = post_steadily(at(port), bodies, STEADY_PER_SEC, seconds, load.CONNECTIONS)
+        taken = {who: sec - before[who] for who, sec in _cpu_sec(supervisor).items()}
         name = f"every daemon running, {STEADY_PER_SEC:,} requests/s for {seconds:.0f} s"
         yield Measurement(f"{name}: answers", "answers/s", [steady.answered / steady.seconds])
         yield Measurement(f"{name}: errors", "errors", [steady.failed])
         yield from _waits(name, steady)
+        for who, sec in taken.items():
+            share = 100 * sec / steady.seconds
+            yield Measurement(f"{name}: {who}", "% of a processor", [share])
         tried = list(
             find_limit(
                 lambda rate: post_steadily(at(port), bodies, rate, try_sec, load.CONNECTIONS),
@@ -87,9 +95,25 @@ def _waits(name: str, told: Load) -> Iterator[Measurement]:
     yield Measurement(f"{name}: the generator's own lag, 99th percentile", "ms", [told.lag_ms])
 
 
+def _cpu_sec(supervisor: Supervisor) -> dict[str, float]:
+    """Return the CPU time that every process of the product has taken, and this one."""
+    pids = {one.name: one.pid for one in supervisor.statuses()}
+    taken = {name: _family_cpu_sec(psutil.Process(pid)) for name, pid in pids.items()}
+    return {**taken, "load generator": _own_cpu_sec(psutil.Process())}
+
+
+def _family_cpu_sec(process: psutil.Process) -> float:
+    return sum(_own_cpu_sec(one) for one in (process, *process.children(recursive=True)))
+
+
+def _own_cpu_sec(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 @contextmanager
-def _everything(workers: int) -> Iterator[int]:
-    """Run all of it in a folder of its own; yields the bidder's port."""
+def _everything(workers: int) -> Iterator[Supervisor]:
+    """Run all of it in a folder of its own."""
     with own_folder() as folder:
         workers_too = {"ADCTL_BIDDER_WORKERS": str(workers)}
         environment = {**demo_environment(os.environ, folder), **workers_too}
@@ -98,7 +122,7 @@ def _everything(workers: int) -> Iterator[int]:
         try:
             supervisor.start(threading.Event())
             _create(supervisor)
-            yield supervisor.settings.bidder.port
+            yield supervisor
         finally:
             supervisor.stop()
             for name in [name for name in os.environ if name.startswith("ADCTL_")]:
