@@ -47,7 +47,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test  ## everything CI asks, but for the demo
+check: lint test  ## CI also has the demo, a short bench, a short soak, and Apache Kafka
 
 chaos: $(READY)  ## kill and cut off everything under load, SEEDS times
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS) $(CHAOS)
