@@ -17,7 +17,7 @@ from adctl.control.daemon_process import (
 )
 from adctl.control.keeping import Kept
 from adctl.errors import ConflictError, StoreUnavailableError, UnhealthyError
-from adctl.stores.embedded.ports import free_port, is_free
+from adctl.stores.embedded.ports import free_port, is_free, release
 from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.embedded.state import acquire, load_record
 from adctl.stores.endpoints import resolve, stack_folder
@@ -68,8 +68,7 @@ class Supervisor:
         environment: Mapping[str, str],
         notify: Callable[[str], None],
     ) -> None:
-        taken: set[int] = set()
-        self.settings = _with_ports(settings, taken)
+        self.settings = _with_ports(settings)
         self._environment = environment
         self._notify = notify
         self._lock: int | None = None
@@ -214,6 +213,8 @@ class Supervisor:
         if self._stack is not None:
             self._stack.stop()
             self._stack = None
+        for name in START_ORDER:
+            release(getattr(self.settings, name).port)
         os.close(self._lock)
         self._lock = None
 
@@ -303,14 +304,13 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _with_ports(settings: Settings, taken: set[int]) -> Settings:
+def _with_ports(settings: Settings) -> Settings:
     """Return the settings with a free port for every daemon that has port 0."""
     chosen = {}
     for name in START_ORDER:
         daemon: DaemonSettings = getattr(settings, name)
         if daemon.port == 0:
-            port = free_port(daemon.host, taken)
-            chosen[name] = daemon.model_copy(update={"port": port})
+            chosen[name] = daemon.model_copy(update={"port": free_port(daemon.host)})
     return settings.model_copy(update=chosen)
 
 

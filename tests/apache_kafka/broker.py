@@ -30,7 +30,6 @@ _LOOPBACK = "127.0.0.1"
 # It lives for seconds: a start without the best compiler is worth more than what that gains.
 _JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 _LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-_TAKEN: set[int] = set()
 
 
 @cache
@@ -51,7 +50,7 @@ class ApacheKafka:
     def __init__(self, folder: Path, record: ServerRecord, *, forgets: bool) -> None:
         self._folder = folder / "apache-kafka"
         self._record = record
-        self._controller_port = free_port(_LOOPBACK, _TAKEN)
+        self._controller_port = free_port(_LOOPBACK)
         self._forgets = forgets
         self._cluster_id = ""
 
@@ -124,5 +123,5 @@ class ApacheKafka:
 
 def apache_kafka(folder: Path, *, forgets: bool = False) -> Server:
     """Return a broker that is yet to be started, with its data and log in ``folder``."""
-    record = ServerRecord(port=free_port(_LOOPBACK, _TAKEN))
+    record = ServerRecord(port=free_port(_LOOPBACK))
     return Server(ApacheKafka(folder, record, forgets=forgets), folder, record, lambda: None)

@@ -20,7 +20,7 @@ from adctl.demo.books import Books
 from adctl.demo.plan import Plan
 from adctl.demo.run import DemoRun, Phase, Snapshot, demo_environment
 from adctl.demo.summary import Check, Summary, summarise
-from adctl.stores.embedded.ports import free_port
+from adctl.stores.embedded.ports import free_port, release
 from adctl.stores.embedded.state import ServerRecord, StackRecord, save_record
 from adctl.stores.endpoints import stack_folder
 from adctl.stores.postgres import open_pool
@@ -145,6 +145,9 @@ def run(
         plan = plan_faults(trial.seed, trial.for_sec, trial.each_sec)
     with _state_folder() as folder, _record_of_stores(folder) as (record, proxies, environment):
         supervisor = _supervisor(trial, folder, environment, story.append)
+        # The daemons have others now.
+        for server in (record.postgres, record.valkey, record.kafka):
+            release(server.port)
         faults = Faults(plan, trial.seed, supervisor, proxies)
         follower = Follower(faults)
         traffic = Plan(trial.for_sec, trial.rate, trial.seed, ())
@@ -234,8 +237,7 @@ def _record_of_stores(
 
     The daemons get the proxies' addresses, the auditor the stores' own.
     """
-    taken: set[int] = set()
-    ports = [free_port(_LOOPBACK, taken) for _ in range(5)]
+    ports = [free_port(_LOOPBACK) for _ in range(5)]
     record = StackRecord(
         _LOOPBACK,
         ServerRecord(ports[0], secrets.token_urlsafe(24)),

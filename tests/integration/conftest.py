@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from adctl.stores import keys
 from adctl.stores.budgets import SHARD, Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.embedded.kafka import Kafka
+from adctl.stores.embedded.ports import free_port
 from adctl.stores.embedded.server import Server
 from adctl.stores.embedded.state import ServerRecord
 from adctl.stores.embedded.valkey import Valkey
@@ -93,7 +93,7 @@ def append(redis_client: redis.Redis) -> Callable[..., None]:
 @pytest.fixture
 def broker(tmp_path: Path, apache: bool) -> Iterator[Server]:
     """A broker of the test's own that forgets everything when it is started again."""
-    record = ServerRecord(port=free_port())
+    record = ServerRecord(port=free_port("127.0.0.1"))
     server = (
         apache_kafka(tmp_path, forgets=True)
         if apache
@@ -117,7 +117,7 @@ def lasting_broker(tmp_path: Path, apache: bool) -> Iterator[Server]:
 def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Valkey of the module's own, to be stopped and started again."""
     folder = tmp_path_factory.mktemp("valkey")
-    record = ServerRecord(port=free_port(), password="of-no-consequence")
+    record = ServerRecord(port=free_port("127.0.0.1"), password="of-no-consequence")
     server = Server(Valkey(folder, "127.0.0.1", record), folder, record, lambda: None)
     server.start(owned=True)
     yield server
@@ -136,7 +136,7 @@ def cluster_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ser
     servers = []
     for number in range(3):
         folder = tmp_path_factory.mktemp(f"node{number}")
-        record = ServerRecord(port=free_port(), password="of-no-consequence")
+        record = ServerRecord(port=free_port("127.0.0.1"), password="of-no-consequence")
         node = ClusteredValkey(folder, "127.0.0.1", record)
         servers.append(Server(node, folder, record, lambda: None))
         servers[-1].start(owned=True)
@@ -160,7 +160,7 @@ class ClusteredValkey(Valkey):
         return {
             **super()._configuration(),
             "cluster-enabled": "yes",
-            "cluster-port": str(free_port()),
+            "cluster-port": str(free_port("127.0.0.1")),
             "cluster-node-timeout": "1000",
         }
 
@@ -199,7 +199,7 @@ def start_daemon(
     lock = os.open(os.devnull, os.O_RDONLY)
 
     def start(name: str, **environment: str) -> DaemonProcess:
-        state, port = tmp_path_factory.mktemp(name), free_port()
+        state, port = tmp_path_factory.mktemp(name), free_port("127.0.0.1")
         stores = {
             "ADCTL_STATE_DIR": str(state),
             "ADCTL_POSTGRES_URL": endpoints.postgres_url,
@@ -228,11 +228,6 @@ def _await_readiness(process: DaemonProcess) -> None:
             raise process.failure()
         assert time.monotonic() < deadline, process.readiness()
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from adctl.delivery.tracking import track
 from adctl.errors import StoreUnavailableError
 from adctl.models import Event, EventKind
 from adctl.stores import keys
+from adctl.stores.embedded.ports import free_port
 from adctl.stores.embedded.postgres import Postgres
 from adctl.stores.embedded.server import Server
 from adctl.stores.embedded.state import ServerRecord
@@ -86,11 +86,6 @@ def make_disk() -> Iterator[Callable[[int], SmallDisk]]:
         folder.rmdir()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def event(number: int) -> TrackedEvent:
     now_ms = time.time_ns() // 1_000_000
     token = BidToken(f"{number:024x}", 1, 2, "default", 2_000_000, now_ms, now_ms // 60_000)
@@ -114,7 +109,7 @@ def test_valkey_refuses_while_its_disk_is_full_and_heals_by_itself(
     make_disk: Callable[[int], SmallDisk], tmp_path: Path
 ) -> None:
     disk = make_disk(16 * MIB)
-    record = ServerRecord(port=free_port(), password="of-no-consequence")
+    record = ServerRecord(port=free_port("127.0.0.1"), password="of-no-consequence")
     server = Server(Valkey(disk.folder, "127.0.0.1", record), disk.folder, record, lambda: None)
     server.start(owned=True)
     url = f"redis://:{record.password}@127.0.0.1:{record.port}/0"
@@ -219,7 +214,7 @@ def test_postgresql_on_a_full_disk_stores_nothing_by_half_and_goes_on_when_there
     make_event: Callable[..., Event],
 ) -> None:
     disk = make_disk(160 * MIB)
-    record = ServerRecord(port=free_port(), password="of-no-consequence")
+    record = ServerRecord(port=free_port("127.0.0.1"), password="of-no-consequence")
     server = Server(Postgres(disk.folder, "127.0.0.1", record), disk.folder, record, lambda: None)
     server.start(owned=True)
     url = f"postgresql://adctl:{record.password}@127.0.0.1:{record.port}/adctl"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+
+from adctl.stores.embedded.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 
 DAEMONS = ("flusher", "consumer", "pacer")
 READY_SEC = 20
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -61,7 +57,7 @@ def ports(
     postgres: psycopg.Connection,
     redis_client: redis.Redis,
 ) -> Iterator[dict[str, int]]:
-    ports = {daemon: free_port() for daemon in DAEMONS}
+    ports = {daemon: free_port("127.0.0.1") for daemon in DAEMONS}
     environment = os.environ | {
         "ADCTL_STATE_DIR": str(settings.state_dir),
         "ADCTL_POSTGRES_URL": settings.postgres.url.get_secret_value(),

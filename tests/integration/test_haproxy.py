@@ -14,11 +14,11 @@ import pytest
 from adctl.config import RedisSettings
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
+from adctl.stores.embedded.ports import free_port
 from adctl.stores.redis import connect
 from tests.integration.balancing import CONFIG, SECRETS, ask, eventually, haproxy, needs_haproxy
 from tests.integration.bidder.calling import CAMPAIGN
 from tests.integration.bidder.load import under_load
-from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def site(
     }
     bidders = [start_daemon("bidder", **shared) for _ in range(2)]
     tracker = start_daemon("tracker", **shared)
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port("127.0.0.1") for _ in range(3)]
     names = ("EXCHANGES", "BROWSERS", "HAPROXY_METRICS")
     environment = {
         **{f"ADCTL_{n}_ADDRESS": f"127.0.0.1:{p}" for n, p in zip(names, ports, strict=True)},

@@ -20,11 +20,11 @@ import pytest
 from adctl.config import RedisSettings
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
+from adctl.stores.embedded.ports import free_port
 from adctl.stores.redis import connect
 from tests.integration.balancing import CONFIG, SECRETS, ask, eventually, haproxy, needs_haproxy
 from tests.integration.bidder.calling import CAMPAIGN
 from tests.integration.bidder.load import under_load
-from tests.integration.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ def site(own_redis_url: str, tmp_path: Path) -> Iterator[Site]:
             )
             for host in hosts
         ]
-        exchanges, browsers, metrics = free_port(), free_port(), free_port()
+        exchanges, browsers, metrics = (free_port("127.0.0.1") for _ in range(3))
         addresses = {
             "ADCTL_EXCHANGES_ADDRESS": f"127.0.0.1:{exchanges}",
             "ADCTL_BROWSERS_ADDRESS": f"127.0.0.1:{browsers}",

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from adctl.config import load_settings
+from adctl.stores.embedded.ports import free_port
 from adctl.stores.endpoints import Endpoints, resolve
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Adctl:
     """The program, run as a person runs it."""
 
     def __init__(self, state_dir: Path) -> None:
-        self.ports = free_ports(len(DAEMONS))
+        self.ports = [free_port("127.0.0.1") for _ in DAEMONS]
         self.environment = os.environ | {
             "ADCTL_STATE_DIR": str(state_dir),
             **{
@@ -80,14 +80,6 @@ class Adctl:
     @property
     def endpoints(self) -> Endpoints:
         return resolve(load_settings(overrides={"state_dir": self.state_dir}))
-
-
-def free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in taken]
-    for sock in taken:
-        sock.close()
-    return ports
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -10,6 +11,9 @@ from adctl.errors import StoreUnavailableError
 # Below the ports that outgoing connections get: a client that keeps knocking on the port of a
 # server that is down can be given that very port, connect to itself, and keep the server out.
 _PORTS = range(20_000, 32_000)
+# A server listens only seconds after its port was chosen. Until then the UDP port of the same
+# number, which nobody here uses, says to whoever else chooses ports that this one is spoken for.
+_CLAIMS: dict[int, int] = {}
 
 
 def is_free(host: str, port: int) -> bool:
@@ -30,13 +34,32 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
-def free_port(host: str, taken: set[int]) -> int:
-    """Return a port that is free now and not in ``taken``, to which it is added.
+def claim(host: str, port: int) -> bool:
+    """Claim ``port``, until it is released or this process ends; return whether it was to be had.
 
-    Raises StoreUnavailableError when there is none.
+    It is not if a server listens there, or if it is claimed already, by whomever.
     """
+    with socket.socket(type=socket.SOCK_DGRAM) as sign:
+        try:
+            sign.bind((host, port))
+        except OSError:
+            return False
+        if not is_free(host, port):
+            return False
+        _CLAIMS[port] = sign.detach()
+    return True
+
+
+def release(port: int) -> None:
+    """Let others have ``port``. Nothing happens if it was not claimed by this process."""
+    sign = _CLAIMS.pop(port, None)
+    if sign is not None:
+        os.close(sign)
+
+
+def free_port(host: str) -> int:
+    """Claim and return a port that is free now. Raises StoreUnavailableError if there is none."""
     for port in random.sample(_PORTS, len(_PORTS)):
-        if port not in taken and is_free(host, port):
-            taken.add(port)
+        if claim(host, port):
             return port
     raise StoreUnavailableError(f"no free port in {_PORTS.start} to {_PORTS.stop - 1} on {host}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import random
 import secrets
 import shutil
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 from adctl.errors import ConflictError, Fault, FaultyInputError, StoreUnavailableError
 from adctl.stores.embedded.account import is_elsewhere
 from adctl.stores.embedded.kafka import Kafka
+from adctl.stores.embedded.ports import claim, free_port, release
 from adctl.stores.embedded.postgres import Postgres
 from adctl.stores.embedded.server import Server
 from adctl.stores.embedded.state import (
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = ("postgres", "valkey", "kafka")
-# Below the ports that outgoing connections get: a client that keeps knocking on the port of a
-# server that is down can be given that very port, connect to itself, and keep the server out.
-_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -108,6 +104,7 @@ class EmbeddedStack:
         except BaseException:
             for server in reversed(started):
                 server.stop()
+                release(getattr(record, server.name).port)
             raise
 
     def _end_orphans(self, record: StackRecord) -> None:
@@ -161,6 +158,8 @@ class EmbeddedStack:
             self._build(record)
         for server in reversed(self.servers):
             server.stop()
+        for name in NAMES:
+            release(getattr(record, name).port)
 
     def status(self) -> tuple[ServerStatus, ...]:
         """Return how each server is now, also before the first start."""
@@ -263,31 +262,11 @@ def _with_free_ports(record: StackRecord | None, host: str, running: list[str]) 
     )
     if not running:
         record.host = host
-    taken = {getattr(record, name).port for name in NAMES}
     for name in NAMES:
         server: ServerRecord = getattr(record, name)
-        if name not in running and not (server.port and _is_free(record.host, server.port)):
-            server.port = _free_port(record.host, taken)
-            taken.add(server.port)
+        if name not in running and not (server.port and claim(record.host, server.port)):
+            server.port = free_port(record.host)
     return record
-
-
-def _free_port(host: str, taken: set[int]) -> int:
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port not in taken and _is_free(host, port):
-            return port
-    raise StoreUnavailableError(f"no free port in {_PORTS.start} to {_PORTS.stop - 1} on {host}")
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        # As the servers do: connections of an earlier run that are still closing do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import pytest
 from adctl.config import RedisSettings
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
+from adctl.stores.embedded.ports import free_port
 from adctl.stores.redis import connect
 from tests.chaos.proxy import FaultyProxy
-from tests.integration.conftest import free_port
 from tests.integration.tracker.street import CAMPAIGN, KEY, TOKEN_TTL_SEC, Street, eventually
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SILENT_SEC = 3.0
 
 @pytest.fixture
 def network(own_valkey: Server) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy(free_port(), own_valkey.port)
+    proxy = FaultyProxy(free_port("127.0.0.1"), own_valkey.port)
     proxy.start()
     yield proxy
     proxy.stop()
