@@ -17,7 +17,7 @@ from adctl.control.daemon_process import (
 )
 from adctl.control.keeping import Kept
 from adctl.errors import ConflictError, StoreUnavailableError, UnhealthyError
-from adctl.stores.embedded.ports import free_port, is_free, release
+from adctl.stores.embedded.ports import claim, free_port, is_free, release
 from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.embedded.state import acquire, load_record
 from adctl.stores.endpoints import resolve, stack_folder
@@ -305,10 +305,18 @@ def _runs(pid: int) -> bool:
 
 
 def _with_ports(settings: Settings) -> Settings:
-    """Return the settings with a free port for every daemon that has port 0."""
+    """Return the settings with a free port for every daemon that has port 0.
+
+    Ports that are configured are claimed too where they can be, lest a store chooses one. Whether
+    they are to be had is told when everything is started.
+    """
     chosen = {}
     for name in START_ORDER:
         daemon: DaemonSettings = getattr(settings, name)
+        if daemon.port:
+            claim(daemon.host, daemon.port)
+    for name in START_ORDER:
+        daemon = getattr(settings, name)
         if daemon.port == 0:
             chosen[name] = daemon.model_copy(update={"port": free_port(daemon.host)})
     return settings.model_copy(update=chosen)

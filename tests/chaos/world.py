@@ -265,3 +265,5 @@ def _record_of_stores(
     finally:
         for proxy in proxies.values():
             proxy.stop()
+        for port in ports:
+            release(port)

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from adctl.errors import ConflictError, FaultyInputError, StoreUnavailableError
+from adctl.stores.embedded.ports import claim, release
 from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.embedded.state import acquire, load_record, server_lock
 
@@ -76,6 +77,32 @@ def test_the_servers_listen_on_loopback_alone(own_stack: EmbeddedStack) -> None:
         sockets = psutil.Process(server.pid).net_connections("inet")
         listening = [s.laddr for s in sockets if s.status == psutil.CONN_LISTEN]
         assert [(address.ip, address.port) for address in listening] == [("127.0.0.1", server.port)]
+
+
+def test_a_port_that_something_else_was_given_meanwhile_is_exchanged(folder: Path) -> None:
+    stack = EmbeddedStack(folder)
+    stack.start(owned=True)
+    stack.stop()
+    before = load_record(folder).valkey.port
+    assert claim("127.0.0.1", before)
+    try:
+        stack.start(owned=True)
+        assert valkey(stack.endpoints()).ping()
+        assert load_record(folder).valkey.port != before
+    finally:
+        stack.stop()
+        release(before)
+
+
+def test_a_stack_that_was_stopped_has_its_ports_again(folder: Path) -> None:
+    stack = EmbeddedStack(folder)
+    stack.start(owned=True)
+    before = load_record(folder).valkey.port
+    stack.stop()
+    stack.start(owned=True)
+    after = load_record(folder).valkey.port
+    stack.stop()
+    assert after == before
 
 
 def test_postgres_has_no_unix_socket(own_stack: EmbeddedStack) -> None:

@@ -6,7 +6,7 @@ import os
 import random
 import socket
 
-from adctl.errors import StoreUnavailableError
+from adctl.errors import Fault, FaultyInputError, StoreUnavailableError
 
 # Below the ports that outgoing connections get: a client that keeps knocking on the port of a
 # server that is down can be given that very port, connect to itself, and keep the server out.
@@ -19,8 +19,8 @@ _CLAIMS: dict[int, int] = {}
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen on ``port`` now.
 
-    Connections of an earlier run that are still closing do not count. Raises OSError if ``host``
-    is no address of this machine.
+    Connections of an earlier run that are still closing do not count. Raises FaultyInputError
+    if ``host`` is no address.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +29,7 @@ def is_free(host: str, port: int) -> bool:
             probe.listen(1)
         except OSError as exc:
             if isinstance(exc, socket.gaierror):
-                raise
+                raise _no_address(host) from exc
             return False
         return True
 
@@ -37,12 +37,15 @@ def is_free(host: str, port: int) -> bool:
 def claim(host: str, port: int) -> bool:
     """Claim ``port``, until it is released or this process ends; return whether it was to be had.
 
-    It is not if a server listens there, or if it is claimed already, by whomever.
+    It is not if a server listens there, or if it is claimed already, by whomever. Raises
+    FaultyInputError if ``host`` is no address.
     """
     with socket.socket(type=socket.SOCK_DGRAM) as sign:
         try:
             sign.bind((host, port))
-        except OSError:
+        except OSError as exc:
+            if isinstance(exc, socket.gaierror):
+                raise _no_address(host) from exc
             return False
         if not is_free(host, port):
             return False
@@ -63,3 +66,7 @@ def free_port(host: str) -> int:
         if claim(host, port):
             return port
     raise StoreUnavailableError(f"no free port in {_PORTS.start} to {_PORTS.stop - 1} on {host}")
+
+
+def _no_address(host: str) -> FaultyInputError:
+    return FaultyInputError("where to listen", [Fault("host", host, "an address of this machine")])

@@ -104,7 +104,7 @@ class EmbeddedStack:
         except BaseException:
             for server in reversed(started):
                 server.stop()
-                release(getattr(record, server.name).port)
+            _release_ports(record)
             raise
 
     def _end_orphans(self, record: StackRecord) -> None:
@@ -158,8 +158,7 @@ class EmbeddedStack:
             self._build(record)
         for server in reversed(self.servers):
             server.stop()
-        for name in NAMES:
-            release(getattr(record, name).port)
+        _release_ports(record)
 
     def status(self) -> tuple[ServerStatus, ...]:
         """Return how each server is now, also before the first start."""
@@ -267,6 +266,11 @@ def _with_free_ports(record: StackRecord | None, host: str, running: list[str]) 
         if name not in running and not (server.port and claim(record.host, server.port)):
             server.port = free_port(record.host)
     return record
+
+
+def _release_ports(record: StackRecord) -> None:
+    for name in NAMES:
+        release(getattr(record, name).port)
 
 
 @contextmanager

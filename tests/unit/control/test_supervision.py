@@ -11,6 +11,7 @@ from adctl.config import load_settings
 from adctl.control.daemon_process import START_ORDER
 from adctl.control.supervision import Supervisor
 from adctl.errors import ConflictError
+from adctl.stores.embedded.ports import claim, free_port, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,17 @@ def test_port_0_becomes_a_port_of_its_own_for_every_daemon(
     assert len(set(ports)) == len(ports)
     assert all(ports)
     assert settings.api.port == 8082
+
+
+def test_no_store_is_given_a_port_that_was_chosen_for_a_daemon_or_configured(
+    supervise: Callable[..., Supervisor],
+) -> None:
+    configured = free_port("127.0.0.1")
+    release(configured)
+    settings = supervise(api=configured).settings
+    ports = [getattr(settings, name).port for name in START_ORDER]
+    assert configured in ports
+    assert not any(claim("127.0.0.1", port) for port in ports)
 
 
 def test_tracking_urls_name_the_port_that_was_chosen(

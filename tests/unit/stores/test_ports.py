@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adctl.errors import StoreUnavailableError
+from adctl.errors import FaultyInputError, StoreUnavailableError
 from adctl.stores.embedded import ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HOST = "127.0.0.1"
 
@@ -64,3 +64,9 @@ def test_no_port_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "is_free", lambda _host, _port: False)
     with pytest.raises(StoreUnavailableError, match="no free port in 20000 to 31999"):
         ports.free_port(HOST)
+
+
+@pytest.mark.parametrize("look", [ports.is_free, ports.claim])
+def test_a_host_that_is_no_address_is_told(look: Callable[[str, int], bool]) -> None:
+    with pytest.raises(FaultyInputError, match=r"nowhere\.invalid"):
+        look("nowhere.invalid", 20_000)
