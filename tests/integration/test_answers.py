@@ -35,6 +35,7 @@ OFFERS: dict[str, Json] = {
     "audio": {"audio": {"mimes": ["audio/mpeg"]}},
     "native": {"native": {"request": NATIVE_REQUESTS[0]}},
 }
+MOST_ROUNDS = 4
 EXAMPLES = hypothesis_settings(
     max_examples=250, deadline=None, suppress_health_check=list(HealthCheck)
 )
@@ -113,10 +114,15 @@ def test_every_answer_obeys_its_request(
     def judge(request: Json) -> None:
         judged(client, request, tally)
 
-    judge()
+    kinds = (*OFFERS, "for a deal", "in the open")
+    # What is drawn comes in clumps: now and then a whole round has no bid of one kind.
+    for _ in range(MOST_ROUNDS):
+        judge()
+        if all(tally[kind] for kind in kinds):
+            break
     # The rules are not kept by never bidding.
     assert tally["answered"] > share * tally["asked"], tally
-    assert all(tally[kind] for kind in (*OFFERS, "for a deal", "in the open")), tally
+    assert all(tally[kind] for kind in kinds), tally
 
 
 @EXAMPLES
