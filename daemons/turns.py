@@ -4,6 +4,10 @@ waitress hands each request to a thread and back, which costs more than our answ
 loop's own thread does the work: after every poll it runs what has arrived, each request in a
 greenlet. A responder that needs Redis writes its command down and waits; commands go out by fours,
 and when all of the turn wait, their replies are read. The responder stays plain code.
+
+The requests of a turn also keep pace with each other where a responder asks for it: all of them do
+one step before any does the next. A step done by many in a row takes about half of what it does
+when all of an answer's code comes in between, which is more than the processor's caches hold.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sized
 
 log = structlog.get_logger()
+
+# As many greenlets are kept: more than are at work in nearly every turn.
+_MOST_IDLE = 128
 
 
 class Service(Protocol):
@@ -51,6 +58,9 @@ class Turns:
         self._shared = shared
         self._arrived: deque[Service] = deque()
         self._gave_way: list[greenlet.greenlet] = []
+        self._abreast: list[greenlet.greenlet] = []
+        self._alone = True
+        self._idle: list[greenlet.greenlet] = []
 
     def set_thread_count(self, count: int) -> None:
         """Part of waitress' interface; there are no threads to count."""
@@ -74,13 +84,34 @@ class Turns:
         """
         self._arrived, arrived = deque(), self._arrived
         self._gave_way, waited = [], self._gave_way
+        self._alone = len(arrived) + len(waited) < 2
         for one in waited:
             one.switch()
         for task in arrived:
-            greenlet.greenlet(_answer).switch(task)
+            (self._idle.pop() if self._idle else greenlet.greenlet(self._work)).switch(task)
+        self._keep_pace()
         while waited_for := next((one for one in self._shared if one.waiting), None):
             waited_for.exchange()
+            self._keep_pace()
         return bool(arrived or waited)
+
+    def keep_pace(self) -> None:
+        """Wait until the turn's other requests have come as far, or wait for what is shared.
+
+        For a responder, between the steps of its work. Outside of a turn it does nothing.
+        """
+        if self._alone:
+            return
+        me = greenlet.getcurrent()
+        if me.parent is not None:
+            self._abreast.append(me)
+            me.parent.switch()
+
+    def _keep_pace(self) -> None:
+        while self._abreast:
+            self._abreast, abreast = [], self._abreast
+            for one in abreast:
+                one.switch()
 
     def give_way(self) -> None:
         """Go on with this request in the next turn, after what others send has been read.
@@ -92,6 +123,22 @@ class Turns:
         if me.parent is not None:
             self._gave_way.append(me)
             me.parent.switch()
+
+
+    def _work(self, task: Service) -> None:
+        """Be one greenlet: answer one request after the other.
+
+        Beginning a greenlet takes as long as answering with nothing to decide: the interpreter
+        maps memory for its frames, and gives it back when it ends.
+        """
+        me = greenlet.getcurrent()
+        loop = me.parent
+        while True:
+            _answer(task)
+            if loop is None or len(self._idle) >= _MOST_IDLE:
+                return
+            self._idle.append(me)
+            task = loop.switch()
 
 
 def _answer(task: Service) -> None:

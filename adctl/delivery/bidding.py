@@ -68,7 +68,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Bidder:
     """Answers bid requests. Stateless but for what it is given; one per worker.
 
-    ``exchanges`` has the terms of those that are treated otherwise than ``terms`` say.
+    ``exchanges`` has the terms of those that are treated otherwise than ``terms`` say. ``pace`` is
+    called between the steps of an answer: a server may bring its other requests as far meanwhile.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Bidder:
         make_bid_id: Callable[[], str] = lambda: os.urandom(12).hex(),
         rates: RatesSource | None = None,
         exchanges: Mapping[str, Terms] | None = None,
+        pace: Callable[[], None] = lambda: None,
     ) -> None:
+        self._pace = pace
         self._exchanges = exchanges or {}
         self._catalog = catalog
         self._ledger = ledger
@@ -109,11 +112,13 @@ class Bidder:
         user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
         search = self._search(request, terms, rates, permissions, user_hash, now_ms)
+        self._pace()
         # What has one auction can be asked again: nothing else was decided with it.
         few = self._enough.few if has_one_auction(request) else None
         auctions, refused = auctions_of(
             request, search, terms.max_imps, identified=bool(user_hash), few=few
         )
+        self._pace()
         # Nothing is reserved for an answer that would come too late.
         if _is_late(request, terms, self._clock_ms() - now_ms):
             return Answer(_decision(request, exchange, now_ms, reasons.TIMEOUT))
@@ -126,9 +131,11 @@ class Bidder:
                 verdicts = self._decide(request, auctions, user_hash, now_ms)
         except StoreUnavailableError:
             return Answer(_decision(request, exchange, now_ms, reasons.UNAVAILABLE))
+        self._pace()
         bids, decided = self._bids(
             request, auctions, verdicts, exchange, terms, rates, user_hash, now_ms
         )
+        self._pace()
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
         decision = _decision(request, exchange, now_ms, reason, imps)

@@ -73,6 +73,7 @@ def work(
         connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
+        turns = Turns(round_trips)
         decisions = DecisionLog(
             kafka_bootstrap,
             settings.kafka,
@@ -99,6 +100,7 @@ def work(
             terms,
             exchanges=terms_by_exchange(settings),
             rates=rates,
+            pace=turns.keep_pace,
         )
         # Nobody's successor answers at once, and says what it cannot do yet.
         while standby.succeeds and not feed.ready and not stop.wait(_LOOK_SEC):
@@ -114,8 +116,8 @@ def work(
             settings.bidder.max_body_bytes,
             doors_of(settings),
             explanations.takes,
+            turns.keep_pace,
         )
-        turns = Turns(round_trips)
         counted = None
 
         def turn() -> bool:

@@ -82,10 +82,12 @@ def create_app(
     max_body_bytes: int,
     doors: Mapping[str, Door] = OPEN_DOORS,
     takes: Callable[[BidRequest, Decision], bool] = lambda _request, _decision: False,
+    pace: Callable[[], None] = lambda: None,
 ) -> BidderApp:
     """Return the bidder's WSGI application.
 
-    ``takes`` says whether a decision will be recorded by somebody else, with more in it.
+    ``takes`` says whether a decision will be recorded by somebody else, with more in it; ``pace``
+    is called between the steps of an answer.
     """
 
     def no_bid_on_fault(_req: Request, resp: Response, exc: Exception, _params: object) -> None:
@@ -100,5 +102,5 @@ def create_app(
     app.add_route(_PATH, NoBidRequests())
     app.add_route(f"{_PATH}/{{exchange}}", NoBidRequests())
     add_health_routes(app, checks, registry)
-    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, takes)
+    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, takes, pace)
     return BidderApp(requests, doors, metrics, app)

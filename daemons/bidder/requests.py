@@ -50,7 +50,8 @@ class DecisionRecorder(Protocol):
 class BidRequests:
     """Answers what is posted to ``/bid-request`` and ``/bid-request/EXCHANGE``: OpenRTB 2.6 JSON.
 
-    ``takes`` says whether a decision will be recorded by somebody else, with more in it.
+    ``takes`` says whether a decision will be recorded by somebody else, with more in it. ``pace``
+    is called between the steps, as Bidder calls it.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class BidRequests:
         metrics: BidderMetrics,
         max_body_bytes: int,
         takes: Callable[[BidRequest, Decision], bool],
+        pace: Callable[[], None],
     ) -> None:
         self._takes = takes
+        self._pace = pace
         self._bidder = bidder
         self._decisions = decisions
         self._metrics = metrics
@@ -88,10 +91,12 @@ class BidRequests:
             return self._refused(_NO_CONTENT, reasons.VERSION)
         if door.limit is not None and not door.limit.admits():
             return self._refused(_NO_CONTENT, reasons.RATE_LIMIT)
+        self._pace()
         try:
             request = decode_request(transport.read_body(environ, self._max_body_bytes))
         except MalformedRequestError:
             return self._refused(_BAD_REQUEST, reasons.MALFORMED)
+        self._pace()
         answer = self._bidder.answer(request, exchange)
         response, decision = answer.response, answer.decision
         bids = 0
@@ -103,9 +108,11 @@ class BidRequests:
             reply = _sent(environ, encode_response(NoBidResponse(request.id, [], nbr)))
         else:
             reply = Reply(_NO_CONTENT, [_OPENRTB])
+        self._pace()
         if not self._takes(request, decision):
             self._decisions.record(decision)
         self._metrics.count_answer(decision, bids, time.perf_counter() - began)
+        self._pace()
         return reply
 
     def _refused(self, status: str, reason: str) -> Reply:
