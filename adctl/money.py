@@ -86,9 +86,10 @@ def floor_to_micros(price: Decimal) -> int:
     """
     # Multiplying a number of a million digits overflows, which Decimal raises.
     unusable = not price.is_finite() or price.adjusted() > 30
-    if unusable or price * MICROS_PER_UNIT > MAX_CPM_MICROS:
+    if unusable:
         return MAX_CPM_MICROS + 1
-    return int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_UP))
+    micros = int((price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_UP))
+    return min(micros, MAX_CPM_MICROS + 1)
 
 
 def cost_nanos_of(cpm_micros: int, quantity_ppm: int) -> int:

@@ -124,7 +124,6 @@ class Turns:
             self._gave_way.append(me)
             me.parent.switch()
 
-
     def _work(self, task: Service) -> None:
         """Be one greenlet: answer one request after the other.
 

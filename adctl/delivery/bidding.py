@@ -31,15 +31,18 @@ from adctl.money import format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.consent.permissions import Permissions
     from adctl.delivery.currency import RatesForBids
+    from adctl.delivery.place import Place
     from adctl.delivery.terms import Terms
     from adctl.openrtb import BidRequest, Imp
 
 _NO_RATIO = (None, None)
+_BID_ID_BYTES = 12
+_IDS_TOGETHER = 256
 
 
 class CatalogSource(Protocol):
@@ -80,7 +83,7 @@ class Bidder:
         user_key: bytes,
         terms: Terms,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        make_bid_id: Callable[[], str] = lambda: os.urandom(12).hex(),
+        make_bid_id: Callable[[], str] | None = None,
         rates: RatesSource | None = None,
         exchanges: Mapping[str, Terms] | None = None,
         pace: Callable[[], None] = lambda: None,
@@ -94,7 +97,7 @@ class Bidder:
         self._terms = terms
         self._rates = rates or Rates(terms.currency)
         self._clock_ms = clock_ms
-        self._make_bid_id = make_bid_id
+        self._make_bid_id = make_bid_id or _bid_ids().__next__
         self._enough = Enough()
 
     def answer(self, request: BidRequest, exchange: str) -> Answer:
@@ -107,8 +110,9 @@ class Bidder:
         if refusal == reasons.CURRENCY and (foreign := _rates_for_bids(request, terms, rates)):
             rates, refusal = foreign, _refusal(request, terms, foreign.bid_currency.code)
         refusal = refusal or ("" if permissions.bid else reasons.PRIVACY)
+        place = place_of(request)
         if refusal:
-            return Answer(_decision(request, exchange, now_ms, refusal))
+            return Answer(_decision(request, place, exchange, now_ms, refusal))
         user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
         search = self._search(request, terms, rates, permissions, user_hash, now_ms)
@@ -121,7 +125,7 @@ class Bidder:
         self._pace()
         # Nothing is reserved for an answer that would come too late.
         if _is_late(request, terms, self._clock_ms() - now_ms):
-            return Answer(_decision(request, exchange, now_ms, reasons.TIMEOUT))
+            return Answer(_decision(request, place, exchange, now_ms, reasons.TIMEOUT))
         try:
             verdicts = self._decide(request, auctions, user_hash, now_ms)
             if auctions and not verdicts:
@@ -130,15 +134,15 @@ class Bidder:
                 )
                 verdicts = self._decide(request, auctions, user_hash, now_ms)
         except StoreUnavailableError:
-            return Answer(_decision(request, exchange, now_ms, reasons.UNAVAILABLE))
+            return Answer(_decision(request, place, exchange, now_ms, reasons.UNAVAILABLE))
         self._pace()
         bids, decided = self._bids(
-            request, auctions, verdicts, exchange, terms, rates, user_hash, now_ms
+            request, place, auctions, verdicts, exchange, terms, rates, user_hash, now_ms
         )
         self._pace()
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
-        decision = _decision(request, exchange, now_ms, reason, imps)
+        decision = _decision(request, place, exchange, now_ms, reason, imps)
         return Answer(decision, _response(request, bids, terms, rates) if bids else None)
 
     def _bucket(self, now_ms: int) -> int:
@@ -173,12 +177,20 @@ class Bidder:
         )
         page = request.imp if request.allimps else ()
         return CandidateSearch(
-            self._catalog.current, attributes, CreativeRules(request), terms, rates, now_ms, page
+            self._catalog.current,
+            attributes,
+            CreativeRules(request),
+            terms,
+            rates,
+            now_ms,
+            page,
+            self._pace,
         )
 
     def _bids(
         self,
         request: BidRequest,
+        place: Place,
         auctions: list[ImpAuction],
         verdicts: list[Verdict],
         exchange: str,
@@ -189,7 +201,7 @@ class Bidder:
     ) -> tuple[list[Bid], list[ImpDecision]]:
         bids, decided = [], []
         imps = {imp.id: imp for imp in request.imp}
-        test, place = bool(request.test), place_of(request)
+        test = bool(request.test)
         for auction, verdict in zip(auctions, verdicts, strict=True):
             if verdict.winner is None:
                 decided.append(_undecided(auction, verdict))
@@ -265,6 +277,14 @@ class Bidder:
         )
 
 
+def _bid_ids() -> Iterator[str]:
+    # Asking the kernel for one takes longer than all else about it.
+    while True:
+        many = os.urandom(_BID_ID_BYTES * _IDS_TOGETHER).hex()
+        for at in range(0, len(many), 2 * _BID_ID_BYTES):
+            yield many[at : at + 2 * _BID_ID_BYTES]
+
+
 def _refusal(request: BidRequest, terms: Terms, currency: str) -> str:
     if _is_late(request, terms, 0):
         return reasons.TIMEOUT
@@ -310,12 +330,12 @@ def _campaign_id(auction: ImpAuction, place: int | None) -> int:
 
 def _decision(
     request: BidRequest,
+    place: Place,
     exchange: str,
     now_ms: int,
     reason: str,
     imps: tuple[ImpDecision, ...] = (),
 ) -> Decision:
-    place = place_of(request)
     return Decision(
         request_id=request.id[:128],
         exchange=exchange,

@@ -18,7 +18,7 @@ from adctl.delivery.offer import Offer
 from adctl.delivery.roadblock import impressions_together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.currency import Rates
@@ -39,7 +39,7 @@ class CandidateSearch:
     ``passed_over`` are the dearest campaigns that target the impressions searched for since the
     caller last emptied it, but may not bid on them; a few, with their reasons. ``page`` are all
     impressions of the page where the request says that it offers all, else none: only on the former
-    do road-blocks bid.
+    do road-blocks bid. ``pace`` is called between the steps of a search.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class CandidateSearch:
         rates: Rates,
         now_ms: int,
         page: Sequence[Imp] = (),
+        pace: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalog = catalog
         self._attributes = attributes
@@ -59,6 +60,7 @@ class CandidateSearch:
         self._rates = rates
         self._now_ms = now_ms
         self._page = page
+        self._pace = pace
         self.passed_over: list[CandidateOutcome] = []
         self._floors: dict[str, int | None] = {}
 
@@ -86,6 +88,7 @@ class CandidateSearch:
         offer = self._offer(imp)
         if not offer.formats:
             return [], reasons.FORMAT
+        self._pace()
         most = self._terms.max_candidates
         return self._dearest(offer, most if few is None else min(few, most), identified=identified)
 
@@ -149,9 +152,10 @@ class CandidateSearch:
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
         least_floor = offer.least_floor_micros
-        for campaign, bid in self._catalog.dearest_first(
-            self._attributes, offer.formats, self._now_ms
-        ):
+        attributes = self._attributes
+        bits = self._catalog.index.match_bits(attributes, offer.formats, self._now_ms)
+        self._pace()
+        for campaign, bid in self._catalog.dearest_first(bits, attributes):
             if bid < least_floor:
                 # And so is every later one; some of them are put on record.
                 reason = reasons.FLOOR

@@ -11,9 +11,9 @@ from adctl.delivery.traits import KnownTraits
 from adctl.models import Factors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from adctl.delivery.targeting import Format, RequestAttributes
+    from adctl.delivery.targeting import RequestAttributes
     from adctl.models import Campaign
 
 _NEUTRAL = Factors()
@@ -79,15 +79,14 @@ class Catalog:
         return _bid(campaign, self._factors)
 
     def dearest_first(
-        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
+        self, bits: int, attributes: RequestAttributes
     ) -> Iterator[tuple[Campaign, int]]:
-        """Yield each campaign that matches and bids, with its bid in CPM micros, dearest first.
+        """Yield each campaign of ``bits`` that is near and bids, and its bid in CPM micros.
 
+        The dearest come first. ``bits`` are what ``index.match_bits`` found for ``attributes``.
         Lazy: who stops after a few pays for little more than those.
         """
-        index = self.index
-        at = index.at
-        bits = index.match_bits(attributes, formats, now_ms)
+        at = self.index.at
         for negative_bid, position in self._bids.dearest_first(bits):
             campaign = at(position)
             if campaign is not None and (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # The ledger has to find both, and finds them in the first two unless a cap or a budget says no.
-_FEWEST = 3
+_FEWEST = 2
 _FIRST = 4
 # One more after a try that was too few, one less after this many in a row that were enough: a try
 # too few costs as much again, a candidate too many costs a thirtieth of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import product
 from typing import TYPE_CHECKING
 
 from adctl.delivery import reasons
@@ -15,17 +16,24 @@ from adctl.models import CreativeKind
 from adctl.money import MAX_CPM_MICROS, floor_to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from adctl.delivery.currency import Rates
     from adctl.delivery.eligibility import CreativeRules
-    from adctl.delivery.targeting import Format
+    from adctl.delivery.targeting import Format, Size
     from adctl.delivery.traits import Traits
     from adctl.models import Creative
-    from adctl.openrtb import Imp
+    from adctl.openrtb import Banner, Imp
 
 
 _NONE = Decimal(0)
+_SLOTS = (CreativeKind.VIDEO, CreativeKind.AUDIO, CreativeKind.NATIVE)
+_NO_SIZE: frozenset[Size] = frozenset()
+# By whether an impression takes video, audio and native ads.
+_KINDS: dict[tuple[bool, ...], frozenset[Format]] = {
+    taken: frozenset((kind,) for kind, is_taken in zip(_SLOTS, taken, strict=True) if is_taken)
+    for taken in product((False, True), repeat=len(_SLOTS))
+}
 _ABOVE_ANY_BID = MAX_CPM_MICROS + 1
 
 
@@ -49,7 +57,7 @@ class Offer:
         self._rules = rules
         self._rates = rates
         self._secure = bool(imp.secure)
-        sizes = frozenset(_sizes(imp, known))
+        sizes = _NO_SIZE if imp.banner is None else _sizes(imp.banner, known)
         self._banner = (
             None if imp.banner is None else BannerRules(imp.banner, sizes, secure=self._secure)
         )
@@ -60,9 +68,12 @@ class Offer:
             self._blocked = frozenset[str | int]().union(rules.names, self._banner.names)
         self.floor_micros = _ABOVE_ANY_BID if floor_micros is None else floor_micros
         # A range of durations may have a floor under the impression's.
-        ranged = any(slot is not None and slot.durfloors for slot in (imp.video, imp.audio))
+        video, audio = imp.video, imp.audio
+        ranged = (video is not None and video.durfloors) or (audio is not None and audio.durfloors)
         self.least_floor_micros = 0 if ranged else self.floor_micros
-        self.formats: frozenset[Format] = sizes.union(_kinds(imp))
+        self.formats: frozenset[Format] = (
+            sizes | _KINDS[video is not None, audio is not None, imp.native is not None]
+        )
 
     def refusal(self, traits: Traits) -> str:
         """Return the reason why a creative may not be shown here, price aside, or ''."""
@@ -106,21 +117,8 @@ class Offer:
         return False
 
 
-def _sizes(imp: Imp, known: Collection[Format]) -> Iterator[tuple[int, int]]:
-    banner = imp.banner
-    if banner is None:
-        return
-    yield from offered_sizes(banner)
-    if any(offered.wratio for offered in banner.format or ()):
-        for key in known:
-            if len(key) == 2 and flexible_ratio(banner, *key):
-                yield key
-
-
-def _kinds(imp: Imp) -> Iterator[tuple[CreativeKind]]:
-    if imp.video is not None:
-        yield (CreativeKind.VIDEO,)
-    if imp.audio is not None:
-        yield (CreativeKind.AUDIO,)
-    if imp.native is not None:
-        yield (CreativeKind.NATIVE,)
+def _sizes(banner: Banner, known: Collection[Format]) -> frozenset[Size]:
+    exact = offered_sizes(banner)
+    if not banner.format or not any(offered.wratio for offered in banner.format):
+        return exact
+    return exact.union(key for key in known if len(key) == 2 and flexible_ratio(banner, *key))

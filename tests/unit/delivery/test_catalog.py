@@ -12,7 +12,7 @@ from adctl.delivery.targeting import RequestAttributes
 from adctl.models import BidStrategy, Campaign, Factors, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from random import Random
 
 NOW_MS = int(datetime(2026, 5, 6, 12, tzinfo=UTC).timestamp()) * 1000
@@ -20,8 +20,12 @@ SIZES = frozenset({(300, 250)})
 ANYONE = RequestAttributes()
 
 
+def walk(catalog: Catalog) -> Iterator[tuple[Campaign, int]]:
+    return catalog.dearest_first(catalog.index.match_bits(ANYONE, SIZES, NOW_MS), ANYONE)
+
+
 def bids(catalog: Catalog) -> list[tuple[int, int]]:
-    return [(c.id, bid) for c, bid in catalog.dearest_first(ANYONE, SIZES, NOW_MS)]
+    return [(campaign.id, bid) for campaign, bid in walk(catalog)]
 
 
 def test_an_empty_catalog_has_nobody() -> None:
@@ -87,7 +91,7 @@ def test_who_stops_early_has_had_the_dearest(
     make_campaign: Callable[..., Campaign],
 ) -> None:
     catalog = Catalog.build(make_campaign(n, bid_amount_micros=n) for n in range(1, 1001))
-    first = [bid for _, bid in islice(catalog.dearest_first(ANYONE, SIZES, NOW_MS), 12)]
+    first = [bid for _, bid in islice(walk(catalog), 12)]
     assert first == list(range(1000, 988, -1))
 
 
