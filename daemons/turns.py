@@ -103,9 +103,10 @@ class Turns:
         if self._alone:
             return
         me = greenlet.getcurrent()
-        if me.parent is not None:
+        loop = me.parent
+        if loop is not None:
             self._abreast.append(me)
-            me.parent.switch()
+            loop.switch()
 
     def _keep_pace(self) -> None:
         while self._abreast:

@@ -122,7 +122,6 @@ class Bidder:
         auctions, refused = auctions_of(
             request, search, terms.max_imps, identified=bool(user_hash), few=few
         )
-        self._pace()
         # Nothing is reserved for an answer that would come too late.
         if _is_late(request, terms, self._clock_ms() - now_ms):
             return Answer(_decision(request, place, exchange, now_ms, reasons.TIMEOUT))
