@@ -5,15 +5,16 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Self
 
-from adctl.delivery.bitmaps import WORD_BITS, words_of
+from adctl.delivery.bitmaps import FIRST_POSITIONS, WORD_BITS, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from adctl.delivery.bitmaps import Matches
+
     Key = tuple[int, int]
 
-_FIRST_BLOCKS = 64
-_FIRST_BITS = (1 << _FIRST_BLOCKS * WORD_BITS) - 1
+_FIRST_BLOCKS = FIRST_POSITIONS // WORD_BITS
 
 
 class BidBlocks:
@@ -55,21 +56,22 @@ class BidBlocks:
         order.sort()
         return type(self)(blocks, order)
 
-    def dearest_first(self, bits: int) -> Iterator[Key]:
-        """Yield ``(-bid, position)`` for the positions in ``bits`` that bid, in ascending order.
+    def dearest_first(self, matches: Matches) -> Iterator[Key]:
+        """Yield ``(-bid, position)`` for the positions in ``matches`` that bid, in ascending order.
 
         Lazy: a block is looked at when its dearest bid may be the next to be yielded.
         """
         # Positions are given by rank, so the dearest are nearly always among the first.
-        words = words_of(bits & _FIRST_BITS)
-        known, all_known = len(words), bits <= _FIRST_BITS
+        first, rest = matches
+        words = words_of(first)
+        known = len(words)
         waiting: list[Key] = []
         for key in self._order:
-            first = key[1]
-            number = first // WORD_BITS
-            if number >= _FIRST_BLOCKS and not all_known:
-                words = words_of(bits)
-                known, all_known = len(words), True
+            begin = key[1]
+            number = begin // WORD_BITS
+            if number >= _FIRST_BLOCKS and rest is not None:
+                words = words_of(rest())
+                known, rest = len(words), None
             word = words[number] if number < known else 0
             if not word:
                 continue
@@ -81,7 +83,7 @@ class BidBlocks:
                 place = lowest.bit_length() - 1
                 word ^= lowest
                 if bids[place]:
-                    heappush(waiting, (-bids[place], first + place))
+                    heappush(waiting, (-bids[place], begin + place))
         while waiting:
             yield heappop(waiting)
 

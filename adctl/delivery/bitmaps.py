@@ -7,15 +7,28 @@ that a reader keeps a consistent picture while the next one is made.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from collections.abc import Callable  # a tuple's field, read at run time
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
 V = TypeVar("V", bound="Hashable")
 
 WORD_BITS = 64
 """How many positions are looked at together."""
+
+FIRST_POSITIONS = 64 * WORD_BITS
+"""How many come first: a catalog of no more is looked at as a whole."""
+
+FIRST_BITS = (1 << FIRST_POSITIONS) - 1
 
 
 def positions(bits: int) -> Iterator[int]:
@@ -38,6 +51,13 @@ def words_of(bits: int) -> Sequence[int]:
     count = -(-bits.bit_length() // WORD_BITS)
     words = memoryview(bits.to_bytes(count * 8, sys.byteorder)).cast("Q")
     return words if sys.byteorder == "little" else words[::-1]
+
+
+class Matches(NamedTuple):
+    """Positions as bits: the first of them, or all if ``all`` is None, which else returns all."""
+
+    first: int
+    all: Callable[[], int] | None = None
 
 
 class Choices(Generic[V]):
@@ -80,6 +100,11 @@ class Choices(Generic[V]):
         for value in values:
             found |= self._naming.get(value, 0)
         return found
+
+    def among(self, bits: int) -> Self:
+        """Return the choices of the campaigns in ``bits`` only."""
+        naming = {value: those for value, all_ in self._naming.items() if (those := all_ & bits)}
+        return type(self)(naming, self.open_to_all & bits)
 
     def replaced(self, bit: int, before: Collection[V] | None, after: Collection[V] | None) -> Self:
         """Return choices in which one campaign names other values; itself if they are the same.

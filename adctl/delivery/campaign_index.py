@@ -3,130 +3,24 @@
 from __future__ import annotations
 
 from math import asin, cos, radians, sin, sqrt
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from adctl.delivery.bitmaps import Choices, bits_at, positions
+from adctl.delivery.bitmaps import FIRST_BITS, FIRST_POSITIONS, Matches, positions
+from adctl.delivery.matching import Matching
 from adctl.delivery.pages import Pages
-from adctl.delivery.serving_clock import ServingClock, zoned_hours
-from adctl.delivery.targeting import (
-    canonical,
-    canonical_domain,
-    canonical_language,
-    canonical_postal_code,
-    canonical_region,
-    format_of,
-    servable_creatives,
-)
+from adctl.delivery.serving_clock import ServingClock
+from adctl.delivery.targeting import servable_creatives
 from adctl.models import Status
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Collection,
-        Hashable,
-        Iterable,
-        Iterator,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from adctl.delivery.targeting import Format, RequestAttributes
-    from adctl.models import Campaign, GeoRadius, Targeting
+    from adctl.models import Campaign, GeoRadius
 
 _EARTH_RADIUS_KM = 6371.0088  # the mean radius of the IUGG
-
-# Values that stand for "some": a campaign that excludes anything also names the empty name, which
-# is what a request has whose value is not known.
-_UNKNOWN_DOMAIN = ("site", "")
-_UNKNOWN_BUNDLE = ("app", "")
-_UNKNOWN_SEGMENT = ""
-_NOTHING: frozenset[Hashable] = frozenset()
-# No request has it; an included name that comes out empty must not let unknown ones in.
-_NOWHERE = "."
-
-
-def _included(campaign: Campaign) -> Iterator[tuple[str, str]]:
-    targeting = campaign.targeting
-    for domain in targeting.domains_include:
-        yield "site", canonical_domain(domain) or _NOWHERE
-    for bundle in targeting.apps_include:
-        yield "app", canonical(bundle) or _NOWHERE
-
-
-def _excluded(campaign: Campaign) -> Iterator[tuple[str, str]]:
-    targeting = campaign.targeting
-    if targeting.domains_exclude:
-        yield _UNKNOWN_DOMAIN
-    for domain in targeting.domains_exclude:
-        yield "site", canonical_domain(domain)
-    if targeting.apps_exclude:
-        yield _UNKNOWN_BUNDLE
-    for bundle in targeting.apps_exclude:
-        yield "app", canonical(bundle)
-
-
-def _required_segments(campaign: Campaign) -> Iterator[frozenset[str]]:
-    yield frozenset(map(str.strip, campaign.targeting.segments.all))
-
-
-def _refused_segments(campaign: Campaign) -> Iterator[str]:
-    yield _UNKNOWN_SEGMENT
-    yield from map(str.strip, campaign.targeting.segments.none)
-
-
-# What a campaign names of each attribute that is a plain list. Naming nothing is taking everything.
-_LISTS: tuple[tuple[str, Callable[[Targeting], tuple[str, ...]], Callable[[str], str]], ...] = (
-    ("country", attrgetter("countries"), canonical),
-    ("region", attrgetter("regions"), canonical_region),
-    ("city", attrgetter("cities"), canonical),
-    ("metro", attrgetter("metros"), canonical),
-    ("postal_code", attrgetter("postal_codes"), canonical_postal_code),
-    ("browser", attrgetter("browsers"), canonical),
-    ("language", attrgetter("languages"), canonical_language),
-    ("devices", attrgetter("devices"), canonical),
-    ("systems", attrgetter("os"), canonical),
-    ("connections", attrgetter("connections"), canonical),
-    ("categories", attrgetter("categories"), canonical),
-    ("segments_any", attrgetter("segments.any"), str.strip),
-)
-
-# And of the others: what must be there for it to name anything, and what it then names.
-_RULES: tuple[
-    tuple[str, Callable[[Campaign], object], Callable[[Campaign], Iterable[Hashable]]], ...
-] = (
-    ("formats", attrgetter("creatives"), lambda c: map(format_of, c.creatives)),
-    ("deals", attrgetter("deals"), lambda c: (deal.id for deal in c.deals)),
-    ("hours", attrgetter("targeting.time_windows"), zoned_hours),
-    ("included", lambda c: c.targeting.domains_include or c.targeting.apps_include, _included),
-    ("excluded", lambda c: c.targeting.domains_exclude or c.targeting.apps_exclude, _excluded),
-    ("segments_all", attrgetter("targeting.segments.all"), _required_segments),
-    ("segments_none", attrgetter("targeting.segments.none"), _refused_segments),
-)
-
-_ATTRIBUTES = tuple(name for name, *_ in (*_LISTS, *_RULES))
-
-
-def _named(campaign: Campaign) -> Iterator[tuple[str, frozenset[Hashable]]]:
-    """Yield the attributes the campaign restricts, and the values it names of each."""
-    targeting = campaign.targeting
-    for name, told, canonical_form in _LISTS:
-        texts = told(targeting)
-        if texts:
-            yield name, frozenset(map(canonical_form, texts))
-    for name, restricts, values in _RULES:
-        if restricts(campaign):
-            yield name, frozenset(values(campaign))
-
-
-# Attributes of which a request has one value, or several at once.
-_ONE = ("country", "region", "city", "metro", "postal_code", "browser", "language")
-_SEVERAL = ("devices", "systems", "connections", "categories")
-
-
-_GETTERS = {name: attrgetter(name) for name in (*_ONE, *_SEVERAL)}
 
 
 class CampaignIndex:
@@ -142,10 +36,10 @@ class CampaignIndex:
         campaigns: Pages[Campaign],
         position_of: Pages[int],
         size: int,
-        choices: Mapping[str, Choices[Any]],
+        matching: Matching,
         clock: ServingClock,
         free: int = 0,
-        required: Mapping[str, Sequence[frozenset[str]]] | None = None,
+        first: Matching | None = None,
     ) -> None:
         self._campaigns = campaigns
         # Returns the campaign at a position; None where one has left.
@@ -154,24 +48,25 @@ class CampaignIndex:
         # Positions that are, or have been, somebody's, and as bits those that are nobody's now.
         self.size = size
         self._free = free
-        self._choices = choices
+        self._matching = matching
         self._clock = clock
-        self._one = self._restricting(_ONE)
-        self._several = self._restricting(_SEVERAL)
-        self._required = _by_one(choices["segments_all"].values) if required is None else required
+        # The first serve most requests, which then are compared with no others.
+        if first is None:
+            first = matching if size <= FIRST_POSITIONS else matching.among(FIRST_BITS)
+        self._first = first
 
     @classmethod
     def build(cls, campaigns: Iterable[Campaign], rank: Callable[[Campaign], int]) -> Self:
         """Return the index of ``campaigns``, those with the highest ``rank`` first."""
         servable = [found for campaign in campaigns if (found := _servable(campaign))]
         servable.sort(key=lambda campaign: (-rank(campaign), campaign.id))
-        choices = _choices(servable)
+        matching = Matching.build(servable)
         return cls(
             Pages.build(dict(enumerate(servable))),
             Pages.build({campaign.id: position for position, campaign in enumerate(servable)}),
             len(servable),
-            choices,
-            ServingClock.build(servable, choices["hours"]),
+            matching,
+            ServingClock.build(servable, matching.choices["hours"]),
         )
 
     def __len__(self) -> int:
@@ -185,12 +80,12 @@ class CampaignIndex:
     @property
     def formats(self) -> Collection[Format]:
         """Every format that some campaign can serve."""
-        return self._choices["formats"].values
+        return self._matching.choices["formats"].values
 
     @property
     def deals(self) -> Collection[str]:
         """Every deal that some campaign buys."""
-        return self._choices["deals"].values
+        return self._matching.choices["deals"].values
 
     def position_of(self, campaign_id: int) -> int | None:
         """Return the campaign's position, None if it is not there."""
@@ -227,64 +122,23 @@ class CampaignIndex:
 
         With ``deal_id``, only those that buy the deal.
         """
-        for position in positions(self.match_bits(attributes, formats, now_ms, deal_id)):
+        serving = self._clock.open_at(now_ms)
+        for position in positions(self._matching.bits(attributes, formats, serving, deal_id)):
             campaign = self._campaigns.get(position)
             if campaign is not None and is_near(campaign, attributes):
                 yield campaign
 
-    def match_bits(
-        self,
-        attributes: RequestAttributes,
-        formats: Collection[Format],
-        now_ms: int,
-        deal_id: str | None = None,
-    ) -> int:
-        """Return the positions of the campaigns for a request, as bits.
-
-        Of those with circles it is not yet known whether the request is in one: see is_near. They
-        are few, and measured only as far as somebody reads.
-        """
-        bits = self._clock.open_at(now_ms) & self._choices["formats"].naming(formats)
-        if deal_id is not None:
-            bits &= self._choices["deals"].naming((deal_id,))
-        for known, choices in self._one:
-            value = known(attributes)
-            bits &= choices.taking(value) if value else choices.open_to_all
-        for known, choices in self._several:
-            bits &= choices.taking_any(known(attributes))
-        if bits:
-            bits &= self._in_inventory(attributes)
-        if bits:
-            bits &= self._in_audience(attributes.segments)
-        return bits
-
-    def _in_inventory(self, attributes: RequestAttributes) -> int:
-        here = where(attributes)
-        included = self._choices["included"].taking_any(here)
-        return included & ~self._choices["excluded"].naming(here)
-
-    def _in_audience(self, segments: frozenset[str] | None) -> int:
-        of_any, of_all = self._choices["segments_any"], self._choices["segments_all"]
-        of_none = self._choices["segments_none"]
-        if segments is None:
-            return of_any.open_to_all & of_all.open_to_all & ~of_none.naming((_UNKNOWN_SEGMENT,))
-        complete = (
-            needed
-            for segment in _common(segments, self._required)
-            for needed in self._required.get(segment, ())
-            if needed <= segments
-        )
-        return (
-            of_any.taking_any(_common(segments, of_any.values))
-            & of_all.taking_any(complete)
-            & ~of_none.naming(_common(segments, of_none.values))
-        )
-
-    def _restricting(
-        self, names: Iterable[str]
-    ) -> tuple[tuple[Callable[[RequestAttributes], Any], Choices[Any]], ...]:
-        return tuple(
-            (_GETTERS[name], self._choices[name]) for name in names if self._choices[name].values
+    def matches(
+        self, attributes: RequestAttributes, formats: Collection[Format], now_ms: int
+    ) -> Matches:
+        """Return the positions of the campaigns for a request, circles aside, as is_near tells."""
+        serving = self._clock.open_at(now_ms)
+        first, matching = self._first, self._matching
+        if first is matching:
+            return Matches(matching.bits(attributes, formats, serving))
+        return Matches(
+            first.bits(attributes, formats, serving & FIRST_BITS),
+            lambda: matching.bits(attributes, formats, serving),
         )
 
     def _free_place(self) -> int:
@@ -292,17 +146,12 @@ class CampaignIndex:
 
     def _replaced(self, position: int, after: Campaign | None) -> CampaignIndex:
         before = self._campaigns.get(position)
-        named_before = dict(_named(before)) if before else {}
-        named_after = dict(_named(after)) if after else {}
         bit = 1 << position
-        choices = {
-            name: self._choices[name].replaced(
-                bit,
-                None if before is None else named_before.get(name, _NOTHING),
-                None if after is None else named_after.get(name, _NOTHING),
-            )
-            for name in _ATTRIBUTES
-        }
+        matching = self._matching.replaced(bit, before, after)
+        size = max(self.size, position + 1)
+        first = None if self._first is self._matching else self._first
+        if first is not None and position < FIRST_POSITIONS:
+            first = first.replaced(bit, before, after)
         position_of = self._position_of
         if before is None or after is None or before.id != after.id:
             if before is not None:
@@ -312,11 +161,11 @@ class CampaignIndex:
         return CampaignIndex(
             self._campaigns.replaced(position, after),
             position_of,
-            max(self.size, position + 1),
-            choices,
-            self._clock.replaced(position, before, after, choices["hours"]),
+            size,
+            matching,
+            self._clock.replaced(position, before, after, matching.choices["hours"]),
             self._free | bit if after is None else self._free & ~bit,
-            self._required if choices["segments_all"] is self._choices["segments_all"] else None,
+            first,
         )
 
 
@@ -324,13 +173,6 @@ def is_near(campaign: Campaign, attributes: RequestAttributes) -> bool:
     """Return whether the request is in one of the campaign's circles, if it has any."""
     radii = campaign.targeting.radii
     return not radii or within_any(radii, attributes.lat, attributes.lon)
-
-
-def where(attributes: RequestAttributes) -> list[tuple[str, str]]:
-    """Return the names a request's inventory goes by in lists of sites and apps."""
-    if attributes.on_site:
-        return [("site", domain) for domain in attributes.domains] or [_UNKNOWN_DOMAIN]
-    return [("app", attributes.bundle)] if attributes.in_app else []
 
 
 def within_any(radii: Iterable[GeoRadius], lat: float | None, lon: float | None) -> bool:
@@ -355,37 +197,3 @@ def _servable(campaign: Campaign) -> Campaign | None:
     if len(creatives) == len(campaign.creatives):
         return campaign
     return msgspec.structs.replace(campaign, creatives=creatives)
-
-
-def _choices(campaigns: Sequence[Campaign]) -> dict[str, Choices[Any]]:
-    """Return the choices of campaigns at positions 0, 1, 2 …, by attribute."""
-    places: dict[str, dict[Hashable, list[int]]] = {name: {} for name in _ATTRIBUTES}
-    restricting: dict[str, list[int]] = {name: [] for name in _ATTRIBUTES}
-    for position, campaign in enumerate(campaigns):
-        for name, values in _named(campaign):
-            restricting[name].append(position)
-            at = places[name]
-            for value in values:
-                at.setdefault(value, []).append(position)
-    everybody = (1 << len(campaigns)) - 1
-    return {
-        name: Choices(
-            {value: bits_at(at) for value, at in places[name].items()},
-            everybody ^ bits_at(restricting[name]),
-        )
-        for name in _ATTRIBUTES
-    }
-
-
-def _common(segments: frozenset[str], named: Collection[str]) -> frozenset[str]:
-    """Return ``segments`` without what nobody names, where that saves looking each of them up."""
-    # A request may bring thousands of them.
-    return segments if len(segments) <= len(named) else segments.intersection(named)
-
-
-def _by_one(required: Iterable[frozenset[str]]) -> dict[str, list[frozenset[str]]]:
-    """Return sets of segments by one of each, so that only those a user can have are looked at."""
-    found: dict[str, list[frozenset[str]]] = {}
-    for needed in required:
-        found.setdefault(min(needed), []).append(needed)
-    return found

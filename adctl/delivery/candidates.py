@@ -153,9 +153,9 @@ class CandidateSearch:
         reason = reasons.NO_CAMPAIGN
         least_floor = offer.least_floor_micros
         attributes = self._attributes
-        bits = self._catalog.index.match_bits(attributes, offer.formats, self._now_ms)
+        matches = self._catalog.index.matches(attributes, offer.formats, self._now_ms)
         self._pace()
-        for campaign, bid in self._catalog.dearest_first(bits, attributes):
+        for campaign, bid in self._catalog.dearest_first(matches, attributes):
             if bid < least_floor:
                 # And so is every later one; some of them are put on record.
                 reason = reasons.FLOOR

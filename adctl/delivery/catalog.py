@@ -13,6 +13,7 @@ from adctl.models import Factors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from adctl.delivery.bitmaps import Matches
     from adctl.delivery.targeting import RequestAttributes
     from adctl.models import Campaign
 
@@ -79,15 +80,15 @@ class Catalog:
         return _bid(campaign, self._factors)
 
     def dearest_first(
-        self, bits: int, attributes: RequestAttributes
+        self, matches: Matches, attributes: RequestAttributes
     ) -> Iterator[tuple[Campaign, int]]:
-        """Yield each campaign of ``bits`` that is near and bids, and its bid in CPM micros.
+        """Yield each campaign of ``matches`` that is near and bids, and its bid in CPM micros.
 
-        The dearest come first. ``bits`` are what ``index.match_bits`` found for ``attributes``.
-        Lazy: who stops after a few pays for little more than those.
+        The dearest come first. ``matches`` are the index's for ``attributes``. Lazy: who stops
+        after a few pays for little more than those.
         """
         at = self.index.at
-        for negative_bid, position in self._bids.dearest_first(bits):
+        for negative_bid, position in self._bids.dearest_first(matches):
             campaign = at(position)
             if campaign is not None and (
                 not campaign.targeting.radii or is_near(campaign, attributes)

@@ -122,8 +122,8 @@ class Stages:
         for request in self._requests:
             attributes = attributes_of(request, segments=True, precise_location=True)
             sizes = offered_sizes(request.imp[0].banner)
-            bits = self._catalog.index.match_bits(attributes, sizes, self._now_ms)
-            next(self._catalog.dearest_first(bits, attributes), None)
+            matches = self._catalog.index.matches(attributes, sizes, self._now_ms)
+            next(self._catalog.dearest_first(matches, attributes), None)
 
     def _find_candidates(self) -> None:
         for request in self._requests:

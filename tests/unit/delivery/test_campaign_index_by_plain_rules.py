@@ -6,9 +6,13 @@ import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adctl.delivery import campaign_index
+from adctl.delivery.bitmaps import WORD_BITS, positions
+from adctl.delivery.campaign_index import is_near
 from adctl.delivery.mismatch import matches
 from adctl.delivery.targeting import RequestAttributes
 from adctl.models import (
@@ -19,10 +23,10 @@ from adctl.models import (
     Status,
     TimeWindow,
 )
-from tests.unit.delivery.finding import BERLIN, NOW, build, found
+from tests.unit.delivery.finding import BERLIN, NOW, build, found, milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from random import Random
 
     from adctl.delivery.campaign_index import CampaignIndex
@@ -129,6 +133,15 @@ def a_request(random: Random) -> RequestAttributes:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_come_first() -> Iterator[None]:
+    """Make the first positions so few that worlds have more, or get more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campaign_index, "FIRST_POSITIONS", WORD_BITS)
+        patch.setattr(campaign_index, "FIRST_BITS", (1 << WORD_BITS) - 1)
+        yield
+
+
 @settings(max_examples=WORLDS, deadline=None)
 @given(st.randoms(use_true_random=True))
 def test_the_index_finds_what_the_plain_rules_let_through(
@@ -149,14 +162,19 @@ def test_the_index_finds_what_the_plain_rules_let_through(
         formats = frozenset(random.sample(FORMATS, random.randint(0, 3)))
         expected = [c.id for c in campaigns.values() if matches(c, attributes, formats, now)]
         assert sorted(found(index, attributes, formats, now)) == sorted(expected)
+        first, rest = index.matches(attributes, formats, milliseconds(now))
+        whole = rest() if rest else first
+        assert first == whole & campaign_index.FIRST_BITS
+        those = [c for at in positions(whole) if (c := index.at(at)) and is_near(c, attributes)]
+        assert sorted(c.id for c in those) == sorted(expected)
 
-    campaigns = {number: make(number) for number in range(random.randint(0, 80))}
+    campaigns = {number: make(number) for number in range(random.randint(0, 120))}
     index = build(*campaigns.values())
     past: list[tuple[CampaignIndex, dict[int, Campaign]]] = []
     now = a_moment(random)
     for _ in range(random.randint(0, 20)):
         past.append((index, campaigns.copy()))
-        number = random.randint(0, 90)
+        number = random.randint(0, 130)
         if random.random() < 0.3:
             campaigns.pop(number, None)
             index = index.without_campaign(number)

@@ -21,7 +21,7 @@ ANYONE = RequestAttributes()
 
 
 def walk(catalog: Catalog) -> Iterator[tuple[Campaign, int]]:
-    return catalog.dearest_first(catalog.index.match_bits(ANYONE, SIZES, NOW_MS), ANYONE)
+    return catalog.dearest_first(catalog.index.matches(ANYONE, SIZES, NOW_MS), ANYONE)
 
 
 def bids(catalog: Catalog) -> list[tuple[int, int]]:
