@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
+
+import greenlet
 
 from adctl.errors import StoreUnavailableError
 from adctl.stores.round_trip import RoundTrips
-from daemons.turns import Turns
+from daemons.turns import MOST_IDLE, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,3 +199,78 @@ def test_requests_nobody_started_are_cancelled_at_the_end() -> None:
     assert room.turns.shutdown()
     assert task.cancelled
     assert not room.turns.shutdown()
+
+
+def in_steps(room: Room, log: list[str], name: str) -> None:
+    for step in (1, 2, 3):
+        log.append(f"{name}{step}")
+        room.turns.keep_pace()
+
+
+def test_requests_of_a_turn_take_every_step_together() -> None:
+    room, log = Room(), list[str]()
+    for name in "abc":
+        room.add(lambda name=name: in_steps(room, log, name))
+    room.turns.run()
+    assert log == [f"{name}{step}" for step in (1, 2, 3) for name in "abc"]
+
+
+def test_who_waits_for_redis_is_not_waited_for_and_keeps_pace_afterwards() -> None:
+    room, log = Room(), list[str]()
+    asked = room.add(lambda: (room.trips.get("x"), in_steps(room, log, "a")))
+    for name in "bc":
+        room.add(lambda name=name: (in_steps(room, log, name), room.trips.get(name)))
+    also = room.add(lambda: (room.trips.get("y"), in_steps(room, log, "d")))
+    room.turns.run()
+    assert log == ["b1", "c1", "b2", "c2", "b3", "c3", "a1", "d1", "a2", "d2", "a3", "d3"]
+    assert asked.result == ("x", None)
+    assert also.result == ("y", None)
+    assert room.connection.sizes == [4]
+
+
+def test_who_is_alone_in_a_turn_waits_for_nobody() -> None:
+    room, log = Room(), list[str]()
+    room.turns.keep_pace()
+    room.add(lambda: in_steps(room, log, "a"))
+    room.turns.run()
+    assert log == ["a1", "a2", "a3"]
+
+
+def test_one_that_raises_between_steps_holds_nobody_up() -> None:
+    room, log = Room(), list[str]()
+
+    def fail() -> None:
+        room.turns.keep_pace()
+        raise RuntimeError
+
+    room.add(fail)
+    room.add(lambda: in_steps(room, log, "a"))
+    room.turns.run()
+    assert log == ["a1", "a2", "a3"]
+
+
+def test_greenlets_are_used_again_also_after_one_has_raised() -> None:
+    room, seen = Room(), list[greenlet.greenlet]()
+
+    def work(name: str) -> None:
+        seen.append(greenlet.getcurrent())
+        room.trips.get(name)
+        raise RuntimeError
+
+    for turn in ("ab", "cd"):
+        for name in turn:
+            room.add(lambda name=name: work(name))
+        room.turns.run()
+    assert len(seen) == 4
+    assert set(seen[:2]) == set(seen[2:])
+
+
+def test_only_so_many_greenlets_are_kept() -> None:
+    room = Room()
+    tasks = [room.add(lambda: room.trips.get("a")) for _ in range(MOST_IDLE + 10)]
+    before = sum(isinstance(one, greenlet.greenlet) for one in gc.get_objects())
+    room.turns.run()
+    assert all(task.result == "a" for task in tasks)
+    gc.collect()
+    kept = sum(isinstance(one, greenlet.greenlet) for one in gc.get_objects()) - before
+    assert kept <= MOST_IDLE
