@@ -128,8 +128,8 @@ class Turns:
     def _work(self, task: Service) -> None:
         """Be one greenlet: answer one request after the other.
 
-        Every greenlet that begins and ends takes two calls of the system, since the interpreter maps
-        memory for its frames and gives it back.
+        A greenlet that begins and ends takes two calls of the system: the interpreter maps memory
+        for its frames, and gives it back.
         """
         me = greenlet.getcurrent()
         loop = me.parent
