@@ -62,8 +62,7 @@ class BidBlocks:
         Lazy: a block is looked at when its dearest bid may be the next to be yielded.
         """
         # Positions are given by rank, so the dearest are nearly always among the first.
-        first, rest = matches
-        words = words_of(first)
+        words, rest = words_of(matches.first), matches.rest
         known = len(words)
         waiting: list[Key] = []
         for key in self._order:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable  # a tuple's field, read at run time
-from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -53,11 +55,11 @@ def words_of(bits: int) -> Sequence[int]:
     return words if sys.byteorder == "little" else words[::-1]
 
 
-class Matches(NamedTuple):
-    """Positions as bits: the first of them, or all if ``all`` is None, which else returns all."""
+class Matches(msgspec.Struct, frozen=True, gc=False):
+    """Positions as bits: the first of them, or all if ``rest`` is None, which else returns all."""
 
     first: int
-    all: Callable[[], int] | None = None
+    rest: Callable[[], int] | None = None
 
 
 class Choices(Generic[V]):

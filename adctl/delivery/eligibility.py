@@ -17,6 +17,8 @@ from adctl.delivery.targeting import canonical_language
 from adctl.money import MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, floor_to_micros
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adctl.delivery.currency import Rates
     from adctl.delivery.targeting import Size
     from adctl.delivery.traits import Traits
@@ -145,14 +147,13 @@ class CreativeRules:
 
     def __init__(self, request: BidRequest) -> None:
         self._cattax = request.cattax or 1
-        self._badv = frozenset(domain.lower().strip() for domain in request.badv or ())
-        self._bapp = frozenset(bundle.lower() for bundle in request.bapp or () if bundle)
+        self._badv = frozenset([domain.lower().strip() for domain in request.badv or ()])
+        self._bapp = frozenset([bundle.lower() for bundle in request.bapp or () if bundle])
         self._bcat = frozenset(request.bcat or ())
         self._acat = frozenset(request.acat or ())
         # wlang has languages, wlangb tags such as en-GB [3.2.1]: of both, the language counts.
-        self._wlang = frozenset(
-            canonical_language(told) for told in (*(request.wlang or ()), *(request.wlangb or ()))
-        )
+        told = (request.wlang or []) + (request.wlangb or [])
+        self._wlang = frozenset(map(canonical_language, told))
 
         # Whether all that it forbids is what the lists name.
         self.only_names = not (self._wlang or self._bapp or self._acat)
@@ -183,29 +184,29 @@ class BannerRules:
     """
 
     def __init__(self, banner: Banner, sizes: frozenset[Size], *, secure: bool) -> None:
+        self._banner = banner
         self._sizes = sizes
         self._secure = secure
-        self._btype = banner.btype or ()
-        self._battr = frozenset(banner.battr or ())
-        self._api = frozenset(banner.api or ())
-        self._expdir = frozenset(banner.expdir or ())
-        self._mimes = banner.mimes
-        self.only_names = not (self._btype or self._mimes)
-        self.names: frozenset[int] = self._battr
+        self.only_names = not (banner.btype or banner.mimes)
+        self.names = frozenset(banner.battr or ())
 
     def refusal(self, traits: Traits) -> str:
         """Return the reason why a creative may not be shown in the banner, or ''."""
-        creative = traits.creative
+        banner, creative = self._banner, traits.creative
         if traits.format not in self._sizes:
             return reasons.CREATIVE_UNFIT
-        if creative.banner_type in self._btype or not self._battr.isdisjoint(traits.attr):
+        if creative.banner_type in (banner.btype or ()) or not self.names.isdisjoint(traits.attr):
             return reasons.BLOCKED_ATTRIBUTE
         media = creative.media
-        if not self._api.issuperset(media.api) or not self._expdir.issuperset(media.expdir):
+        if not _has_all(banner.api, media.api) or not _has_all(banner.expdir, media.expdir):
             return reasons.CREATIVE_UNFIT
-        if self._mimes and not _is_of_type(creative, self._mimes):
+        if banner.mimes and not _is_of_type(creative, banner.mimes):
             return reasons.CREATIVE_UNFIT
         return reasons.INSECURE_CREATIVE if self._secure and traits.insecure else ""
+
+
+def _has_all(offered: list[int] | None, needed: Sequence[int]) -> bool:
+    return not needed or set(needed).issubset(offered or ())
 
 
 def _is_of_type(creative: Creative, mimes: list[str]) -> bool:

@@ -28,7 +28,7 @@ from adctl.delivery.consent.us import us_privacy_permissions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from adctl.openrtb import BidRequest, Device, Regs
+    from adctl.openrtb import BidRequest, Device, Regs, User
 
 
 class PrivacyPolicy(msgspec.Struct, frozen=True):
@@ -45,6 +45,8 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
 
 def permissions_of(request: BidRequest, policy: PrivacyPolicy) -> Permissions:
     """Return what every law and setting told in ``request`` permits. Total: never raises."""
+    if request.regs is None and _tells_nothing(request.device, request.user):
+        return UNRESTRICTED
     verdicts = list(_verdicts(request, policy.vendor_id))
     if not verdicts:
         return UNRESTRICTED
@@ -66,6 +68,13 @@ def permitted_user_id(request: BidRequest, permissions: Permissions) -> str | No
     user, device = request.user, request.device
     from_user = (user.buyeruid or user.id) if user else None
     return from_user or (device.ifa if device else None) or None
+
+
+def _tells_nothing(device: Device | None, user: User | None) -> bool:
+    # For most requests; whatever says anything at all is looked at one by one.
+    if device is not None and (device.lmt or device.dnt or device.ext is not None):
+        return False
+    return user is None or (not user.consent and user.ext is None)
 
 
 def _verdicts(request: BidRequest, vendor_id: int) -> Iterator[Permissions]:

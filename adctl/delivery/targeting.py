@@ -18,8 +18,6 @@ from adctl.delivery.vocabulary import CONNECTION_TYPES, DEVICE_TYPES
 from adctl.models import Creative, CreativeKind, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from adctl.models import Campaign
     from adctl.openrtb import App, BidRequest, Device, Geo, Site, User
 
@@ -170,11 +168,16 @@ def _position(geo: Geo) -> tuple[float, float] | tuple[None, None]:
 
 
 def _segments(user: User | None) -> frozenset[str]:
+    data = user.data if user else None
+    if not data:
+        return _UNKNOWN
     return frozenset(
-        named
-        for provider in (user.data if user else None) or ()
-        for segment in provider.segment or ()
-        if (named := (segment.id or "").strip())
+        [
+            named
+            for provider in data
+            for segment in provider.segment or ()
+            if (named := (segment.id or "").strip())
+        ]
     )
 
 
@@ -203,22 +206,15 @@ def _categories(inventory: Site | App | None) -> frozenset[str]:
     if inventory is None:
         return _UNKNOWN
     content = inventory.content
-    told = (
-        inventory.cat,
-        inventory.sectioncat,
-        inventory.pagecat,
-        content.cat if content else None,
-    )
-    if not any(told):
-        return _UNKNOWN
-    return frozenset(_with_parents(canonical(code) for codes in told for code in codes or ()))
-
-
-def _with_parents(codes: Iterable[str]) -> Iterator[str]:
-    for code in filter(None, codes):
-        yield code
-        if "-" in code:
-            yield code.partition("-")[0]
+    told = list(inventory.cat or ())
+    told += inventory.sectioncat or ()
+    told += inventory.pagecat or ()
+    if content is not None:
+        told += content.cat or ()
+    codes = set(map(canonical, told))
+    codes.discard("")
+    codes.update([code.partition("-")[0] for code in codes if "-" in code])
+    return frozenset(codes)
 
 
 def _language(device: Device | None, inventory: Site | App | None) -> str:

@@ -174,7 +174,8 @@ class Signer:
             len(exchange),
             len(token.cap_windows),
         )
-        windows = struct.pack(f">{len(token.cap_windows)}I", *token.cap_windows)
+        caps = token.cap_windows
+        windows = struct.pack(f">{len(caps)}I", *caps) if caps else b""
         return head + exchange + windows + (_unusual(token) if flags else b"")
 
 

@@ -68,9 +68,9 @@ class BidderApp:
             # Somebody may ask for the metrics.
             self._metrics.publish(now=True)
             return self._others(environ, start_response)
-        status, headers, body = self._requests.reply(environ, *found)
-        start_response(status, headers)
-        return (body,) if body else ()
+        reply = self._requests.reply(environ, *found)
+        start_response(reply.status, reply.headers)
+        return (reply.body,) if reply.body else ()
 
 
 def create_app(

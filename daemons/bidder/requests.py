@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 import structlog
 
 from adctl.delivery import reasons
@@ -32,7 +33,7 @@ _JSON = ("content-type", "application/json")
 _GZIP = ("content-encoding", "gzip")
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True):
     """What HTTP takes back."""
 
     status: str

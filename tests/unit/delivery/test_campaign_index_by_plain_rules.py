@@ -162,9 +162,9 @@ def test_the_index_finds_what_the_plain_rules_let_through(
         formats = frozenset(random.sample(FORMATS, random.randint(0, 3)))
         expected = [c.id for c in campaigns.values() if matches(c, attributes, formats, now)]
         assert sorted(found(index, attributes, formats, now)) == sorted(expected)
-        first, rest = index.matches(attributes, formats, milliseconds(now))
-        whole = rest() if rest else first
-        assert first == whole & campaign_index.FIRST_BITS
+        found_first = index.matches(attributes, formats, milliseconds(now))
+        whole = found_first.rest() if found_first.rest else found_first.first
+        assert found_first.first == whole & campaign_index.FIRST_BITS
         those = [c for at in positions(whole) if (c := index.at(at)) and is_near(c, attributes)]
         assert sorted(c.id for c in those) == sorted(expected)
 
