@@ -89,9 +89,11 @@ class Rates:
         ``currency`` is an ISO 4217 code in any case; none means OpenRTB's default. 0 is 0 in every
         currency. What is above any bid stays above any bid.
         """
-        code = _code(currency)
         if micros <= 0:
             return 0
+        if currency == self.account:
+            return micros
+        code = _code(currency)
         price = self._prices.get(code)
         if price is None:
             return None

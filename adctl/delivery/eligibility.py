@@ -5,7 +5,7 @@ Sections are those of OpenRTB 2.6. Lists are compared whole, never as substrings
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING
 from functools import lru_cache
 from mimetypes import guess_type
 from typing import TYPE_CHECKING
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from adctl.models import Creative
     from adctl.openrtb import Banner, BidRequest, Imp
 
-_NO_FLOOR = Decimal(0)
 _NO_SIZE: frozenset[Size] = frozenset()
 _LONGEST_QUANTITY = 12
 _LONGEST_USER_AGENT = 1024
@@ -110,7 +109,9 @@ def bidfloor_micros(imp: Imp, rates: Rates) -> int | None:
 
     None where its currency has no rate, so that nothing can be said to reach it.
     """
-    return rates.to_account_micros(floor_to_micros(imp.bidfloor or _NO_FLOOR), imp.bidfloorcur)
+    floor = imp.bidfloor
+    micros = floor_to_micros(floor) if floor is not None else 0
+    return rates.to_account_micros(micros, imp.bidfloorcur)
 
 
 def offered_sizes(banner: Banner) -> frozenset[Size]:

@@ -24,20 +24,27 @@ _SEVERAL = ("devices", "systems", "connections", "categories")
 _GETTERS = {name: attrgetter(name) for name in (*_ONE, *_SEVERAL)}
 
 
+_OF_INVENTORY = ("included", "excluded")
+_OF_AUDIENCE = ("segments_any", "segments_all", "segments_none")
+
+
 class Matching:
     """What campaigns restrict themselves to, as bits of their positions. Immutable."""
 
-    __slots__ = ("_one", "_required", "_several", "choices")
+    __slots__ = ("_all", "_audience", "_inventory", "_one", "_several", "choices")
 
     def __init__(
         self,
         choices: Mapping[str, Choices[Any]],
-        required: Mapping[str, Sequence[frozenset[str]]] | None = None,
+        needed: Mapping[str, Sequence[frozenset[str]]] | None = None,
     ) -> None:
         self.choices = choices
         self._one = self._restricting(_ONE)
         self._several = self._restricting(_SEVERAL)
-        self._required = _by_one(choices["segments_all"].values) if required is None else required
+        # What nobody restricts is not looked at.
+        self._inventory = any(choices[name].values for name in _OF_INVENTORY)
+        self._audience = any(choices[name].values for name in _OF_AUDIENCE)
+        self._all = _by_one(choices["segments_all"].values) if needed is None else needed
 
     @classmethod
     def build(cls, campaigns: Sequence[Campaign]) -> Self:
@@ -61,7 +68,7 @@ class Matching:
             for name in ATTRIBUTES
         }
         same = choices["segments_all"] is self.choices["segments_all"]
-        return Matching(choices, self._required if same else None)
+        return Matching(choices, self._all if same else None)
 
     def bits(
         self,
@@ -84,9 +91,9 @@ class Matching:
             bits &= choices.taking(value) if value else choices.open_to_all
         for known, choices in self._several:
             bits &= choices.taking_any(known(attributes))
-        if bits:
+        if bits and self._inventory:
             bits &= self._in_inventory(attributes)
-        if bits:
+        if bits and self._audience:
             bits &= self._in_audience(attributes.segments)
         return bits
 
@@ -100,17 +107,18 @@ class Matching:
         of_none = self.choices["segments_none"]
         if segments is None:
             return of_any.open_to_all & of_all.open_to_all & ~of_none.naming((UNKNOWN_SEGMENT,))
-        complete = (
-            needed
-            for segment in _common(segments, self._required)
-            for needed in self._required.get(segment, ())
-            if needed <= segments
-        )
-        return (
-            of_any.taking_any(_common(segments, of_any.values))
-            & of_all.taking_any(complete)
-            & ~of_none.naming(_common(segments, of_none.values))
-        )
+        bits = of_any.taking_any(_common(segments, of_any.values))
+        if self._all:
+            complete = (
+                needed
+                for segment in _common(segments, self._all)
+                for needed in self._all.get(segment, ())
+                if needed <= segments
+            )
+            bits &= of_all.taking_any(complete)
+        if of_none.values:
+            bits &= ~of_none.naming(_common(segments, of_none.values))
+        return bits
 
     def _restricting(
         self, names: Iterable[str]
