@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,12 +39,14 @@ def place_of(request: BidRequest) -> Place:
     )
     kind = device.devicetype if device else None
     return Place(
-        site=_site(name) if name else "",
+        # No more characters than bytes are left of it.
+        site=_site(name[:MAX_SITE_BYTES]) if name else "",
         country=_country(geo.country) if geo and geo.country else "",
         device=str(kind) if kind is not None and 0 < kind < 256 else "",
     )
 
 
+@lru_cache(maxsize=4096)
 def _site(name: str) -> str:
     # Half of a surrogate pair is JSON, but no text.
     cut = name.lower().encode("utf-8", "ignore")[:MAX_SITE_BYTES].decode("utf-8", "ignore")
