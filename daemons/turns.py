@@ -89,10 +89,10 @@ class Turns:
             one.switch()
         for task in arrived:
             (self._idle.pop() if self._idle else greenlet.greenlet(self._work)).switch(task)
-        self._keep_pace()
+        self._bring_abreast()
         while waited_for := next((one for one in self._shared if one.waiting), None):
             waited_for.exchange()
-            self._keep_pace()
+            self._bring_abreast()
         return bool(arrived or waited)
 
     def keep_pace(self) -> None:
@@ -108,7 +108,7 @@ class Turns:
             self._abreast.append(me)
             loop.switch()
 
-    def _keep_pace(self) -> None:
+    def _bring_abreast(self) -> None:
         while self._abreast:
             self._abreast, abreast = [], self._abreast
             for one in abreast:
