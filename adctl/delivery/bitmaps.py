@@ -7,20 +7,13 @@ that a reader keeps a consistent picture while the next one is made.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable  # a tuple's field, read at run time
+from collections.abc import Callable  # a struct's field, read at run time
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Collection,
-        Hashable,
-        Iterable,
-        Iterator,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 
 V = TypeVar("V", bound="Hashable")
 
@@ -31,6 +24,7 @@ FIRST_POSITIONS = 64 * WORD_BITS
 """How many come first: a catalog of no more is looked at as a whole."""
 
 FIRST_BITS = (1 << FIRST_POSITIONS) - 1
+"""Those positions, as bits."""
 
 
 def positions(bits: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Which campaigns are for a request: one AND over bitmaps, best campaigns first."""
+"""Which campaigns are for a request, best campaigns first; an index that can be changed."""
 
 from __future__ import annotations
 

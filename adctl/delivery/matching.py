@@ -19,11 +19,8 @@ _NOTHING: frozenset[Hashable] = frozenset()
 # Attributes of which a request has one value, or several at once.
 _ONE = ("country", "region", "city", "metro", "postal_code", "browser", "language")
 _SEVERAL = ("devices", "systems", "connections", "categories")
-
-
 _GETTERS = {name: attrgetter(name) for name in (*_ONE, *_SEVERAL)}
-
-
+# And what takes more than looking a value up.
 _OF_INVENTORY = ("included", "excluded")
 _OF_AUDIENCE = ("segments_any", "segments_all", "segments_none")
 
@@ -31,7 +28,7 @@ _OF_AUDIENCE = ("segments_any", "segments_all", "segments_none")
 class Matching:
     """What campaigns restrict themselves to, as bits of their positions. Immutable."""
 
-    __slots__ = ("_all", "_audience", "_inventory", "_one", "_several", "choices")
+    __slots__ = ("_all", "_by_audience", "_by_inventory", "_one", "_several", "choices")
 
     def __init__(
         self,
@@ -42,8 +39,8 @@ class Matching:
         self._one = self._restricting(_ONE)
         self._several = self._restricting(_SEVERAL)
         # What nobody restricts is not looked at.
-        self._inventory = any(choices[name].values for name in _OF_INVENTORY)
-        self._audience = any(choices[name].values for name in _OF_AUDIENCE)
+        self._by_inventory = any(choices[name].values for name in _OF_INVENTORY)
+        self._by_audience = any(choices[name].values for name in _OF_AUDIENCE)
         self._all = _by_one(choices["segments_all"].values) if needed is None else needed
 
     @classmethod
@@ -91,14 +88,14 @@ class Matching:
             bits &= choices.taking(value) if value else choices.open_to_all
         for known, choices in self._several:
             bits &= choices.taking_any(known(attributes))
-        if bits and self._inventory:
+        if bits and self._by_inventory:
             bits &= self._in_inventory(attributes)
-        if bits and self._audience:
+        if bits and self._by_audience:
             bits &= self._in_audience(attributes.segments)
         return bits
 
     def _in_inventory(self, attributes: RequestAttributes) -> int:
-        here = where(attributes)
+        here = _where(attributes)
         included = self.choices["included"].taking_any(here)
         return included & ~self.choices["excluded"].naming(here)
 
@@ -128,7 +125,7 @@ class Matching:
         )
 
 
-def where(attributes: RequestAttributes) -> list[tuple[str, str]]:
+def _where(attributes: RequestAttributes) -> list[tuple[str, str]]:
     """Return the names a request's inventory goes by in lists of sites and apps."""
     if attributes.on_site:
         return [("site", domain) for domain in attributes.domains] or [UNKNOWN_DOMAIN]
@@ -155,10 +152,10 @@ def _choices(campaigns: Sequence[Campaign]) -> dict[str, Choices[Any]]:
     }
 
 
-def _common(segments: frozenset[str], named: Collection[str]) -> frozenset[str]:
+def _common(segments: frozenset[str], known: Collection[str]) -> frozenset[str]:
     """Return ``segments`` without what nobody names, where that saves looking each of them up."""
     # A request may bring thousands of them.
-    return segments if len(segments) <= len(named) else segments.intersection(named)
+    return segments if len(segments) <= len(known) else segments.intersection(known)
 
 
 def _by_one(required: Iterable[frozenset[str]]) -> dict[str, list[frozenset[str]]]:
