@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adctl.delivery.bitmaps import FIRST_POSITIONS
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.targeting import RequestAttributes
 from adctl.models import BidStrategy, Campaign, Factors, Status
@@ -85,6 +86,27 @@ def test_a_campaign_that_left_does_not_hold_the_others_up(
     ):
         assert bids(gone) == [(2, 20)]
         assert gone.campaign(1) is None
+
+
+def test_those_beyond_the_first_positions_have_their_turn_by_their_bids(
+    make_campaign: Callable[..., Campaign],
+) -> None:
+    count = FIRST_POSITIONS + 100
+    catalog = Catalog.build(make_campaign(n, bid_amount_micros=n) for n in range(1, count + 1))
+    assert [bid for _, bid in walk(catalog)] == list(range(count, 0, -1))
+    # The cheapest ones stand last: one of them becomes the dearest, one comes, one leaves, and one
+    # of the first bids no more.
+    changed = (
+        catalog.with_campaign(make_campaign(5, bid_amount_micros=2 * count))
+        .with_campaign(make_campaign(count + 1, bid_amount_micros=3 * count))
+        .without_campaign(7)
+        .with_factors({count: Factors(pacing_ppm=0)})
+    )
+    assert [bid for _, bid in walk(changed)] == [
+        *(3 * count, 2 * count),
+        *(bid for bid in range(count - 1, 0, -1) if bid not in (5, 7)),
+    ]
+    assert [bid for _, bid in walk(catalog)] == list(range(count, 0, -1))
 
 
 def test_who_stops_early_has_had_the_dearest(

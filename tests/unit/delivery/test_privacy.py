@@ -79,6 +79,7 @@ def test_user_without_an_id_is_nobody(user: object) -> None:
             "no_purpose_consent",
         ),
         ({"user": with_consent(NO_CONSENT)}, "no_purpose_consent"),
+        ({"user": {"id": "u1", "ext": {"consent": NO_CONSENT}}}, "no_purpose_consent"),
         ({"regs": {"us_privacy": "1YYN"}}, "us_opt_out"),
         ({"regs": {"us_privacy": "1Y-N"}}, "us_opt_out"),
         ({"regs": {"us_privacy": "banana"}}, "us_privacy_unreadable"),
