@@ -6,16 +6,25 @@ was read from a header is therefore kept for the next request that brings the ve
 
 from __future__ import annotations
 
-from functools import lru_cache
+import time
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from waitress.buffers import OverflowableBuffer
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import FixedStreamReceiver
 from waitress.task import WSGITask
-from waitress.utilities import RequestEntityTooLarge, build_http_date
+from waitress.utilities import RequestEntityTooLarge
+
+from daemons.direct import http_date, titled
+
+if TYPE_CHECKING:
+    from adctl.delivery.steps import Steps
+    from daemons.direct import Reply, Route, Routes
+
+log = structlog.get_logger()
 
 # What chunks may add to a body, besides a quarter of it.
 _FRAMING_BYTES = 4 << 10
@@ -30,13 +39,28 @@ _SET_ELSEWHERE = frozenset(("connection", "date", "server", "via"))
 
 
 class Known:
-    """What was read from a header: the parser's attributes, and an environment without _ITS_OWN."""
+    """What was read from a header: the parser's attributes, and an environment without _ITS_OWN.
 
-    __slots__ = ("attributes", "environ")
+    ``route`` answers its requests directly, if somebody does; it is asked for once.
+    """
+
+    __slots__ = ("_asked", "attributes", "environ", "route")
 
     def __init__(self, attributes: dict[str, Any]) -> None:
         self.attributes = attributes
         self.environ: dict[str, Any] | None = None
+        self.route: Route | None = None
+        self._asked = False
+
+    def find_route(self, routes: Routes, kept_body_bytes: int) -> Route | None:
+        """Return the route. The first request with a header always goes the long way."""
+        if not self._asked and self.environ is not None:
+            self._asked = True
+            told = self.attributes
+            kept = told["headers"].get("CONNECTION", "keep-alive").lower() == "keep-alive"
+            if kept and told["version"] == "1.1" and told["content_length"] <= kept_body_bytes:
+                self.route = routes(self.environ)
+        return self.route
 
 
 class KeepAliveTask(WSGITask):  # type: ignore[misc]
@@ -84,8 +108,8 @@ class KeepAliveTask(WSGITask):  # type: ignore[misc]
         delimited = "content-length" in told if self.has_body else not told & {"content-length"}
         if not plain or not delimited or self.close_on_finish or told & _SET_ELSEWHERE:
             return super().build_response_header()  # type: ignore[no-any-return]
-        lines = "".join([f"{_title(name)}: {value}\r\n" for name, value in self.response_headers])
-        date = _http_date(int(self.start_time))
+        lines = "".join([f"{titled(name)}: {value}\r\n" for name, value in self.response_headers])
+        date = http_date(int(self.start_time)).decode()
         return f"HTTP/1.1 {self.status}\r\n{lines}Date: {date}\r\n\r\n".encode("latin-1")
 
     def write(self, data: bytes) -> None:
@@ -98,16 +122,6 @@ class KeepAliveTask(WSGITask):  # type: ignore[misc]
         self.wrote_header = True
         self.content_bytes_written = len(data)
         self.channel.write_soon(header + data)
-
-
-@lru_cache(maxsize=128)
-def _title(name: str) -> str:
-    return "-".join([part.capitalize() for part in name.split("-")])
-
-
-@lru_cache(maxsize=2)
-def _http_date(seconds: int) -> str:
-    return build_http_date(seconds)  # type: ignore[no-any-return]
 
 
 class Unkept:
@@ -188,5 +202,47 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     task_class = KeepAliveTask
     parser_class = Parser
+    requests: list[Parser]
     arriving: Parser | None = None
     arriving_since = 0.0
+
+    def begin(self) -> Steps[None] | None:
+        """Return the steps that answer the first request; None if it goes the long way, by service.
+
+        A request that is already arriving behind it may wait to be told to go on, which is for the
+        long way to do.
+        """
+        request = self.requests[0]
+        known = request.known
+        if known is None or self.request is not None or self.server.draining or not self.connected:
+            return None
+        route = known.find_route(self.server.routes, self.adj.kept_body_bytes)
+        return None if route is None else self._steps(route, request)
+
+    def _steps(self, route: Route, request: Parser) -> Steps[None]:
+        received = request.body_rcv
+        try:
+            reply = yield from route(received.buf.get() if received is not None else b"")
+        except Exception:
+            log.exception("request failed")
+            self.requests = []
+            self.will_close = True
+            return
+        self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
+        """Send an answer, at once where nothing waits to be sent, and go on to the next request."""
+        self.last_activity = now = time.time()
+        self.requests.pop(0)
+        data = reply.sent_at(int(now))
+        try:
+            sent = 0 if self.total_outbufs_len else self.send(data, do_close=False)
+            if sent < len(data):
+                self.write_soon(data[sent:])
+                # The next answer gets a buffer of its own, so that this one's memory is given back.
+                self.current_outbuf_count = self.adj.outbuf_high_watermark
+        except (OSError, ClientDisconnected):
+            self.requests = []
+            self.will_close = True
+        if self.requests:
+            self.server.add_task(self)

@@ -20,11 +20,13 @@ from waitress import create_server, wasyncore
 
 from adctl.errors import ConflictError
 from daemons.channel import Channel
+from daemons.direct import no_routes
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from daemons.direct import Routes
     from daemons.gate import Gate
 
 # Connections one process may hold; beyond it the kernel's backlog waits.
@@ -65,6 +67,7 @@ def make_server(
     *,
     threads: int = 0,
     dispatcher: object = None,
+    routes: Routes = no_routes,
     max_header_bytes: int = 32 << 10,
     max_body_bytes: int = 4 << 20,
     kept_body_bytes: int | None = None,
@@ -73,7 +76,7 @@ def make_server(
 
     A body of ``max_body_bytes`` or more is refused with 413 by its Content-Length, and the
     connection closed. One over ``kept_body_bytes`` is taken off the connection but not kept: the
-    app finds it empty.
+    app finds it empty. ``routes`` say what a dispatcher that takes steps answers past the app.
     """
     server = create_server(
         app,
@@ -96,6 +99,7 @@ def make_server(
     server.adj.kept_body_bytes = max_body_bytes if kept_body_bytes is None else kept_body_bytes
     server.adj.known_headers = {}
     server.draining = False
+    server.routes = routes
     if dispatcher is not None:
         # It wakes the loop up from another thread, and costs two system calls a request.
         server.pull_trigger = lambda: None

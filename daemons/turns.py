@@ -1,25 +1,32 @@
 """Requests handled in turns of one thread, sharing their round trip to Redis.
 
 waitress hands each request to a thread and back, which costs more than our answer does. Here the
-loop's own thread does the work: after every poll it runs what has arrived, each request in a
-greenlet. A responder that needs Redis writes its command down and waits; commands go out by fours,
-and when all of the turn wait, their replies are read. The responder stays plain code.
+loop's own thread does the work: after every poll it answers what has arrived.
 
-The requests of a turn also keep pace with each other where a responder asks for it: all of them do
-one step before any does the next. A step done by sixteen in a row takes two thirds of what it does
-when all of an answer's code comes in between, which is more than the processor's caches hold.
+Most bid requests are answered in steps, and those of a turn take each step together. A step done by
+sixteen in a row takes two thirds of what it does when all of an answer's code comes in between,
+which is more than the processor's caches hold. All else is plain code in a greenlet each.
+
+Either way what is asked of Redis is written down; commands go out by fours, and when all of the
+turn wait, their replies are read.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import greenlet
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Callable, Sized
+
+    from adctl.delivery.auction import Verdict, Vote
+    from adctl.delivery.steps import Steps
+
+    Ask = Callable[[Vote, Callable[[list[Verdict] | Exception], object]], None]
 
 log = structlog.get_logger()
 
@@ -29,6 +36,9 @@ MOST_IDLE = 128
 
 class Service(Protocol):
     """What waitress queues: a connection with a whole request in it."""
+
+    def begin(self) -> Steps[None] | None:
+        """Return the steps that answer the request; None if it is to be answered by ``service``."""
 
     def service(self) -> None:
         """Answer the request."""
@@ -51,15 +61,16 @@ class Shared(Protocol):
 class Turns:
     """A waitress task dispatcher without threads. Used from the loop's thread only.
 
-    Of what is ``shared``, nothing is done before all that stands before it.
+    Of what is ``shared``, nothing is done before all that stands before it. ``ask`` is told the
+    votes that steps come to, and what to call with the verdicts or with an exception.
     """
 
-    def __init__(self, *shared: Shared) -> None:
+    def __init__(self, *shared: Shared, ask: Ask | None = None) -> None:
         self._shared = shared
+        self._ask = ask
         self._arrived: deque[Service] = deque()
         self._gave_way: list[greenlet.greenlet] = []
-        self._abreast: list[greenlet.greenlet] = []
-        self._alone = True
+        self._abreast: list[Steps[None]] = []
         self._idle: list[greenlet.greenlet] = []
 
     def set_thread_count(self, count: int) -> None:
@@ -84,35 +95,40 @@ class Turns:
         """
         self._arrived, arrived = deque(), self._arrived
         self._gave_way, waited = [], self._gave_way
-        self._alone = len(arrived) + len(waited) < 2
         for one in waited:
             one.switch()
         for task in arrived:
-            (self._idle.pop() if self._idle else greenlet.greenlet(self._work)).switch(task)
+            steps = task.begin()
+            if steps is None:
+                (self._idle.pop() if self._idle else greenlet.greenlet(self._work)).switch(task)
+            else:
+                self._abreast.append(steps)
         self._bring_abreast()
         while waited_for := next((one for one in self._shared if one.waiting), None):
             waited_for.exchange()
             self._bring_abreast()
         return bool(arrived or waited)
 
-    def keep_pace(self) -> None:
-        """Wait until the turn's other requests have come as far, or wait for what is shared.
-
-        For a responder, between the steps of its work. Outside of a turn it does nothing.
-        """
-        if self._alone:
-            return
-        me = greenlet.getcurrent()
-        loop = me.parent
-        if loop is not None:
-            self._abreast.append(me)
-            loop.switch()
-
     def _bring_abreast(self) -> None:
+        """Take all steps up to where they wait for what is shared."""
         while self._abreast:
             self._abreast, abreast = [], self._abreast
-            for one in abreast:
-                one.switch()
+            for steps in abreast:
+                self._go_on(steps)
+
+    def _go_on(self, steps: Steps[None], told: list[Verdict] | Exception | None = None) -> None:
+        """Take the next step."""
+        try:
+            vote = steps.throw(told) if isinstance(told, Exception) else steps.send(told)
+        except StopIteration:
+            return
+        except Exception:
+            log.exception("request failed")
+            return
+        if vote is None:
+            self._abreast.append(steps)
+        elif self._ask is not None:
+            self._ask(vote, partial(self._go_on, steps))
 
     def give_way(self) -> None:
         """Go on with this request in the next turn, after what others send has been read.

@@ -73,6 +73,16 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return "" if self.winner is not None else self.reasons[0]
 
 
+class Vote(msgspec.Struct, frozen=True, gc=False):
+    """What the ledger is asked of a request; see Ledger.decide."""
+
+    auctions: list[ImpAuction]
+    user_hash: str
+    bucket: int
+    now_ms: int
+    test: bool = False
+
+
 class Ledger(Protocol):
     """Frequency caps and money, decided in one step for a whole request."""
 

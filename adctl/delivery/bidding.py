@@ -10,7 +10,7 @@ import msgspec
 
 from adctl.decisions import Decision, ImpDecision
 from adctl.delivery import reasons
-from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, outcomes
+from adctl.delivery.auction import Candidate, ImpAuction, Ledger, Verdict, Vote, outcomes
 from adctl.delivery.auctions import auctions_of, has_one_auction
 from adctl.delivery.candidates import CandidateSearch
 from adctl.delivery.currency import Rates
@@ -22,6 +22,7 @@ from adctl.delivery.enough import Enough
 from adctl.delivery.markup import ad_of, ratio_of
 from adctl.delivery.place import place_of
 from adctl.delivery.privacy import permissions_of, permitted_user_id
+from adctl.delivery.steps import at_once
 from adctl.delivery.supply_chain import chain_refusal
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.tokens import BidToken, Signer, hash_user
@@ -31,12 +32,13 @@ from adctl.money import format_micros
 from adctl.openrtb import Bid, BidResponse, SeatBid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.consent.permissions import Permissions
     from adctl.delivery.currency import RatesForBids
     from adctl.delivery.place import Place
+    from adctl.delivery.steps import Steps
     from adctl.delivery.terms import Terms
     from adctl.openrtb import BidRequest, Imp
 
@@ -71,8 +73,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Bidder:
     """Answers bid requests. Stateless but for what it is given; one per worker.
 
-    ``exchanges`` has the terms of those that are treated otherwise than ``terms`` say. ``pace`` is
-    called between the steps of an answer: a server may bring its other requests as far meanwhile.
+    ``exchanges`` has the terms of those that are treated otherwise than ``terms`` say.
     """
 
     def __init__(
@@ -86,12 +87,10 @@ class Bidder:
         make_bid_id: Callable[[], str] | None = None,
         rates: RatesSource | None = None,
         exchanges: Mapping[str, Terms] | None = None,
-        pace: Callable[[], None] = lambda: None,
     ) -> None:
-        self._pace = pace
+        self.ledger = ledger
         self._exchanges = exchanges or {}
         self._catalog = catalog
-        self._ledger = ledger
         self._signer = signer
         self._user_key = user_key
         self._terms = terms
@@ -102,6 +101,10 @@ class Bidder:
 
     def answer(self, request: BidRequest, exchange: str) -> Answer:
         """Return the answer to ``request``; what it may cost has then been reserved."""
+        return at_once(self.steps(request, exchange), self.ledger)
+
+    def steps(self, request: BidRequest, exchange: str) -> Steps[Answer]:
+        """Take the steps to the answer; whoever takes them asks the ledger for the verdicts."""
         now_ms = self._clock_ms()
         terms = self._exchanges.get(exchange, self._terms)
         permissions = permissions_of(request, terms.privacy)
@@ -116,29 +119,36 @@ class Bidder:
         user_id = permitted_user_id(request, permissions)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
         search = self._search(request, terms, rates, permissions, user_hash, now_ms)
-        self._pace()
+        yield None
+        search.prepare(request.imp[: terms.max_imps])
+        yield None
+        search.match()
+        yield None
         # What has one auction can be asked again: nothing else was decided with it.
         few = self._enough.few if has_one_auction(request) else None
+        identified = bool(user_hash)
         auctions, refused = auctions_of(
-            request, search, terms.max_imps, identified=bool(user_hash), few=few
+            request, search, terms.max_imps, identified=identified, few=few
         )
         # Nothing is reserved for an answer that would come too late.
         if _is_late(request, terms, self._clock_ms() - now_ms):
             return Answer(_decision(request, place, exchange, now_ms, reasons.TIMEOUT))
+        verdicts: list[Verdict] = []
         try:
-            verdicts = self._decide(request, auctions, user_hash, now_ms)
-            if auctions and not verdicts:
-                auctions, refused = auctions_of(
-                    request, search, terms.max_imps, identified=bool(user_hash)
-                )
-                verdicts = self._decide(request, auctions, user_hash, now_ms)
+            if auctions:
+                verdicts = yield from self._asked(request, auctions, user_hash, now_ms)
+                if not verdicts:
+                    auctions, refused = auctions_of(
+                        request, search, terms.max_imps, identified=identified
+                    )
+                    verdicts = yield from self._asked(request, auctions, user_hash, now_ms)
         except StoreUnavailableError:
             return Answer(_decision(request, place, exchange, now_ms, reasons.UNAVAILABLE))
-        self._pace()
+        yield None
         bids, decided = self._bids(
             request, place, auctions, verdicts, exchange, terms, rates, user_hash, now_ms
         )
-        self._pace()
+        yield None
         imps = (*decided, *refused)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
         decision = _decision(request, place, exchange, now_ms, reason, imps)
@@ -147,14 +157,12 @@ class Bidder:
     def _bucket(self, now_ms: int) -> int:
         return now_ms // (self._terms.reservation_bucket_sec * 1000)
 
-    def _decide(
+    def _asked(
         self, request: BidRequest, auctions: list[ImpAuction], user_hash: str, now_ms: int
-    ) -> list[Verdict]:
-        if not auctions:
-            return []
-        verdicts = self._ledger.decide(
-            auctions, user_hash, self._bucket(now_ms), now_ms, test=bool(request.test)
-        )
+    ) -> Generator[Vote, list[Verdict] | None, list[Verdict]]:
+        bucket = self._bucket(now_ms)
+        told = yield Vote(auctions, user_hash, bucket, now_ms, test=bool(request.test))
+        verdicts = told or []
         if len(auctions) == 1:
             self._enough.note(sufficed=bool(verdicts))
         return verdicts
@@ -183,7 +191,6 @@ class Bidder:
             rates,
             now_ms,
             page,
-            self._pace,
         )
 
     def _bids(

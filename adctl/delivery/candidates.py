@@ -18,8 +18,9 @@ from adctl.delivery.offer import Offer
 from adctl.delivery.roadblock import impressions_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from adctl.delivery.bitmaps import Matches
     from adctl.delivery.catalog import Catalog
     from adctl.delivery.currency import Rates
     from adctl.delivery.targeting import RequestAttributes
@@ -39,7 +40,10 @@ class CandidateSearch:
     ``passed_over`` are the dearest campaigns that target the impressions searched for since the
     caller last emptied it, but may not bid on them; a few, with their reasons. ``page`` are all
     impressions of the page where the request says that it offers all, else none: only on the former
-    do road-blocks bid. ``pace`` is called between the steps of a search.
+    do road-blocks bid.
+
+    ``prepare`` and ``match`` do a part of the work before it is asked for, for whoever does each
+    part for many requests in a row.
     """
 
     def __init__(
@@ -51,7 +55,6 @@ class CandidateSearch:
         rates: Rates,
         now_ms: int,
         page: Sequence[Imp] = (),
-        pace: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalog = catalog
         self._attributes = attributes
@@ -60,9 +63,10 @@ class CandidateSearch:
         self._rates = rates
         self._now_ms = now_ms
         self._page = page
-        self._pace = pace
         self.passed_over: list[CandidateOutcome] = []
         self._floors: dict[str, int | None] = {}
+        self._offers: dict[str, tuple[Offer | None, str]] = {}
+        self._matches: dict[str, Matches] = {}
 
     @property
     def max_candidates(self) -> int:
@@ -82,15 +86,24 @@ class CandidateSearch:
 
         Only the ``few`` dearest if that is less. Without any, the reason.
         """
-        reason = imp_refusal(imp, self.floor_micros(imp), secure=self._terms.secure)
-        if reason:
+        offer, reason = self._offer_of(imp)
+        if offer is None:
             return [], reason
-        offer = self._offer(imp)
-        if not offer.formats:
-            return [], reasons.FORMAT
-        self._pace()
         most = self._terms.max_candidates
-        return self._dearest(offer, most if few is None else min(few, most), identified=identified)
+        matches = self._matches_of(imp.id, offer)
+        most = most if few is None else min(few, most)
+        return self._dearest(offer, matches, most, identified=identified)
+
+    def prepare(self, imps: Sequence[Imp]) -> None:
+        """Find out what these impressions offer in the open auction."""
+        for imp in imps:
+            self._offer_of(imp)
+
+    def match(self) -> None:
+        """Find out which campaigns are for the impressions that are prepared."""
+        for imp_id, (offer, _) in self._offers.items():
+            if offer is not None:
+                self._matches_of(imp_id, offer)
 
     def deal_candidates(self, imp: Imp, *, identified: bool) -> tuple[list[Candidate], str]:
         """Return up to ``max_candidates`` for the deals of ``imp``: guaranteed first, then dearest.
@@ -123,6 +136,25 @@ class CandidateSearch:
         found.sort(key=lambda one: (not one.guaranteed, -one.bid_cpm_micros, one.campaign.id))
         return found[: self._terms.max_candidates], "" if found else reason
 
+    def _offer_of(self, imp: Imp) -> tuple[Offer | None, str]:
+        """Return what ``imp`` offers in the open auction; without that, the reason."""
+        found = self._offers.get(imp.id)
+        if found is None:
+            reason = imp_refusal(imp, self.floor_micros(imp), secure=self._terms.secure)
+            offer = None if reason else self._offer(imp)
+            if offer is not None and not offer.formats:
+                offer, reason = None, reasons.FORMAT
+            found = self._offers[imp.id] = offer, reason
+        return found
+
+    def _matches_of(self, imp_id: str, offer: Offer) -> Matches:
+        found = self._matches.get(imp_id)
+        if found is None:
+            index = self._catalog.index
+            found = index.matches(self._attributes, offer.formats, self._now_ms)
+            self._matches[imp_id] = found
+        return found
+
     def _offer(self, imp: Imp) -> Offer:
         formats = self._catalog.index.formats
         return Offer(imp, formats, self._rules, self._rates, self.floor_micros(imp))
@@ -148,13 +180,13 @@ class CandidateSearch:
             campaign, creative, bid, caps, bid, deal_id=deal.id, guaranteed=deal.guaranteed
         ), ""
 
-    def _dearest(self, offer: Offer, most: int, *, identified: bool) -> tuple[list[Candidate], str]:
+    def _dearest(
+        self, offer: Offer, matches: Matches, most: int, *, identified: bool
+    ) -> tuple[list[Candidate], str]:
         found: list[Candidate] = []
         reason = reasons.NO_CAMPAIGN
         least_floor = offer.least_floor_micros
         attributes = self._attributes
-        matches = self._catalog.index.matches(attributes, offer.formats, self._now_ms)
-        self._pace()
         for campaign, bid in self._catalog.dearest_first(matches, attributes):
             if bid < least_floor:
                 # And so is every later one; some of them are put on record.

@@ -10,11 +10,15 @@ import msgspec
 from adctl.delivery.auction import ImpAuction, Verdict
 from adctl.delivery.reasons import OF_SCRIPT
 from adctl.delivery.sharding import shard_of
+from adctl.errors import StoreUnavailableError
 from adctl.stores import keys
 from adctl.stores.redis import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from adctl.delivery.auction import Vote
+    from adctl.stores.round_trip import RoundTrips
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -37,7 +41,7 @@ class RedisLedger:
         self._shards = shards
         self._turns: Iterator[int] = cycle(range(shards))
         self._hold_sec = hold_sec
-        self._decide = Script("decide")
+        self._script = Script("decide")
 
     def decide(
         self,
@@ -49,6 +53,19 @@ class RedisLedger:
         test: bool = False,
     ) -> list[Verdict]:
         """See Ledger."""
+        shard, named, told = self._call(auctions, user_hash, bucket, now_ms, test=test)
+        return _verdicts(auctions, self._scripts.run(self._script, named, (told,)), shard)
+
+    def _call(
+        self,
+        auctions: Sequence[ImpAuction],
+        user_hash: str,
+        bucket: int,
+        now_ms: int,
+        *,
+        test: bool,
+    ) -> tuple[int, list[str], bytes]:
+        """Return the shard, and the script's keys and argument."""
         places: dict[int, int] = {}
         campaigns: list[int] = []
         imps: list[int] = []
@@ -84,15 +101,40 @@ class RedisLedger:
                 *imps,
             )
         )
-        reply = self._scripts.run(self._decide, named, (told,))
-        if not reply:
-            return []
-        return _verdicts(auctions, reply, shard)
+        return shard, named, told
+
+
+class SharedLedger(RedisLedger):
+    """The same for answers that are taken in steps, whose calls share a worker's round trips."""
+
+    def __init__(self, round_trips: RoundTrips, hold_sec: int, shards: int = 1) -> None:
+        super().__init__(round_trips, hold_sec, shards)
+        self._round_trips = round_trips
+
+    def ask(
+        self, vote: Vote, resume: Callable[[list[Verdict] | StoreUnavailableError], object]
+    ) -> None:
+        """Put ``vote`` to the ledger in this turn; ``resume`` is called with what decide returns.
+
+        Or with the StoreUnavailableError that it raises.
+        """
+        auctions = vote.auctions
+        shard, named, told = self._call(
+            auctions, vote.user_hash, vote.bucket, vote.now_ms, test=vote.test
+        )
+
+        def ran(reply: Any) -> None:
+            failed = isinstance(reply, StoreUnavailableError)
+            resume(reply if failed else _verdicts(auctions, reply, shard))
+
+        self._round_trips.run_for(self._script, named, (told,), ran)
 
 
 def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int], shard: int) -> list[Verdict]:
-    verdicts = []
+    verdicts: list[Verdict] = []
     at = 0
+    if not reply:
+        return verdicts
     for auction in auctions:
         winner, price, runner_up = reply[at : at + 3]
         end = at + 3 + len(auction.candidates)

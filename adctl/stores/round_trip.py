@@ -139,14 +139,15 @@ class Exchange(Protocol):
 
 
 class RoundTrips:
-    """Shares round trips among the greenlets of one thread; alone, a call goes out by itself.
+    """Shares round trips among all who ask in a turn; alone, a call goes out by itself.
 
-    What is waited for is sent by fours, so that Redis is at work while others still ask.
+    Who asks is a greenlet, which waits, or names what to call with the reply. What is waited for is
+    sent by fours, so that Redis is at work while others still ask.
     """
 
     def __init__(self, connection: Exchange) -> None:
         self._connection = connection
-        self.waiting: list[tuple[greenlet.greenlet, Sequence[Command]]] = []
+        self.waiting: list[tuple[Callable[[list[Any]], object], Sequence[Command]]] = []
         self._unsent: list[Command] = []
         self._begun: list[Callable[[], list[Any]]] = []
         self._lost: StoreUnavailableError | None = None
@@ -160,6 +161,29 @@ class RoundTrips:
         if isinstance(reply, Exception):
             raise StoreUnavailableError(f"Redis refused {script.name}: {reply}") from reply
         return reply
+
+    def run_for(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[str | int | bytes],
+        resume: Callable[[Any], object],
+    ) -> None:
+        """Run a script in the turn's round trip; ``resume`` is called with its reply.
+
+        Or with the StoreUnavailableError that run would raise.
+        """
+        by_hash = ("EVALSHA", script.sha, len(keys), *keys, *args)
+
+        def ran(replies: list[Any]) -> None:
+            [reply] = replies
+            if isinstance(reply, NoScriptError):
+                whole = ("EVAL", script.source, *by_hash[2:])
+                self._ask((whole,), lambda replies: resume(_usable(script, *replies)))
+            else:
+                resume(_usable(script, reply))
+
+        self._ask((by_hash,), ran)
 
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts in their order, in one round trip; the replies.
@@ -203,21 +227,24 @@ class RoundTrips:
         me = greenlet.getcurrent()
         if me.parent is None:
             return self._exchange(commands)
-        self.waiting.append((me, commands))
-        self._unsent += commands
-        if len(self._unsent) >= _AHEAD:
-            self._begin()
+        self._ask(commands, me.switch)
         replies: list[Any] = me.parent.switch()
         return replies
 
+    def _ask(self, commands: Sequence[Command], resume: Callable[[list[Any]], object]) -> None:
+        self.waiting.append((resume, commands))
+        self._unsent += commands
+        if len(self._unsent) >= _AHEAD:
+            self._begin()
+
     def exchange(self) -> None:
-        """Send what all greenlets wait for and resume each with its reply. Called by the loop."""
+        """Send what is waited for and resume each who waits with its reply. Called by the loop."""
         waiting, self.waiting = self.waiting, []
         replies = self._replies(sum(len(commands) for _, commands in waiting))
         at = 0
-        for waiter, commands in waiting:
+        for resume, commands in waiting:
             at, begin = at + len(commands), at
-            waiter.switch(replies[begin:at])
+            resume(replies[begin:at])
 
     def _begin(self) -> None:
         """Send what has not been sent, unless something before it is lost."""
@@ -252,3 +279,9 @@ class RoundTrips:
             return self._connection.exchange(commands)
         except StoreUnavailableError as exc:
             return [exc] * len(commands)
+
+
+def _usable(script: Script, reply: Any) -> Any:
+    if isinstance(reply, Exception) and not isinstance(reply, StoreUnavailableError):
+        return StoreUnavailableError(f"Redis refused {script.name}: {reply}")
+    return reply

@@ -13,7 +13,7 @@ from adctl.delivery.bidding import Bidder
 from adctl.delivery.explaining import Explainer
 from adctl.delivery.terms import terms_by_exchange, terms_of
 from adctl.delivery.tokens import Signer
-from adctl.stores.auction_ledger import RedisLedger
+from adctl.stores.auction_ledger import SharedLedger
 from adctl.stores.catalog_feed import CatalogFeed
 from adctl.stores.endpoints import resolve_kafka, resolve_redis
 from adctl.stores.hot_cluster import hot_connection
@@ -73,7 +73,8 @@ def work(
         connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
-        turns = Turns(round_trips)
+        ledger = SharedLedger(round_trips, settings.fcap.hold_sec, settings.redis.shards)
+        turns = Turns(round_trips, ask=ledger.ask)
         decisions = DecisionLog(
             kafka_bootstrap,
             settings.kafka,
@@ -94,13 +95,12 @@ def work(
         closing.callback(explanations.close)
         bidder = Bidder(
             feed,
-            RedisLedger(round_trips, settings.fcap.hold_sec, settings.redis.shards),
+            ledger,
             Signer(signing.keys),
             signing.user_key,
             terms,
             exchanges=terms_by_exchange(settings),
             rates=rates,
-            pace=turns.keep_pace,
         )
         # Nobody's successor answers at once, and says what it cannot do yet.
         while standby.succeeds and not feed.ready and not stop.wait(_LOOK_SEC):
@@ -116,7 +116,6 @@ def work(
             settings.bidder.max_body_bytes,
             doors_of(settings),
             explanations.takes,
-            turns.keep_pace,
         )
         counted = None
 
@@ -135,6 +134,7 @@ def work(
             app,
             gate.sock,
             dispatcher=turns,
+            routes=app.route,
             max_header_bytes=_MAX_HEADER_BYTES,
             kept_body_bytes=settings.bidder.max_body_bytes,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import falcon
 import structlog
 
+from daemons.bidder import transport
 from daemons.bidder.doors import DEFAULT_EXCHANGE, OPEN_DOORS, Door
 from daemons.bidder.requests import BidRequests, DecisionRecorder
 from daemons.lifecycle import add_health_routes
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from adctl.delivery.bidding import Bidder
     from adctl.openrtb import BidRequest
     from daemons.bidder.metrics import BidderMetrics
+    from daemons.direct import Route
 
 log = structlog.get_logger()
 
@@ -44,7 +47,7 @@ class BidderApp:
     """A WSGI application: bid requests go straight to their answer, the rest to Falcon.
 
     Falcon's routing, and its objects for a request and a response, take as long as matching a
-    request with ten thousand campaigns.
+    request with ten thousand campaigns. Where a header has come before, ``route`` spares even WSGI.
     """
 
     def __init__(
@@ -69,8 +72,15 @@ class BidderApp:
             self._metrics.publish(now=True)
             return self._others(environ, start_response)
         reply = self._requests.reply(environ, *found)
-        start_response(reply.status, reply.headers)
+        start_response(reply.head.status, reply.head.headers(len(reply.body)))
         return (reply.body,) if reply.body else ()
+
+    def route(self, header: Mapping[str, Any]) -> Route | None:
+        """Return what answers bid requests with this header; None where it is not for them."""
+        found = self._doors.get(header["PATH_INFO"])
+        if found is None or header["REQUEST_METHOD"] != "POST":
+            return None
+        return partial(self._requests.steps, transport.envelope_of(header), *found)
 
 
 def create_app(
@@ -82,12 +92,10 @@ def create_app(
     max_body_bytes: int,
     doors: Mapping[str, Door] = OPEN_DOORS,
     takes: Callable[[BidRequest, Decision], bool] = lambda _request, _decision: False,
-    pace: Callable[[], None] = lambda: None,
 ) -> BidderApp:
     """Return the bidder's WSGI application.
 
-    ``takes`` says whether a decision will be recorded by somebody else, with more in it; ``pace``
-    is called between the steps of an answer.
+    ``takes`` says whether a decision will be recorded by somebody else, with more in it.
     """
 
     def no_bid_on_fault(_req: Request, resp: Response, exc: Exception, _params: object) -> None:
@@ -102,5 +110,5 @@ def create_app(
     app.add_route(_PATH, NoBidRequests())
     app.add_route(f"{_PATH}/{{exchange}}", NoBidRequests())
     add_health_routes(app, checks, registry)
-    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, takes, pace)
+    requests = BidRequests(bidder, decisions, metrics, max_body_bytes, takes)
     return BidderApp(requests, doors, metrics, app)

@@ -6,6 +6,8 @@ import gzip
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from adctl.openrtb import MalformedRequestError
 
 if TYPE_CHECKING:
@@ -19,7 +21,52 @@ _FAST = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
-def is_json(headers: Mapping[str, str]) -> bool:
+class Envelope(msgspec.Struct, frozen=True):
+    """What a request's header says of its body and of the answer.
+
+    ``encoding`` is the body's, '' for none.
+    """
+
+    is_json: bool
+    is_understood: bool
+    encoding: str
+    takes_gzip: bool
+
+
+def envelope_of(headers: Mapping[str, str]) -> Envelope:
+    """Return what ``headers`` say, which are as in WSGI's environment."""
+    return Envelope(
+        _is_json(headers),
+        _is_understood(headers),
+        headers.get("HTTP_CONTENT_ENCODING", "").strip().lower(),
+        _takes_gzip(headers),
+    )
+
+
+def received(environ: Mapping[str, Any], max_bytes: int) -> bytes | None:
+    """Return the body as it came; None if it is longer than that, and not read."""
+    # The server has made sure that it is a number.
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    body: bytes | None = environ["wsgi.input"].read(length) if length <= max_bytes else None
+    return body
+
+
+def unfolded(body: bytes | None, encoding: str, max_bytes: int) -> bytes:
+    """Return the body, inflated if it is gzip.
+
+    Never holds more than ``max_bytes`` of it. Raises MalformedRequestError for more than that, for
+    another encoding, and for gzip that is broken or cut.
+    """
+    if body is None:
+        raise MalformedRequestError("too large for a bid request")
+    if encoding in ("", "identity"):
+        return body
+    if encoding in ("gzip", "x-gzip"):
+        return _inflated(body, max_bytes)
+    raise MalformedRequestError("encoded in a way that is not read")
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
     """Return whether the body's type lets it be JSON. A missing type means JSON [2.3].
 
     Many send JSON under any name that comes along; the other representation of a bid request,
@@ -28,32 +75,13 @@ def is_json(headers: Mapping[str, str]) -> bool:
     return "protobuf" not in headers.get("CONTENT_TYPE", "").lower()
 
 
-def is_understood(headers: Mapping[str, str]) -> bool:
+def _is_understood(headers: Mapping[str, str]) -> bool:
     """Return whether the message is of a version that can be read: OpenRTB 3 is another format."""
     major = headers.get("HTTP_X_OPENRTB_VERSION", VERSION).strip().partition(".")[0]
     return not major.isdecimal() or major in ("1", "2")
 
 
-def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
-    """Return the body, inflated if it is gzip.
-
-    Never holds more than ``max_bytes`` of it, compressed or not. Raises MalformedRequestError for
-    more than that, for another encoding, and for gzip that is broken or cut.
-    """
-    # The server has made sure that it is a number.
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if length > max_bytes:
-        raise MalformedRequestError("too large for a bid request")
-    body: bytes = environ["wsgi.input"].read(length)
-    match environ.get("HTTP_CONTENT_ENCODING", "").strip().lower():
-        case "" | "identity":
-            return body
-        case "gzip" | "x-gzip":
-            return _inflated(body, max_bytes)
-    raise MalformedRequestError("encoded in a way that is not read")
-
-
-def takes_gzip(headers: Mapping[str, str]) -> bool:
+def _takes_gzip(headers: Mapping[str, str]) -> bool:
     """Return whether the client asked for gzip; without asking none is sent [2.4]."""
     for entry in headers.get("HTTP_ACCEPT_ENCODING", "").lower().split(","):
         coding, _, quality = entry.partition(";")

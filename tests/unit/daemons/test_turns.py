@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -10,7 +11,7 @@ from adctl.stores.round_trip import RoundTrips
 from daemons.turns import MOST_IDLE, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 
 class Connection:
@@ -43,6 +44,9 @@ class Task:
         self.result: object = None
         self.cancelled = False
 
+    def begin(self) -> None:
+        """Go the long way."""
+
     def service(self) -> None:
         self.result = self._work()
 
@@ -54,7 +58,11 @@ class Room:
     def __init__(self) -> None:
         self.connection = Connection()
         self.trips = RoundTrips(self.connection)  # type: ignore[arg-type]
-        self.turns = Turns(self.trips)
+        self.turns = Turns(self.trips, ask=self.ask)
+
+    def ask(self, vote: Any, resume: Callable[[Any], object]) -> None:
+        """Have a letter answered with itself."""
+        self.trips.run_for(SimpleNamespace(sha=vote, source="", name="vote"), [], [], resume)  # type: ignore[arg-type]
 
     def add(self, work: Callable[[], object]) -> Task:
         task = Task(work)
@@ -201,52 +209,95 @@ def test_requests_nobody_started_are_cancelled_at_the_end() -> None:
     assert not room.turns.shutdown()
 
 
-def in_steps(room: Room, log: list[str], name: str) -> None:
-    for step in (1, 2, 3):
-        log.append(f"{name}{step}")
-        room.turns.keep_pace()
+class Stepping:
+    """A request answered in steps: it takes so many, asks, and takes as many again."""
+
+    def __init__(self, room: Room, name: str, votes: str = "", steps: int = 2) -> None:
+        self.room, self.name, self.votes, self.count = room, name, votes, steps
+        self.told: list[object] = []
+        room.turns.add_task(self)
+
+    def begin(self) -> Generator[Any, Any, None]:
+        return self.steps()
+
+    def steps(self) -> Generator[Any, Any, None]:
+        for step in range(1, self.count + 1):
+            self.room.connection.log.append(f"{self.name}{step}")
+            yield None
+        for vote in self.votes:
+            try:
+                self.told.append((yield vote))
+            except StoreUnavailableError as exc:
+                self.told.append(str(exc))
+            self.room.connection.log.append(f"{self.name} was told")
+            yield None
+
+    def service(self) -> None:
+        raise AssertionError
+
+    cancel = service
 
 
 def test_requests_of_a_turn_take_every_step_together() -> None:
-    room, log = Room(), list[str]()
+    room = Room()
     for name in "abc":
-        room.add(lambda name=name: in_steps(room, log, name))
+        Stepping(room, name, steps=3)
+    assert room.turns.run()
+    assert room.connection.log == [f"{name}{step}" for step in (1, 2, 3) for name in "abc"]
+
+
+def test_votes_share_a_round_trip_and_each_is_told_its_own_verdict() -> None:
+    room = Room()
+    many = [Stepping(room, name, name.upper()) for name in "ab"]
     room.turns.run()
-    assert log == [f"{name}{step}" for step in (1, 2, 3) for name in "abc"]
+    assert [one.told for one in many] == [["A"], ["B"]]
+    assert room.connection.sizes == [2]
 
 
-def test_who_waits_for_redis_is_not_waited_for_and_keeps_pace_afterwards() -> None:
-    room, log = Room(), list[str]()
-    asked = room.add(lambda: (room.trips.get("x"), in_steps(room, log, "a")))
-    for name in "bc":
-        room.add(lambda name=name: (in_steps(room, log, name), room.trips.get(name)))
-    also = room.add(lambda: (room.trips.get("y"), in_steps(room, log, "d")))
+def test_votes_and_greenlets_share_a_round_trip() -> None:
+    room = Room()
+    plain, stepping = room.add(lambda: room.trips.get("p")), Stepping(room, "a", "A")
     room.turns.run()
-    assert log == ["b1", "c1", "b2", "c2", "b3", "c3", "a1", "d1", "a2", "d2", "a3", "d3"]
-    assert asked.result == ("x", None)
-    assert also.result == ("y", None)
-    assert room.connection.sizes == [4]
+    assert (plain.result, stepping.told) == ("p", ["A"])
+    assert room.connection.sizes == [2]
 
 
-def test_who_is_alone_in_a_turn_waits_for_nobody() -> None:
-    room, log = Room(), list[str]()
-    room.turns.keep_pace()
-    room.add(lambda: in_steps(room, log, "a"))
+def test_who_has_nothing_to_ask_does_not_wait_for_who_has() -> None:
+    room = Room()
+    Stepping(room, "a", "A", steps=1)
+    Stepping(room, "b", steps=3)
     room.turns.run()
-    assert log == ["a1", "a2", "a3"]
+    assert room.connection.log == ["a1", "b1", "b2", "b3", "sent A", "read A", "a was told"]
 
 
-def test_one_that_raises_between_steps_holds_nobody_up() -> None:
-    room, log = Room(), list[str]()
-
-    def fail() -> None:
-        room.turns.keep_pace()
-        raise RuntimeError
-
-    room.add(fail)
-    room.add(lambda: in_steps(room, log, "a"))
+def test_second_vote_of_a_request_goes_into_the_next_round_trip() -> None:
+    room = Room()
+    twice, once = Stepping(room, "a", "AX"), Stepping(room, "b", "B")
     room.turns.run()
-    assert log == ["a1", "a2", "a3"]
+    assert (twice.told, once.told) == (["A", "X"], ["B"])
+    assert room.connection.sizes == [2, 1]
+
+
+def test_store_that_fails_is_thrown_into_the_steps_that_asked() -> None:
+    room = Room()
+    room.connection.away = True
+    many = [Stepping(room, name, "A") for name in "ab"]
+    room.turns.run()
+    assert [one.told for one in many] == [["away"], ["away"]]
+
+
+def test_steps_that_raise_hold_nobody_up() -> None:
+    room = Room()
+
+    class Failing(Stepping):
+        def steps(self) -> Generator[Any, Any, None]:
+            yield None
+            raise RuntimeError
+
+    Failing(room, "f")
+    other = Stepping(room, "a", "A")
+    room.turns.run()
+    assert other.told == ["A"]
 
 
 def test_greenlets_are_used_again_also_after_one_has_raised() -> None:

@@ -14,6 +14,8 @@ from daemons.bidder.app import create_app
 from daemons.bidder.metrics import BidderMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from adctl.openrtb import BidRequest
 
 BODY = json.dumps({"id": "r", "imp": [{"id": "1"}]}).encode()
@@ -40,7 +42,10 @@ class House:
         )
         self.client = testing.TestClient(app)
 
-    def answer(self, request: BidRequest, exchange: str) -> Answer:
+    ledger = None
+
+    def steps(self, request: BidRequest, exchange: str) -> Generator[None, None, Answer]:
+        yield None
         if self.fault:
             raise self.fault
         return Answer(Decision(request.id, exchange, 0, bid=False, reason="no_campaign"))
