@@ -38,6 +38,7 @@ _LINGER_SEC = 0.5
 _SO_ATTACH_FILTER = 26
 _BPF_RETURN = 6
 _WAIT_SEC = 0.2
+_LOOK_SEC = 0.05
 _SWEEP_SEC = 1.0
 
 
@@ -158,12 +159,13 @@ def _drain(server: Any, turn: Callable[[], bool] | None) -> None:
     # Out of the map: the socket is shared with other workers and closed by whoever bound it.
     server.del_channel()
     began = time.monotonic()
+    worked = False
     while _busy(server) or server.active_channels:
         # Who sends request after request is told with an answer that it was the last; who is silent
         # for a while is not waited for.
         if time.monotonic() - began > (DRAIN_SEC if _busy(server) else _LINGER_SEC):
             break
-        _step(server, turn, 0.05)
+        worked = _step(server, turn, 0 if worked else _LOOK_SEC)
     server.task_dispatcher.shutdown()
     wasyncore.close_all(server._map)  # noqa: SLF001
     server.socket.close()

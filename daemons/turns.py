@@ -34,6 +34,10 @@ MOST_IDLE = 128
 """As many greenlets are kept: more than are at work in nearly every turn."""
 
 
+_MANY = 4
+"""Fewer requests wait for Redis at once: to go around the loop takes longer than it does."""
+
+
 class Service(Protocol):
     """What waitress queues: a connection with a whole request in it."""
 
@@ -58,16 +62,35 @@ class Shared(Protocol):
         """Do it for all who wait, and resume each."""
 
 
+class Rounds(Shared, Protocol):
+    """What can be at work on one turn's requests while the next one's ask."""
+
+    def close_round(self) -> None:
+        """Read what has been asked at an exchange of its own; later questions at another."""
+
+
 class Turns:
     """A waitress task dispatcher without threads. Used from the loop's thread only.
 
     Of what is ``shared``, nothing is done before all that stands before it. ``ask`` is told the
-    votes that steps come to, and what to call with the verdicts or with an exception.
+    votes that steps come to, and what to call with the verdicts or with an exception. ``meanwhile``
+    is called once a turn, while others are at work on what was asked of them.
+
+    What a turn of many asks of who is ``ahead`` is read in the next turn: while Redis works,
+    requests that have arrived in the meantime are read and take their first steps.
     """
 
-    def __init__(self, *shared: Shared, ask: Ask | None = None) -> None:
+    def __init__(
+        self,
+        *shared: Shared,
+        ask: Ask | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
+        ahead: Rounds | None = None,
+    ) -> None:
         self._shared = shared
         self._ask = ask
+        self._meanwhile = meanwhile
+        self._ahead = ahead
         self._arrived: deque[Service] = deque()
         self._gave_way: list[greenlet.greenlet] = []
         self._abreast: list[Steps[None]] = []
@@ -95,6 +118,7 @@ class Turns:
         """
         self._arrived, arrived = deque(), self._arrived
         self._gave_way, waited = [], self._gave_way
+        asked_before = self._ahead is not None and bool(self._ahead.waiting)
         for one in waited:
             one.switch()
         for task in arrived:
@@ -104,10 +128,18 @@ class Turns:
             else:
                 self._abreast.append(steps)
         self._bring_abreast()
+        if self._ahead is not None:
+            self._ahead.close_round()
+        self._meanwhile()
+        if self._ahead is not None and len(arrived) >= _MANY:
+            if asked_before:
+                self._ahead.exchange()
+                self._bring_abreast()
+            return True
         while waited_for := next((one for one in self._shared if one.waiting), None):
             waited_for.exchange()
             self._bring_abreast()
-        return bool(arrived or waited)
+        return bool(arrived or waited or asked_before)
 
     def _bring_abreast(self) -> None:
         """Take all steps up to where they wait for what is shared."""

@@ -21,7 +21,7 @@ from redis.retry import Retry
 from adctl.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Sized
 
     from adctl.stores.redis import Script, ScriptCall
 
@@ -138,19 +138,33 @@ class Exchange(Protocol):
         """Hang up."""
 
 
+class _Round:
+    """Those who ask together and are told together; ``lost`` is why they will be told nothing."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Callable[[list[Any]], object], Sequence[Command]]] = []
+        self.begun: list[Callable[[], list[Any]]] = []
+        self.lost: StoreUnavailableError | None = None
+
+
 class RoundTrips:
     """Shares round trips among all who ask in a turn; alone, a call goes out by itself.
 
     Who asks is a greenlet, which waits, or names what to call with the reply. What is waited for is
-    sent by fours, so that Redis is at work while others still ask.
+    sent by fours, so that Redis is at work while others still ask. A round may be closed before it
+    is read: who asks later is told later.
     """
 
     def __init__(self, connection: Exchange) -> None:
         self._connection = connection
-        self.waiting: list[tuple[Callable[[list[Any]], object], Sequence[Command]]] = []
+        # The last is open.
+        self._rounds = [_Round()]
         self._unsent: list[Command] = []
-        self._begun: list[Callable[[], list[Any]]] = []
-        self._lost: StoreUnavailableError | None = None
+
+    @property
+    def waiting(self) -> Sized:
+        """Who is told at the next exchange."""
+        return self._rounds[0].waiting
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         """Run a script; its reply. Raises StoreUnavailableError. Call it from a responder."""
@@ -232,47 +246,59 @@ class RoundTrips:
         return replies
 
     def _ask(self, commands: Sequence[Command], resume: Callable[[list[Any]], object]) -> None:
-        self.waiting.append((resume, commands))
+        self._rounds[-1].waiting.append((resume, commands))
         self._unsent += commands
         if len(self._unsent) >= _AHEAD:
             self._begin()
 
+    def close_round(self) -> None:
+        """Send what has been asked, and have it read at an exchange of its own."""
+        self._begin()
+        if self._rounds[-1].waiting:
+            self._rounds.append(_Round())
+
     def exchange(self) -> None:
-        """Send what is waited for and resume each who waits with its reply. Called by the loop."""
-        waiting, self.waiting = self.waiting, []
-        replies = self._replies(sum(len(commands) for _, commands in waiting))
+        """Tell those of the oldest round their replies. Called by the loop."""
+        if len(self._rounds) == 1:
+            self.close_round()
+        if len(self._rounds) > 1:
+            self._tell(self._rounds.pop(0))
+
+    def _tell(self, oldest: _Round) -> None:
+        replies: list[Any] = []
+        try:
+            if oldest.lost is None:
+                for receive in oldest.begun:
+                    replies += receive()
+        except StoreUnavailableError as exc:
+            oldest.lost = exc
+            self._lose(exc)
         at = 0
-        for resume, commands in waiting:
+        for resume, commands in oldest.waiting:
             at, begin = at + len(commands), at
-            resume(replies[begin:at])
+            told = replies[begin:at]
+            resume(told + [oldest.lost] * (len(commands) - len(told)))
 
     def _begin(self) -> None:
         """Send what has not been sent, unless something before it is lost."""
         unsent, self._unsent = self._unsent, []
-        if self._lost is not None or not unsent:
+        current = self._rounds[-1]
+        if current.lost is not None or not unsent:
             return
         try:
-            self._begun.append(self._connection.begin(unsent))
+            current.begun.append(self._connection.begin(unsent))
         except StoreUnavailableError as exc:
-            self._lost = exc
+            self._lose(exc)
 
-    def _replies(self, count: int) -> list[Any]:
-        """Return the replies to all that was begun, and to what has not been sent yet.
+    def _lose(self, exc: StoreUnavailableError) -> None:
+        """Take note that no reply will come to what has been sent.
 
-        A connection that fails takes with it what was sent before: nothing more is sent or read
-        until all who wait have been told, so that no reply is taken for another.
+        A connection that fails takes with it all that was sent on it. Nothing more is read for
+        those who wait, so that no reply is taken for another.
         """
-        self._begin()
-        begun, self._begun = self._begun, []
-        replies: list[Any] = []
-        try:
-            if self._lost is None:
-                for receive in begun:
-                    replies += receive()
-        except StoreUnavailableError as exc:
-            self._lost = exc
-        lost, self._lost = self._lost, None
-        return replies + [lost] * (count - len(replies))
+        for one in self._rounds:
+            if one.waiting:
+                one.lost, one.begun = exc, []
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         try:

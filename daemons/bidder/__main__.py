@@ -74,7 +74,6 @@ def work(
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
         ledger = SharedLedger(round_trips, settings.fcap.hold_sec, settings.redis.shards)
-        turns = Turns(round_trips, ask=ledger.ask)
         decisions = DecisionLog(
             kafka_bootstrap,
             settings.kafka,
@@ -82,6 +81,7 @@ def work(
             metrics.dropped_decisions.inc,
         )
         closing.callback(decisions.close)
+        turns = Turns(round_trips, ask=ledger.ask, meanwhile=decisions.send, ahead=round_trips)
         feed = CatalogFeed(redis_url, settings)
         feed.start()
         closing.callback(feed.stop)
@@ -125,8 +125,6 @@ def work(
                 counted = feed.current
                 metrics.campaigns.set(len(counted))
             metrics.publish()
-            # The answers of the last turn have been sent meanwhile.
-            decisions.send()
             explained = explanations.explain_one()
             return turns.run() or explained
 

@@ -14,6 +14,7 @@ from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import Rates
 from adctl.delivery.eligibility import CreativeRules, bidfloor_micros, offered_sizes
 from adctl.delivery.markup import banner_markup
+from adctl.delivery.steps import decided
 from adctl.delivery.targeting import attributes_of
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import BidToken, Signer
@@ -26,6 +27,7 @@ from tests.bench.measurements import Measurement
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from adctl.delivery.steps import Steps
     from adctl.openrtb import BidRequest
     from adctl.stores.redis import Script
 
@@ -38,6 +40,7 @@ REQUESTS = 64
 _PRICE_MICROS = 1_000_000
 # Long enough for the clock, short enough for all of it to take seconds.
 _ROUND_SEC = 0.12
+A_TURN = 16
 
 
 class PackOnly:
@@ -107,7 +110,8 @@ class Stages:
             ("pack the ledger's call, read its verdict", self._pack),
             ("sign five URLs, write the markup", self._sign),
             ("encode", self._encode),
-            ("all of it", self._answer),
+            ("all of it, one request after the other", self._answer),
+            (f"all of it, each step for {A_TURN} requests", self._answer_in_turns),
         ]
 
     def _decode(self) -> None:
@@ -153,6 +157,28 @@ class Stages:
             response = self._bidder.answer(decode_request(body), "default").response
             if response:
                 encode_response(response)
+
+    def _answer_in_turns(self) -> None:
+        for at in range(0, len(self._bodies), A_TURN):
+            turn = [self._steps(body) for body in self._bodies[at : at + A_TURN]]
+            while turn:
+                turn = [steps for steps in turn if self._goes_on(steps)]
+
+    def _steps(self, body: bytes) -> Steps[None]:
+        request = decode_request(body)
+        yield None
+        answer = yield from self._bidder.steps(request, "default")
+        if answer.response:
+            encode_response(answer.response)
+
+    def _goes_on(self, steps: Steps[None]) -> bool:
+        try:
+            vote = steps.send(None)
+            if vote is not None:
+                steps.send(decided(vote, self._ledger))
+        except StopIteration:
+            return False
+        return True
 
 
 def auction_of(catalog: Catalog, request: BidRequest, now_ms: int) -> ImpAuction:

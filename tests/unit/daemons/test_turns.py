@@ -22,6 +22,7 @@ class Connection:
         self.log: list[str] = []
         self.away = False
         self.fails_after = 1_000
+        self.fails_reading = ""
 
     def begin(self, commands: Sequence[Any]) -> Callable[[], list[Any]]:
         self.sizes.append(len(commands))
@@ -33,7 +34,7 @@ class Connection:
 
     def _received(self, names: list[str]) -> list[Any]:
         self.log.append(f"read {' '.join(names)}")
-        if "lost" in names:
+        if "lost" in names or self.fails_reading in names:
             raise StoreUnavailableError("lost")
         return names
 
@@ -55,10 +56,19 @@ class Task:
 
 
 class Room:
-    def __init__(self) -> None:
+    def __init__(self, *, ahead: bool = False) -> None:
         self.connection = Connection()
         self.trips = RoundTrips(self.connection)  # type: ignore[arg-type]
-        self.turns = Turns(self.trips, ask=self.ask)
+        self.meanwhile: list[int] = []
+        self.turns = Turns(
+            self.trips,
+            ask=self.ask,
+            meanwhile=self.do_meanwhile,
+            ahead=self.trips if ahead else None,
+        )
+
+    def do_meanwhile(self) -> None:
+        self.meanwhile.append(len(self.connection.log))
 
     def ask(self, vote: Any, resume: Callable[[Any], object]) -> None:
         """Have a letter answered with itself."""
@@ -298,6 +308,90 @@ def test_steps_that_raise_hold_nobody_up() -> None:
     other = Stepping(room, "a", "A")
     room.turns.run()
     assert other.told == ["A"]
+
+
+def turn_of(room: Room, names: str) -> list[Stepping]:
+    """Have a request for each letter arrive and take its steps, as far as they go in this turn."""
+    many = [Stepping(room, name, name.upper(), steps=0) for name in names]
+    room.turns.run()
+    return many
+
+
+def told_in(many: list[Stepping]) -> list[object]:
+    return [told for one in many for told in one.told]
+
+
+def test_other_work_is_done_once_a_turn_while_redis_has_its_own() -> None:
+    room = Room(ahead=True)
+    turn_of(room, "abc")
+    assert room.connection.log[:2] == ["sent A B C", "read A B C"]
+    assert room.meanwhile == [1]
+    room.turns.run()
+    assert len(room.meanwhile) == 2
+
+
+def test_votes_of_many_are_read_after_the_next_turns_requests_have_asked() -> None:
+    room = Room(ahead=True)
+    first = turn_of(room, "abcd")
+    assert told_in(first) == []
+    second = turn_of(room, "efgh")
+    assert told_in(first) == list("ABCD")
+    assert told_in(second) == []
+    assert [line for line in room.connection.log if line[:4] in ("sent", "read")] == [
+        "sent A B C D",
+        "sent E F G H",
+        "read A B C D",
+    ]
+
+
+def test_votes_are_read_at_once_where_nothing_more_arrives() -> None:
+    room = Room(ahead=True)
+    many = turn_of(room, "abcde")
+    assert room.turns.run()
+    assert told_in(many) == list("ABCDE")
+    assert not room.turns.run()
+
+
+def test_votes_of_few_are_read_in_their_own_turn_and_those_before_them() -> None:
+    room = Room(ahead=True)
+    many, few = turn_of(room, "abcd"), turn_of(room, "ef")
+    assert (told_in(many), told_in(few)) == (list("ABCD"), ["E", "F"])
+
+
+def test_second_votes_are_told_in_a_later_turn_to_who_asked() -> None:
+    room = Room(ahead=True)
+    twice = [Stepping(room, name, name.upper() + "X", steps=0) for name in "abcd"]
+    room.turns.run()
+    others = turn_of(room, "efgh")
+    while room.turns.run():
+        pass
+    assert [one.told for one in twice] == [["A", "X"], ["B", "X"], ["C", "X"], ["D", "X"]]
+    assert told_in(others) == list("EFGH")
+
+
+def test_reply_that_is_missing_takes_with_it_what_was_sent_in_the_next_turn() -> None:
+    room = Room(ahead=True)
+    first = [Stepping(room, name, "L", steps=0) for name in "abcd"]
+    room.connection.fails_reading = "L"
+    room.turns.run()
+    second = turn_of(room, "efgh")
+    assert told_in(first) == ["lost"] * 4
+    assert room.turns.run()
+    assert told_in(second) == ["lost"] * 4
+    assert "read E F G H" not in room.connection.log
+    assert told_in(turn_of(room, "i")) == ["I"]
+
+
+def test_write_that_fails_takes_with_it_what_was_not_read_yet() -> None:
+    room = Room(ahead=True)
+    first = turn_of(room, "abcd")
+    room.connection.away = True
+    second = turn_of(room, "efgh")
+    room.turns.run()
+    assert told_in(first) + told_in(second) == ["away"] * 8
+    assert not any(line.startswith("read") for line in room.connection.log)
+    room.connection.away = False
+    assert told_in(turn_of(room, "i")) == ["I"]
 
 
 def test_greenlets_are_used_again_also_after_one_has_raised() -> None:
