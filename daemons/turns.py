@@ -8,7 +8,8 @@ sixteen in a row takes two thirds of what it does when all of an answer's code c
 which is more than the processor's caches hold. All else is plain code in a greenlet each.
 
 Either way what is asked of Redis is written down; commands go out by fours, and when all of the
-turn wait, their replies are read.
+turn wait, their replies are read: at once, or where many ask when the next turn's requests have
+asked.
 """
 
 from __future__ import annotations
@@ -33,9 +34,8 @@ log = structlog.get_logger()
 MOST_IDLE = 128
 """As many greenlets are kept: more than are at work in nearly every turn."""
 
-
+# Fewer requests wait for Redis at once: to go around the loop takes longer than it does.
 _MANY = 4
-"""Fewer requests wait for Redis at once: to go around the loop takes longer than it does."""
 
 
 class Service(Protocol):
@@ -69,6 +69,10 @@ class Rounds(Shared, Protocol):
         """Read what has been asked at an exchange of its own; later questions at another."""
 
 
+def _ask_nobody(vote: Vote, _resume: object) -> None:
+    raise LookupError(f"nobody to decide {vote}")
+
+
 class Turns:
     """A waitress task dispatcher without threads. Used from the loop's thread only.
 
@@ -83,7 +87,7 @@ class Turns:
     def __init__(
         self,
         *shared: Shared,
-        ask: Ask | None = None,
+        ask: Ask = _ask_nobody,
         meanwhile: Callable[[], object] = lambda: None,
         ahead: Rounds | None = None,
     ) -> None:
@@ -159,8 +163,11 @@ class Turns:
             return
         if vote is None:
             self._abreast.append(steps)
-        elif self._ask is not None:
+            return
+        try:
             self._ask(vote, partial(self._go_on, steps))
+        except Exception as exc:  # noqa: BLE001 - the others of the turn go on
+            self._go_on(steps, exc)
 
     def give_way(self) -> None:
         """Go on with this request in the next turn, after what others send has been read.

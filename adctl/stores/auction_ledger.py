@@ -111,12 +111,10 @@ class SharedLedger(RedisLedger):
         super().__init__(round_trips, hold_sec, shards)
         self._round_trips = round_trips
 
-    def ask(
-        self, vote: Vote, resume: Callable[[list[Verdict] | StoreUnavailableError], object]
-    ) -> None:
+    def ask(self, vote: Vote, resume: Callable[[list[Verdict] | Exception], object]) -> None:
         """Put ``vote`` to the ledger in this turn; ``resume`` is called with what decide returns.
 
-        Or with the StoreUnavailableError that it raises.
+        Or with what it raises: nobody else's verdicts are lost with one that cannot be read.
         """
         auctions = vote.auctions
         shard, named, told = self._call(
@@ -124,8 +122,13 @@ class SharedLedger(RedisLedger):
         )
 
         def ran(reply: Any) -> None:
-            failed = isinstance(reply, StoreUnavailableError)
-            resume(reply if failed else _verdicts(auctions, reply, shard))
+            came = reply
+            if not isinstance(reply, StoreUnavailableError):
+                try:
+                    came = _verdicts(auctions, reply, shard)
+                except Exception as exc:  # noqa: BLE001 - told to who asked
+                    came = exc
+            resume(came)
 
         self._round_trips.run_for(self._script, named, (told,), ran)
 

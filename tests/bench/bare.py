@@ -1,7 +1,8 @@
 """Servers with nothing to decide: ``python -m tests.bench.bare KIND [WORKERS] PORT``.
 
-They decode the bidder's bodies, or read a pixel's path, and answer as many bytes, in a responder of
-Falcon's; what they leave out is the bidding and the tracking.
+They decode the bidder's bodies, or read a pixel's path, and answer as many bytes; what they leave
+out is the bidding and the tracking. ``stock`` and ``single-threaded`` do it in a responder of
+Falcon's, ``direct`` past WSGI, as the bidder answers.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import falcon
 import waitress
 
 from adctl.openrtb import decode_request
 from adctl.stores.round_trip import HotConnection, RoundTrips
+from daemons.direct import Head, Reply, no_routes
 from daemons.serving import bind, make_server, serve
 from daemons.tracker.app import PIXEL
 from daemons.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from falcon import Request, Response
+
+    from adctl.delivery.steps import Steps
+    from daemons.direct import Route
 
 # As long as the answer of a bidder with one bid.
 PREPARED = b'{"id":"request-1","seatbid":[' + b"x" * 2000 + b"]}"
@@ -38,6 +45,18 @@ class Prepared:
         """Answer 200."""
         decode_request(req.bounded_stream.read())
         resp.data = PREPARED
+
+
+def prepared_past_wsgi(_header: Mapping[str, Any]) -> Route:
+    """Do the same for any header that has come before, as the bidder's own answers are sent."""
+    head = Head("200 OK", ("content-type", "application/json"))
+
+    def steps(body: bytes) -> Steps[Reply]:
+        decode_request(body)
+        yield None
+        return Reply(head, PREPARED)
+
+    return steps
 
 
 class PreparedPixel:
@@ -67,7 +86,9 @@ def main() -> None:
         return
     # Never connects: nobody asks for anything.
     turns = Turns(RoundTrips(HotConnection("redis://127.0.0.1:1/0", timeout_ms=50)))
-    serve(make_server(app, sock, dispatcher=turns), threading.Event(), turns.run)
+    routes = prepared_past_wsgi if kind == "direct" else no_routes
+    server = make_server(app, sock, dispatcher=turns, routes=routes)
+    serve(server, threading.Event(), turns.run)
 
 
 if __name__ == "__main__":

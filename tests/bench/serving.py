@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _BARE = "tests.bench.bare"
 OURS = "our server, nothing to decide"
+DIRECT = "our server past WSGI, nothing to decide"
 STOCK = "Falcon and stock waitress, 4 threads, nothing to decide"
 TWO_STOCK = "the same, two workers"
 TWO_BIDDERS = "the bidder, two workers, 1,000 campaigns"
@@ -74,11 +75,10 @@ def measure(
     bids.write_bytes(b"\n".join(market.bodies(_BODIES)) + b"\n")
     with ExitStack() as running:
         served = {
-            name: Served(
-                *running.enter_context(running_server("tests.bench.bare", *arguments)), mixed
-            )
+            name: Served(*running.enter_context(running_server(_BARE, *arguments)), mixed)
             for name, arguments in {
                 OURS: ("single-threaded", "1"),
+                DIRECT: ("direct", "1"),
                 STOCK: ("stock", "1"),
                 TWO_STOCK: ("stock", "2"),
             }.items()
@@ -153,6 +153,7 @@ def _answers_per_sec(
     one = rates[bidder_of(SERVED)]
     yield ratio("our server / stock waitress", rates[OURS], rates[STOCK])
     yield ratio("the bidder, one worker / our server", one, rates[OURS])
+    yield ratio("the bidder, one worker / our server past WSGI", one, rates[DIRECT])
     yield ratio("the same, bids only / our server", rates[ALL_BIDS], rates[OURS])
     yield ratio("two workers / two of stock waitress", rates[TWO_BIDDERS], rates[TWO_STOCK])
     for count in counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,7 +16,7 @@ from adctl.stores.budgets import Budgets
 from adctl.stores.round_trip import HotConnection, RoundTrips
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import redis
 
@@ -122,6 +122,24 @@ def test_script_that_is_refused_is_told_as_unavailable(
     redis_client.set(keys.budget(0, 1), "no hash")
     [told] = worker.turn([vote(one, "ab" * 16)])
     assert isinstance(told, StoreUnavailableError)
+
+
+def test_reply_that_cannot_be_read_is_told_to_who_asked_and_nobody_else(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = campaign(1, displays=100)
+    worker.fund(one)
+    votes = [vote(one, "ab" * 16), vote(one, "cd" * 16)]
+    begin = worker.trips._connection.begin
+
+    def garbled(commands: Sequence[Any]) -> Callable[[], list[Any]]:
+        receive = begin(commands)
+        return lambda: [["what?"], *receive()[1:]]
+
+    monkeypatch.setattr(worker.trips._connection, "begin", garbled)
+    bad, good = worker.turn(votes)
+    assert isinstance(bad, ValueError)
+    assert winners([good]) == [0]
 
 
 def test_commands_of_a_round_trip_are_written_as_one(

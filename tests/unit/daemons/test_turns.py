@@ -72,6 +72,8 @@ class Room:
 
     def ask(self, vote: Any, resume: Callable[[Any], object]) -> None:
         """Have a letter answered with itself."""
+        if not vote.isalpha():
+            raise StoreUnavailableError("not a vote")
         self.trips.run_for(SimpleNamespace(sha=vote, source="", name="vote"), [], [], resume)  # type: ignore[arg-type]
 
     def add(self, work: Callable[[], object]) -> Task:
@@ -294,6 +296,13 @@ def test_store_that_fails_is_thrown_into_the_steps_that_asked() -> None:
     many = [Stepping(room, name, "A") for name in "ab"]
     room.turns.run()
     assert [one.told for one in many] == [["away"], ["away"]]
+
+
+def test_vote_that_cannot_be_asked_is_told_so_and_holds_nobody_up() -> None:
+    room = Room()
+    bad, good = Stepping(room, "a", "!"), Stepping(room, "b", "B")
+    room.turns.run()
+    assert (bad.told, good.told) == (["not a vote"], ["B"])
 
 
 def test_steps_that_raise_hold_nobody_up() -> None:
