@@ -63,14 +63,17 @@ class BidBlocks:
         """
         # Positions are given by rank, so the dearest are nearly always among the first.
         words, rest = words_of(matches.first), matches.rest
-        known = len(words)
+        known, left = len(words), matches.first.bit_count()
         waiting: list[Key] = []
         for key in self._order:
             begin = key[1]
             number = begin // WORD_BITS
-            if number >= _FIRST_BLOCKS and rest is not None:
-                words = words_of(rest())
-                known, rest = len(words), None
+            if rest is not None and (number >= _FIRST_BLOCKS or not (left or waiting)):
+                bits = rest()
+                words, rest = words_of(bits), None
+                known, left = len(words), left + bits.bit_count() - matches.first.bit_count()
+            if not left and rest is None:
+                break
             word = words[number] if number < known else 0
             if not word:
                 continue
@@ -81,6 +84,7 @@ class BidBlocks:
                 lowest = word & -word
                 place = lowest.bit_length() - 1
                 word ^= lowest
+                left -= 1
                 if bids[place]:
                     heappush(waiting, (-bids[place], begin + place))
         while waiting:

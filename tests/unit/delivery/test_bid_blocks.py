@@ -10,7 +10,7 @@ from adctl.delivery.bid_blocks import BidBlocks
 from adctl.delivery.bitmaps import FIRST_BITS, Matches, bits_at
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 # Few amounts, so that many are equal, and enough positions for several blocks.
 bids = st.lists(st.integers(0, 9), max_size=300)
@@ -72,3 +72,31 @@ SPREAD = [position * 7919 % 1009 for position in range(10_000)]
 def test_the_dearest_come_first_wherever_they_stand(asked: set[int]) -> None:
     found = list(BidBlocks.build(SPREAD).dearest_first(matches(asked)))
     assert found == expected(SPREAD, asked)
+
+
+@given(st.sets(st.integers(0, 9_999), max_size=40), st.integers(0, 40))
+def test_others_than_the_first_are_asked_for_once_and_only_if_the_walk_gets_there(
+    asked: set[int], few: int
+) -> None:
+    calls = []
+    bits = bits_at(asked)
+    every = Matches(bits & FIRST_BITS, lambda: calls.append(1) or bits)  # type: ignore[func-returns-value]
+    walk = BidBlocks.build(SPREAD).dearest_first(every)
+    assert list(islice(walk, few)) == expected(SPREAD, asked)[:few]
+    assert len(calls) <= 1
+
+
+@given(st.sets(st.integers(0, 9_999), max_size=3))
+def test_walk_ends_with_the_last_match(asked: set[int]) -> None:
+    read: list[int] = []
+
+    class Order(list[tuple[int, int]]):
+        def __iter__(self) -> Iterator[tuple[int, int]]:
+            for key in super().__iter__():
+                read.append(key[1])
+                yield key
+
+    built = BidBlocks.build(range(20_000, 10_000, -1))
+    blocks = BidBlocks(built._blocks, Order(built._order))
+    assert len(list(blocks.dearest_first(matches(asked)))) == len(asked)
+    assert len(read) <= 2 + max(asked, default=0) // 64
