@@ -8,6 +8,7 @@ SIGHUP reads the configuration again: each worker gets a successor, and drains o
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import shutil
 import signal
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_OBJECTS_TO_COLLECT = 20_000
 _PR_SET_PDEATHSIG = 1
 _RESPAWN_SEC = 0.5
 # The largest catalogs take a quarter of it.
@@ -201,6 +203,9 @@ def _fork(work: Work, worker: _Worker, gate: Gate, standby: Standby) -> int:
     # Metrics are made per worker, after this; a number that comes again keeps dead pids from
     # leaving files.
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: worker.number)
+    # The requests of one turn have more objects alive than the collector waits for by itself, and
+    # next to no garbage that would need it.
+    gc.set_threshold(_OBJECTS_TO_COLLECT)
     status = 1
     try:
         work(worker.slot, gate, standby, stop_on_signals())
