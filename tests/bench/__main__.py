@@ -81,8 +81,7 @@ def _measure(rounds: int, counts: list[int]) -> Iterator[Measurement]:
         yield from consuming.measure(endpoints, rounds)
         yield from flushing.measure(endpoints, rounds)
         yield from hostile.measure(endpoints, folder, rounds)
-        # Last: it puts other catalogs in the place of this one.
-        yield from serving.measure(endpoints, folder, rounds, counts)
+        yield from serving.measure(folder, rounds, counts)
 
 
 def _machine() -> dict[str, object]:

@@ -25,6 +25,7 @@ from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis import connect
 from tests.bench import load, market
 from tests.bench.measurements import Measurement, ratio
+from tests.bench.stores import own_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,12 +64,11 @@ class Served(NamedTuple):
     bodies: Path
 
 
-def measure(
-    endpoints: Endpoints, state: Path, rounds: int, counts: Sequence[int]
-) -> Iterator[Measurement]:
+def measure(state: Path, rounds: int, counts: Sequence[int]) -> Iterator[Measurement]:
     """Yield answers per second and latencies of all servers, in turns, and their ratios.
 
-    The bidder decides on each of ``counts`` campaigns; SERVED must be one of them.
+    The bidder decides on each of ``counts`` campaigns; SERVED must be one of them. Each catalog has
+    stores of its own: what a large one does to Redis is no matter of a small one.
     """
     mixed, bids = state / "mixed.jsonl", state / "bodies.jsonl"
     mixed.write_bytes(b"\n".join(market.mixed_bodies(_BODIES)) + b"\n")
@@ -84,6 +84,7 @@ def measure(
             }.items()
         }
         for count in counts:
+            endpoints, _ = running.enter_context(own_stores())
             stock_up(endpoints, market.campaigns(count))
             began = time.perf_counter()
             bidder = running.enter_context(running_bidder(endpoints, state / f"of-{count}"))
