@@ -6,6 +6,10 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
+from adctl.delivery.tokens import BidToken, Purpose, Signer
+from adctl.errors import ForgedTokenError
 from adctl.openrtb import decode_request
 
 ROOT = Path(__file__).parents[3]
@@ -45,6 +49,16 @@ def test_the_tour_looks_for_the_user_of_its_request() -> None:
 def test_the_tour_s_answer_is_an_answer_to_its_request() -> None:
     (answer,) = re.findall(r'^\{"id":"([^"]+)","seatbid"', README, re.MULTILINE)
     assert answer == REQUEST.id
+
+
+def test_the_tour_s_tampered_url_is_refused_for_its_signature() -> None:
+    [(genuine, tampered)] = re.findall(r"\$\{url/t=(\w+)/t=(\w+)\}", README)
+    signer = Signer({1: bytes(32)})
+    bid = BidToken("00" * 12, 1, 1, "default", 2_000_000, 0, 1, advertiser_id=1)
+    text = signer.sign(bid)[Purpose.IMPRESSION]
+    assert text.startswith(genuine)
+    with pytest.raises(ForgedTokenError, match="the signature does not fit"):
+        signer.verify(text.replace(genuine, tampered, 1), Purpose.IMPRESSION, 0, 3600)
 
 
 def test_the_excerpt_of_the_demo_shows_claims_the_demo_makes() -> None:
