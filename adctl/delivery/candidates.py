@@ -89,9 +89,9 @@ class CandidateSearch:
         offer, reason = self._offer_of(imp)
         if offer is None:
             return [], reason
-        most = self._terms.max_candidates
-        matches = self._matches_of(imp.id, offer)
-        most = most if few is None else min(few, most)
+        matches, most = self._matches_of(imp.id, offer), self._terms.max_candidates
+        if few is not None:
+            most = min(few, most)
         return self._dearest(offer, matches, most, identified=identified)
 
     def prepare(self, imps: Sequence[Imp]) -> None:
