@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import socket
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from daemons.serving import bind, make_server, serve
-from daemons.turns import Turns
+from tests.integration.our_server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse
 
 HEAD = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Told: a\r\nContent-Length: 3\r\n\r\n"
@@ -30,21 +27,6 @@ class Echo:
         body = environ["wsgi.input"].read()
         start_response("200 OK", [("content-length", str(len(body))), ("x-as-told", "1")])
         return (body,)
-
-
-@contextmanager
-def serving(app: Echo) -> Iterator[int]:
-    sock, turns, stop = bind("127.0.0.1", 0), Turns(), threading.Event()
-    server = make_server(app, sock, dispatcher=turns)
-    thread = threading.Thread(target=serve, args=(server, stop, turns.run))
-    port = sock.getsockname()[1]
-    thread.start()
-    try:
-        yield port
-    finally:
-        stop.set()
-        thread.join()
-        sock.close()
 
 
 def ask(port: int, text: bytes, answers: int = 1) -> bytes:

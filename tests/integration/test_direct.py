@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from daemons.direct import Head, Reply
-from daemons.serving import bind, make_server, serve
-from daemons.turns import Turns
+from tests.integration.our_server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
     from wsgiref.types import StartResponse
 
 OK = Head("200 OK", ("x-as-told", "1"))
@@ -47,21 +45,6 @@ class Echo:
         if body == b"bad":
             raise RuntimeError
         return Reply(EMPTY) if body == b"no" else Reply(OK, body)
-
-
-@contextmanager
-def serving(app: Echo) -> Iterator[int]:
-    sock, turns, stop = bind("127.0.0.1", 0), Turns(), threading.Event()
-    server = make_server(app, sock, dispatcher=turns, routes=app.route, kept_body_bytes=KEPT_BYTES)
-    thread = threading.Thread(target=serve, args=(server, stop, turns.run))
-    port = sock.getsockname()[1]
-    thread.start()
-    try:
-        yield port
-    finally:
-        stop.set()
-        thread.join()
-        sock.close()
 
 
 def post(body: bytes, path: str = "/short", more: str = "", version: str = "1.1") -> bytes:
@@ -105,7 +88,7 @@ class Client:
 @pytest.mark.parametrize("body", [b"one", b"no", b"", b"x" * 10_000, b"y" * KEPT_BYTES], ids=len)
 def test_header_that_came_before_is_answered_directly_and_alike(body: bytes) -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as client:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as client:
         first = client.ask(post(body))
         assert (client.ask(post(body)), client.ask(post(body))) == (first, first)
     assert app.long == [body]
@@ -125,7 +108,7 @@ def test_header_that_came_before_is_answered_directly_and_alike(body: bytes) -> 
 )
 def test_what_is_not_plain_goes_through_wsgi(text: bytes) -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as client:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as client:
         for _ in range(3):
             client.ask(text)
     assert len(app.long) == 3
@@ -134,7 +117,7 @@ def test_what_is_not_plain_goes_through_wsgi(text: bytes) -> None:
 
 def test_connection_that_is_said_to_be_kept_is_as_one_that_is_not() -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as client:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as client:
         for _ in range(3):
             client.ask(post(b"one", more="Connection: Keep-Alive\r\n"))
     assert len(app.short) == 2
@@ -143,7 +126,7 @@ def test_connection_that_is_said_to_be_kept_is_as_one_that_is_not() -> None:
 @pytest.mark.parametrize(("more", "version"), [("Connection: close\r\n", "1.1"), ("", "1.0")])
 def test_connection_that_is_not_to_be_kept_is_closed(more: str, version: str) -> None:
     app = Echo()
-    with serving(app) as port:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port:
         for _ in range(3):
             with Client(port) as client:
                 assert client.ask(post(b"one", more=more, version=version))[1] == b"one"
@@ -153,7 +136,7 @@ def test_connection_that_is_not_to_be_kept_is_closed(more: str, version: str) ->
 
 def test_requests_sent_in_a_row_are_answered_in_their_order_whichever_way_they_go() -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as client:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as client:
         bodies = [b"%03d" % number for number in range(20)]
         paths = ["/short" if number % 3 else "/long" for number in range(20)]
         told = [post(body, path) for body, path in zip(bodies, paths, strict=True)]
@@ -164,7 +147,7 @@ def test_requests_sent_in_a_row_are_answered_in_their_order_whichever_way_they_g
 
 def test_long_answer_arrives_whole_at_a_client_that_reads_late() -> None:
     app, many = Echo(), 40
-    with serving(app) as port, Client(port) as client:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as client:
         body = b"w" * KEPT_BYTES
         client.ask(post(body))
         sender = threading.Thread(target=client.sock.sendall, args=(post(body) * many,))
@@ -177,7 +160,11 @@ def test_long_answer_arrives_whole_at_a_client_that_reads_late() -> None:
 
 def test_steps_that_raise_close_the_connection_and_nobody_elses() -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as other, Client(port) as client:
+    with (
+        serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port,
+        Client(port) as other,
+        Client(port) as client,
+    ):
         other.ask(post(b"one"))
         client.sock.sendall(post(b"bad"))
         assert client.sock.recv(100) == b""
@@ -186,7 +173,7 @@ def test_steps_that_raise_close_the_connection_and_nobody_elses() -> None:
 
 def test_client_that_has_gone_costs_nobody_an_answer() -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as other:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as other:
         other.ask(post(b"one"))
         for _ in range(20):
             gone = Client(port)
@@ -197,7 +184,7 @@ def test_client_that_has_gone_costs_nobody_an_answer() -> None:
 
 def test_request_half_arrived_behind_another_is_answered_once_it_is_whole() -> None:
     app = Echo()
-    with serving(app) as port, Client(port) as client:
+    with serving(app, routes=app.route, kept_body_bytes=KEPT_BYTES) as port, Client(port) as client:
         client.ask(post(b"one"))
         text = post(b"two")
         client.sock.sendall(post(b"one") + text[:40])

@@ -9,11 +9,12 @@ import pytest
 
 from adctl.delivery.auction import Candidate, ImpAuction, Verdict, Vote
 from adctl.errors import StoreUnavailableError
-from adctl.models import BidStrategy, Campaign, Creative, CreativeKind, FrequencyCap, Status
+from adctl.models import BidStrategy, Campaign, FrequencyCap, Status
 from adctl.stores import keys
 from adctl.stores.auction_ledger import SharedLedger
 from adctl.stores.budgets import Budgets
 from adctl.stores.round_trip import HotConnection, RoundTrips
+from tests.integration.house import CREATIVE, PRICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
     from adctl.stores.endpoints import Endpoints
 
 NOW_MS = 1_767_225_600_000
-PRICE = 2_000_000
-CREATIVE = Creative(
-    id=1,
-    campaign_id=1,
-    name="c",
-    kind=CreativeKind.BANNER,
-    status=Status.ACTIVE,
-    landing_url="https://a.example/",
-    adomain=("a.example",),
-)
 
 
 def campaign(number: int, displays: int) -> Campaign:
