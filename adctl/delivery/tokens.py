@@ -17,14 +17,14 @@ import struct
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from binascii import b2a_base64
-from decimal import Decimal
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from adctl.delivery.currency import BidCurrency
 from adctl.delivery.place import NOWHERE, Place
+from adctl.delivery.token_parts import pack_parts, unpack_parts
 from adctl.errors import ExpiredTokenError, ForgedTokenError, FutureTokenError
 from adctl.money import ONE_IMPRESSION_PPM, cost_nanos_of
 
@@ -38,18 +38,8 @@ _FILL = bytes(2)
 _TAGS = tuple(slice(at, at + _TAG_BYTES) for at in range(0, 64, _TAG_BYTES))
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _NOBODY = bytes(16)
-_MAX_TOKEN_CHARS = 400
-_TEST_FLAG = 1
-_QUANTITY_FLAG = 2
-_QUANTITY = struct.Struct(">I")
-_CURRENCY = struct.Struct(">3s32p")  # a rate has up to 31 characters
-_SHARD_FLAG = 4
-_CURRENCY_FLAG = 8
-_PLACE_FLAG = 16
-_CLICK_FLAG = 32
-_CLICKED_AT = struct.Struct(">Q")
-_PLACE = struct.Struct(">I3sBB")
-_UNKNOWN_COUNTRY = bytes(3)
+# The longest that we make has 405: every part, ten caps and the longest names.
+_MAX_TOKEN_CHARS = 512
 
 
 CLOCKS_APART_SEC = 7_200
@@ -159,7 +149,8 @@ class Signer:
         return keyed.digest()
 
     def _pack(self, token: BidToken) -> bytes:
-        exchange, flags = token.exchange.encode(), _flags(token)
+        exchange = token.exchange.encode()
+        flags, parts = pack_parts(token)
         head = _HEAD.pack(
             VERSION,
             self._key_id,
@@ -176,45 +167,12 @@ class Signer:
         )
         caps = token.cap_windows
         windows = struct.pack(f">{len(caps)}I", *caps) if caps else b""
-        return head + exchange + windows + (_unusual(token) if flags else b"")
+        return head + exchange + windows + parts
 
 
 def _base64(raw: bytes) -> str:
     # What base64.urlsafe_b64encode does, in half its time.
     return b2a_base64(raw, newline=False).translate(_URL_SAFE).decode()
-
-
-def _flags(token: BidToken) -> int:
-    several = token.quantity_ppm != ONE_IMPRESSION_PPM
-    return (
-        (_TEST_FLAG if token.test else 0)
-        | (_QUANTITY_FLAG if several else 0)
-        | (_SHARD_FLAG if token.shard else 0)
-        | (_CURRENCY_FLAG if token.currency else 0)
-        | (_PLACE_FLAG if token.advertiser_id else 0)
-        | (_CLICK_FLAG if token.clicked_at_ms else 0)
-    )
-
-
-def _unusual(token: BidToken) -> bytes:
-    """Pack what is left out where it says nothing: tokens stay short, and those of before valid."""
-    packed = b""
-    if token.quantity_ppm != ONE_IMPRESSION_PPM:
-        packed += _QUANTITY.pack(token.quantity_ppm)
-    if token.currency is not None:
-        packed += _CURRENCY.pack(token.currency.code.encode(), str(token.currency.rate).encode())
-    if token.advertiser_id:
-        packed += _packed_place(token)
-    if token.clicked_at_ms:
-        packed += _CLICKED_AT.pack(token.clicked_at_ms)
-    return packed + bytes((token.shard,)) if token.shard else packed
-
-
-def _packed_place(token: BidToken) -> bytes:
-    place = token.place
-    site = place.site.encode()
-    country, device = place.country.encode() or _UNKNOWN_COUNTRY, int(place.device or 0)
-    return _PLACE.pack(token.advertiser_id, country, device, len(site)) + site
 
 
 def _tag(digest: bytes, purpose: Purpose) -> bytes:
@@ -236,48 +194,29 @@ def _split(text: str) -> tuple[bytes, bytes]:
 
 
 def _unpack(payload: bytes) -> BidToken:
-    """Read a payload whose signature has been checked, so its lengths are our own."""
+    """Read a payload whose signature has been checked, so its lengths are our own.
+
+    Raises ForgedTokenError if it cannot be read all the same.
+    """
     head = _HEAD.unpack_from(payload)
     _, _, flags, campaign_id, creative_id, price, bucket, bid_at_ms, bid, user, n, windows = head
-    at = _HEAD.size + n + windows * 4
-    quantity_ppm, currency = ONE_IMPRESSION_PPM, None
-    if flags & _QUANTITY_FLAG:
-        (quantity_ppm,) = _QUANTITY.unpack_from(payload, at)
-        at += _QUANTITY.size
-    if flags & _CURRENCY_FLAG:
-        code, rate = _CURRENCY.unpack_from(payload, at)
-        currency = BidCurrency(code.decode(), Decimal(rate.decode()))
-    advertiser_id, place = 0, NOWHERE
-    if flags & _PLACE_FLAG:
-        advertiser_id, country, device, length = _PLACE.unpack_from(payload, at)
-        at += _PLACE.size
-        place = Place(
-            site=payload[at : at + length].decode(),
-            country="" if country == _UNKNOWN_COUNTRY else country.decode(),
-            device=str(device or ""),
+    caps = _HEAD.size + n
+    try:
+        fields: dict[str, Any] = unpack_parts(flags, payload, caps + windows * 4)
+        return BidToken(
+            bid_id=bid.hex(),
+            campaign_id=campaign_id,
+            creative_id=creative_id,
+            exchange=payload[_HEAD.size : caps].decode(),
+            price_cpm_micros=price,
+            bid_at_ms=bid_at_ms,
+            bucket=bucket,
+            user_hash="" if user == _NOBODY else user.hex(),
+            cap_windows=struct.unpack_from(f">{windows}I", payload, caps),
+            **fields,
         )
-        at += length
-    clicked_at_ms = 0
-    if flags & _CLICK_FLAG:
-        (clicked_at_ms,) = _CLICKED_AT.unpack_from(payload, at)
-    return BidToken(
-        bid_id=bid.hex(),
-        campaign_id=campaign_id,
-        creative_id=creative_id,
-        exchange=payload[_HEAD.size : _HEAD.size + n].decode(),
-        price_cpm_micros=price,
-        bid_at_ms=bid_at_ms,
-        bucket=bucket,
-        user_hash="" if user == _NOBODY else user.hex(),
-        cap_windows=struct.unpack_from(f">{windows}I", payload, _HEAD.size + n),
-        test=bool(flags & _TEST_FLAG),
-        quantity_ppm=quantity_ppm,
-        shard=payload[-1] if flags & _SHARD_FLAG else 0,
-        currency=currency,
-        advertiser_id=advertiser_id,
-        place=place,
-        clicked_at_ms=clicked_at_ms,
-    )
+    except (ValueError, struct.error) as exc:
+        raise ForgedTokenError("a token that cannot be read") from exc
 
 
 def hash_user(user_key: bytes, user_id: str) -> str:
