@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from adctl.stores.event_rows import UnstorableEventError
 from adctl.stores.events import EventStore, Stored
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
-from adctl.stores.stream import ORIGIN, EventStream, id_order
+from adctl.stores.stream import ORIGIN, EventStream, UnusableEntryError, id_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
+    from adctl.models import Event
     from adctl.stores.event_rows import EventRow
+    from adctl.stores.stream import StreamEntry
 
 # Bids this old or this far ahead are no bids of ours: a partition for any date whatever would let
 # one broken event make the event table grow without end.
 _OLDEST = timedelta(days=366)
 _NEWEST = timedelta(days=2)
+_READMITTED_TOGETHER = 500
 
 
 class FlushedBatch(msgspec.Struct, frozen=True):
@@ -190,6 +194,30 @@ class Flusher:
             if id_order(self._stream.last_id()) >= id_order(position):
                 return 0
             return self._stream.renumber(position)
+
+    def readmit(self) -> int:
+        """Bring back what a Redis that took over has behind PostgreSQL's position; how many.
+
+        Its clock may be behind that of the server it took over from, and the ids of what it took
+        first with it. Repeating it changes nothing. Raises StoreUnavailableError.
+        """
+        with postgres_errors("look events up"), self._pool.connection() as conn:
+            positions = self._positions.read(conn)
+            position = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
+            moved, after_id = 0, ORIGIN
+            while entries := self._stream.read(after_id, _READMITTED_TOGETHER, position):
+                after_id = entries[-1].id
+                missing = self._not_stored(conn, entries)
+                moved += self._stream.append_again(position, missing) if missing else 0
+        return moved
+
+    def _not_stored(self, conn: psycopg.Connection, entries: Sequence[StreamEntry]) -> list[str]:
+        events: dict[str, Event] = {}
+        for entry in entries:
+            with suppress(UnusableEntryError):
+                events[entry.id] = entry.decode()
+        stored = self._events.stored_ids(conn, list(events.values()))
+        return [at for at, event in events.items() if event.event_id not in stored]
 
     def _store(
         self, conn: psycopg.Connection, batch: Batch, meanwhile: Callable[[], None] | None = None

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from adctl.errors import StoreUnavailableError
 from adctl.models import Campaign, CampaignChange, Creative, Status
+from adctl.stores.budgets import LedgerMovedOnError, Spent
 from adctl.stores.positions import POSTGRES
 from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.stream import stream_keys
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
 # never overwrites a newer one for good: a change made meanwhile is relayed after it.
 _PUBLISHING_LOCK = 7_237_442
 _BATCH = 200
+# From one reading of the ledger, which soon is too old: the stream is trimmed every second.
+_SYNCED_TOGETHER = 200
+_ATTEMPTS = 10
 
 _queries = load_queries("queries/control_documents.sql")
 _grants = load_queries("queries/grants.sql")
+_marks = load_queries("queries/redis_marks.sql")
 
 
 class Document(NamedTuple):
@@ -111,19 +117,24 @@ def relay_outbox(
 
 
 def sync_all(
-    pool: ConnectionPool[psycopg.Connection], catalog: CatalogStore, budgets: Budgets
+    pool: ConnectionPool[psycopg.Connection],
+    catalog: CatalogStore,
+    budgets: Budgets,
+    *,
+    anew: bool = False,
 ) -> int:
     """Rebuild the catalog in Redis, and the budgets it has lost; return the campaigns served.
 
     Budgets that are there are left alone but for their size: they know of spend that PostgreSQL
-    does not know yet. Raises StoreUnavailableError.
+    does not know yet. All are made ``anew`` where they are known to be wrong. Raises
+    StoreUnavailableError.
     """
     now = datetime.now(UTC)
     with postgres_errors("read the catalog"), pool.connection() as conn, conn.transaction():
         _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
         documents = read_documents(conn, _queries.live_campaign_ids(conn), now)
         campaigns = [document.campaign for document in documents]
-        _sync_budgets(conn, budgets, campaigns, now)
+        _sync_budgets(conn, budgets, campaigns, now, anew=anew)
         serving = [document.campaign for document in documents if document.serving]
         catalog.fill(serving)
     return len(serving)
@@ -142,10 +153,22 @@ def mend_budgets(
 ) -> None:
     """Make the money of these campaigns anew, whatever Redis holds of it.
 
-    The caller keeps the flusher from moving on meanwhile. Raises StoreUnavailableError.
+    Raises StoreUnavailableError.
     """
     campaigns = [document.campaign for document in read_documents(conn, campaign_ids, now)]
     _sync_budgets(conn, budgets, campaigns, now, anew=True)
+
+
+def remake_recounted(pool: ConnectionPool[psycopg.Connection], budgets: Budgets) -> int:
+    """Make anew the money of campaigns that Redis counted an event of twice; return how many.
+
+    Raises StoreUnavailableError; they are then found again.
+    """
+    with postgres_errors("make budgets anew"), pool.connection() as conn, conn.transaction():
+        campaign_ids = [row[0] for row in _marks.take_recounted(conn)]
+        if campaign_ids:
+            mend_budgets(conn, budgets, campaign_ids, datetime.now(UTC))
+    return len(campaign_ids)
 
 
 def read_serving(conn: psycopg.Connection, now: datetime) -> list[Campaign]:
@@ -176,6 +199,30 @@ def _sync_budgets(
     *,
     anew: bool = False,
 ) -> None:
+    for at in range(0, len(campaigns), _SYNCED_TOGETHER):
+        waiting = campaigns[at : at + _SYNCED_TOGETHER]
+        for _ in range(_ATTEMPTS):
+            waiting = _sync_some(conn, budgets, waiting, now, anew=anew)
+            if not waiting:
+                break
+            # Shares that were made from two readings of the ledger would not add up.
+            anew = True
+        else:
+            raise StoreUnavailableError(
+                "PostgreSQL: the ledger moves on faster than budgets can be made from it, or was "
+                "restored to the past"
+            )
+
+
+def _sync_some(
+    conn: psycopg.Connection,
+    budgets: Budgets,
+    campaigns: Sequence[Campaign],
+    now: datetime,
+    *,
+    anew: bool,
+) -> list[Campaign]:
+    """Return those whose money could not be made, as the ledger had moved on."""
     days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
     in_force = _in_force(conn, list(days))
     rows = _queries.spent(
@@ -185,10 +232,15 @@ def _sync_budgets(
         streams=stream_keys(budgets.shards),
         reader=POSTGRES,
     )
-    spent = {campaign_id: (*sums, *flushed_ids) for campaign_id, *sums, flushed_ids in rows}
+    spent = {row[0]: Spent(row[1], row[2], row[3], tuple(row[4])) for row in rows}
+    behind: list[Campaign] = []
     for whole in campaigns:
         campaign = msgspec.structs.replace(whole, total_budget_nanos=in_force[whole.id])
-        budgets.sync(campaign, days[campaign.id].date(), *spent[campaign.id], anew=anew)
+        try:
+            budgets.sync(campaign, days[campaign.id].date(), spent[campaign.id], anew=anew)
+        except LedgerMovedOnError:
+            behind.append(whole)
+    return behind
 
 
 def _in_force(conn: psycopg.Connection, campaign_ids: list[int]) -> dict[int, int]:

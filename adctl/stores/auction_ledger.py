@@ -13,6 +13,7 @@ from adctl.delivery.sharding import shard_of
 from adctl.errors import StoreUnavailableError
 from adctl.stores import keys
 from adctl.stores.redis import Script
+from adctl.stores.round_trip import SERVER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +131,7 @@ class SharedLedger(RedisLedger):
                     came = exc
             resume(came)
 
-        self._round_trips.run_for(self._script, named, (told,), ran)
+        self._round_trips.run_for(self._script, named, (told, SERVER_ID), ran)
 
 
 def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int], shard: int) -> list[Verdict]:

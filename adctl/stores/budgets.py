@@ -5,10 +5,11 @@ Reserving happens in the bidder's script (decide.lua), settling in the tracker's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
+from adctl.errors import AdctlError
 from adctl.stores import keys
 from adctl.stores.redis import Script, redis_errors
 
@@ -23,6 +24,33 @@ if TYPE_CHECKING:
 
 # The first shard; where there is one only, all there is.
 SHARD = 0
+# What sync_budget.lua says it has done.
+MADE, CHANGED, LOST, MOVED_ON = 1, 2, -1, -2
+# Redis does nothing else while it looks for as many.
+_LOOKED_FOR = 1000
+
+
+class LedgerMovedOnError(AdctlError):
+    """The ledger has more than it was read with, and the stream no longer holds that."""
+
+
+class Spent(NamedTuple):
+    """What the ledger says a campaign spent, in nanos: ever, on its day, and ever but late.
+
+    ``flushed_ids`` say up to where each shard's stream had been flushed at that moment.
+    """
+
+    nanos: int = 0
+    day_nanos: int = 0
+    late_nanos: int = 0
+    flushed_ids: tuple[str, ...] = ()
+
+    def flushed_id(self, shard: int) -> str:
+        """Return up to where a shard's stream had been flushed."""
+        return self.flushed_ids[shard] if self.flushed_ids else "0-0"
+
+
+NOTHING_SPENT = Spent()
 
 
 class BudgetState(msgspec.Struct, frozen=True):
@@ -69,41 +97,34 @@ class Budgets:
         self._roll = Script("roll_day")
         self._expire = Script("expire_bucket")
         self._retire = Script("retire_batch")
+        self._have_all = Script("have_all")
 
     def sync(
-        self,
-        campaign: Campaign,
-        day: date,
-        spent_nanos: int,
-        day_spent_nanos: int,
-        *flushed_ids: str,
-        anew: bool = False,
+        self, campaign: Campaign, day: date, spent: Spent = NOTHING_SPENT, *, anew: bool = False
     ) -> bool:
-        """Make Redis hold the campaign's budgets; True if it had no money state before.
+        """Make Redis hold the campaign's budgets; True if its money was made.
 
-        Only in that case does it count what is spent: the ledger's sums (in all and on ``day``) of
-        the moment when each shard's event stream was flushed up to its one of ``flushed_ids``, and
-        what the streams hold beyond. A state that is there knows better, unless it is to be made
-        ``anew`` because it is known to be wrong; reservations are then counted again, and late is
-        kept.
+        Only then does ``spent`` count, with what the streams hold beyond it. A state that is there
+        knows better, unless it is of another server, or is to be made ``anew`` because it is known
+        to be wrong; reservations are then counted again.
+
+        Raises LedgerMovedOnError where ``spent`` is too old to make it from.
         """
-        spent, flushed_id = (spent_nanos, day_spent_nanos), flushed_ids[0] if flushed_ids else "0-0"
         budgets = campaign.total_budget_nanos, campaign.daily_budget_nanos
-        call = self.sync_call(campaign.id, budgets, day, spent, flushed_id, int(anew))
-        return int(self._sync.run(self._redis, *call)) == 1
+        call = self.sync_call(campaign.id, budgets, day, spent, int(anew))
+        return done_of(self._sync.run(self._redis, *call)) == MADE
 
     def sync_call(
         self,
         campaign_id: int,
         budgets: tuple[int, int],
         day: date,
-        spent: tuple[int, int],
-        flushed_id: str,
+        spent: Spent,
         *rest: str | int,
     ) -> Call:
         """Return the keys and arguments of sync_budget.lua for this shard; amounts with the day's.
 
-        ``rest`` is what that script says of its arguments from the tenth on.
+        ``rest`` is what that script says of its arguments from the eleventh on.
         """
         shard = self._shard
         return (
@@ -113,12 +134,13 @@ class Budgets:
                 keys.buckets(shard),
                 keys.exposed_batches(shard),
                 keys.wanting(shard),
+                keys.trimmed(shard),
             ],
             [
                 *budgets,
                 day.isoformat(),
-                *spent,
-                flushed_id,
+                *(spent.nanos, spent.day_nanos, spent.late_nanos),
+                spent.flushed_id(shard),
                 campaign_id,
                 keys.reservations(shard, ""),
                 keys.exposed(shard, ""),
@@ -151,12 +173,12 @@ class Budgets:
         }
 
     def have_all(self, campaign_ids: Collection[int]) -> bool:
-        """Return whether each of these campaigns has a state."""
-        if not campaign_ids:
-            return True
-        with redis_errors("look for budgets"):
-            found = self._redis.exists(*[keys.budget(self._shard, one) for one in campaign_ids])
-        return int(found) == len(campaign_ids)
+        """Return whether each of these campaigns has a state that was made in this server."""
+        named = [keys.budget(self._shard, campaign_id) for campaign_id in campaign_ids]
+        return all(
+            self._have_all.run(self._redis, some, []) == len(some)
+            for some in (named[at : at + _LOOKED_FOR] for at in range(0, len(named), _LOOKED_FOR))
+        )
 
     def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
         """Return what shards of a campaign have beyond its budget, until others have paid it back.
@@ -206,3 +228,10 @@ class Budgets:
         found = script.run(self._redis, [*bucket_keys, *budget_keys], [*numbers, *ids])
         # -1: it changed under us; the next run of the job finds it again.
         return int(found == len(ids))
+
+
+def done_of(reply: int) -> int:
+    """Return what sync_budget.lua did. Raises LedgerMovedOnError where that kept it from any."""
+    if reply == MOVED_ON:
+        raise LedgerMovedOnError("the ledger has moved on since it was read")
+    return reply

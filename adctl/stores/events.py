@@ -57,8 +57,9 @@ class EventStore:
 
         All or nothing: raises UnstorableEventError, and undoes what it did, if one of them does
         not fit the schema. A partition for each event's date must be there. Users who were
-        forgotten are left out (adctl.stores.erasures). ``meanwhile`` is called when PostgreSQL has
-        all rows, and has the most of its work before it.
+        forgotten are left out (adctl.stores.erasures). Campaigns are noted of which an event comes
+        with a cost though it is stored: Redis has counted it twice. ``meanwhile`` is called when
+        PostgreSQL has all rows, and has the most of its work before it.
         """
         if not rows:
             return Stored(0, 0)
@@ -70,7 +71,10 @@ class EventStore:
                     copy.write(b"".join([row.line for row in told]))
                 if meanwhile:
                     meanwhile()
-                return Stored(*self._queries.store_incoming(conn))
+                stored = Stored(*self._queries.store_incoming(conn))
+                if stored.events < len(rows):
+                    self._queries.note_recounted(conn)
+                return stored
         except (psycopg.DataError, psycopg.IntegrityError) as exc:
             raise UnstorableEventError(str(exc).splitlines()[0]) from exc
 

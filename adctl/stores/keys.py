@@ -42,7 +42,8 @@ def budget(shard: int, campaign_id: int) -> str:
     campaign's zone), ``day_budget``, ``day_available``, ``day_spent`` for its day; ``late``: the
     part of ``spent`` whose reservation was gone; ``cut``: what a budget that was lowered, or
     rebuilt, is over for that reason; ``exposed``: reservations that have expired and
-    whose bids could still be billed. Always, and after every script:
+    whose bids could still be billed; ``server``: the run id of the server it was made in, the only
+    one in which it counts. Always, and after every script:
     ``spent + reserved + available == budget`` and
     ``day_spent + reserved + day_available == day_budget``.
 
@@ -132,3 +133,19 @@ def events(shard: int) -> str:
 def trimmed(shard: int) -> str:
     """Return the key (string) of the stream id up to which events were confirmed and forgotten."""
     return f"{PREFIX}:{{s{shard}}}:trimmed"
+
+
+def mark(shard: int) -> str:
+    """Return the key (string) of a number that the pacer moves on, here and in PostgreSQL.
+
+    One that is behind PostgreSQL's is of a Redis from the past.
+    """
+    return f"{PREFIX}:{{s{shard}}}:mark"
+
+
+def generation(shard: int) -> str:
+    """Return the key (string) of what was confirmed of this server: ``<generation> <run id>``.
+
+    The generation goes up when a Redis was found to be from the past, and its money made anew.
+    """
+    return f"{PREFIX}:{{s{shard}}}:generation"

@@ -7,6 +7,7 @@ Nothing is ever sent twice.
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +37,12 @@ _LONGEST_OPEN_SEC = 1.0
 _AHEAD = 4
 
 
+SERVER_ID = "the run id of the server"
+"""Stands last in a command for the id of the server that the command is sent to."""
+
+_RUN_ID = re.compile(r"run_id:([0-9a-f]+)")
+
+
 class HotConnection:
     """A held connection that sends commands as one write and reads their replies.
 
@@ -56,6 +63,9 @@ class HotConnection:
             decode_responses=True,
         )
         self._connection = pool.make_connection()
+        self._connection.register_connect_callback(self._ask_who_it_is)
+        # None while there is no connection.
+        self._server_id: str | None = None
         self._clock = clock
         self._closed_until = 0.0
         self._open_sec = _OPEN_SEC
@@ -87,9 +97,16 @@ class HotConnection:
         if self.failing:
             raise StoreUnavailableError("Redis failed a moment ago")
         try:
+            if self._server_id is None:
+                self._connection.connect()
             # Half of what the client's own packing takes, which looks at every argument first.
             # (Its types take tuples of one only.)
-            packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
+            packed = [
+                hiredis.pack_command(
+                    (*command[:-1], self._server_id) if command[-1] is SERVER_ID else command  # type: ignore[arg-type]
+                )
+                for command in commands
+            ]
             # As one: the client makes two calls of the system for each that it is given.
             self._connection.send_packed_command([b"".join(packed)], check_health=False)
         except (RedisError, OSError) as exc:
@@ -104,8 +121,17 @@ class HotConnection:
         self._open_sec = _OPEN_SEC
         return replies
 
+    def _ask_who_it_is(self, connection: redis.Connection) -> None:
+        """Learn which server this connection leads to; '' from one that does not tell."""
+        connection.send_command("INFO", "server", check_health=False)
+        try:
+            found = _RUN_ID.search(str(connection.read_response()))
+        except ResponseError:
+            found = None
+        self._server_id = found[1] if found else ""
+
     def _failed(self, exc: Exception) -> StoreUnavailableError:
-        self._connection.disconnect()
+        self.close()
         self._closed_until = self._clock() + self._open_sec
         if isinstance(exc, (redis.TimeoutError, TimeoutError)):
             self._open_sec = min(self._open_sec * 2, _LONGEST_OPEN_SEC)
@@ -119,6 +145,7 @@ class HotConnection:
 
     def close(self) -> None:
         """Hang up."""
+        self._server_id = None
         self._connection.disconnect()
 
 

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING
 
 from adctl.delivery.shares import moves, order_of
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD, Budgets, BudgetState
+from adctl.stores.budgets import (
+    CHANGED,
+    LOST,
+    MADE,
+    NOTHING_SPENT,
+    SHARD,
+    Budgets,
+    BudgetState,
+    Spent,
+    done_of,
+)
 from adctl.stores.redis import Script, redis_errors
 from adctl.stores.shares import Shares, Transfer
-from adctl.stores.stream import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,8 +41,6 @@ if TYPE_CHECKING:
 
 # Shards are not read in the same moment, and money may move in between.
 _READ_ATTEMPTS = 5
-# What sync_budget.lua says it has done.
-_LOST, _CREATED, _CHANGED = -1, 1, 2
 
 
 def open_budgets(client: redis.Redis, shards: int) -> Budgets:
@@ -54,27 +61,20 @@ class ShardedBudgets(Budgets):
         self._forget = Script("forget_transfer")
 
     def sync(
-        self,
-        campaign: Campaign,
-        day: date,
-        spent_nanos: int,
-        day_spent_nanos: int,
-        *flushed_ids: str,
-        anew: bool = False,
+        self, campaign: Campaign, day: date, spent: Spent = NOTHING_SPENT, *, anew: bool = False
     ) -> bool:
         """See Budgets. What was spent is the first shard's; what is left is divided evenly.
 
         A shard that has lost its memory makes all shards begin anew. A budget that was lowered is
         taken back from all shards before this returns.
         """
-        spent = spent_nanos, day_spent_nanos
         over = self._epoch(campaign.id) if anew else ""
-        done = self._begin(campaign, day, spent, flushed_ids, over)
-        while over := self._join(campaign.id, day, flushed_ids):
-            done = self._begin(campaign, day, spent, flushed_ids, over)
-        if done == _CHANGED:
+        done = self._begin(campaign, day, spent, over)
+        while over := self._join(campaign.id, day, spent, made=done == MADE):
+            done = self._begin(campaign, day, spent, over)
+        if done == CHANGED:
             self.rebalance([campaign.id])
-        return done == _CREATED
+        return done == MADE
 
     def roll_day(self, campaign_id: int, day: date) -> bool:
         """See Budgets."""
@@ -92,6 +92,8 @@ class ShardedBudgets(Budgets):
 
     def have_all(self, campaign_ids: Collection[int]) -> bool:
         """See Budgets. Campaigns in whose shards something is missing have none."""
+        if not all(shard.have_all(campaign_ids) for shard in self._all):
+            return False
         return len(self.read_shares(campaign_ids)) == len(campaign_ids)
 
     def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
@@ -153,43 +155,38 @@ class ShardedBudgets(Budgets):
         self._clear(flags)
         return len(taken)
 
-    def _begin(
-        self,
-        campaign: Campaign,
-        day: date,
-        spent: tuple[int, int],
-        flushed_ids: Sequence[str],
-        over: str,
-    ) -> int:
+    def _begin(self, campaign: Campaign, day: date, spent: Spent, over: str) -> int:
         """Make the first shard keep the campaign's budgets, in a new epoch if one is ``over``."""
         budgets = campaign.total_budget_nanos, campaign.daily_budget_nanos
         others = len(self._all) - 1
-        begin = [max(0, budgets[n] - spent[n]) // len(self._all) for n in (0, 1)]
+        left = budgets[0] - spent.nanos, budgets[1] - spent.day_nanos
+        begin = [max(0, nanos) // len(self._all) for nanos in left]
         rest: list[str | int] = [over, self._next_epoch(campaign.id, over)]
         rest += [nanos * others for nanos in begin] + begin
-        flushed = flushed_ids[SHARD] if flushed_ids else ORIGIN
-        call = self._all[SHARD].sync_call(campaign.id, budgets, day, spent, flushed, *rest)
-        return int(self._sync.run(self._redis, *call))
+        call = self._all[SHARD].sync_call(campaign.id, budgets, day, spent, *rest)
+        return done_of(self._sync.run(self._redis, *call))
 
-    def _join(self, campaign_id: int, day: date, flushed_ids: Sequence[str]) -> str:
-        """Tell all other shards what they begin with; the epoch, if one has lost what it had."""
+    def _join(self, campaign_id: int, day: date, spent: Spent, *, made: bool) -> str:
+        """Tell all other shards what they begin with; the epoch, if all have to begin anew.
+
+        That is so where one has lost what it had, and where the first was not ``made`` from the
+        same reading of the ledger: whoever made it was cut short.
+        """
         with redis_errors("read a campaign's first share"):
             epoch, joined, *begin = self._redis.hmget(
                 keys.budget(SHARD, campaign_id), ["epoch", "joined", "begin", "day_begin"]
             )
+        if joined != "1" and not made:
+            return str(epoch)
         budgets = int(begin[0] or 0), int(begin[1] or 0)
+        elsewhere = Spent(flushed_ids=spent.flushed_ids)
         calls = [
             self._all[shard].sync_call(
-                campaign_id,
-                budgets,
-                day,
-                (0, 0),
-                flushed_ids[shard] if flushed_ids else ORIGIN,
-                *("", str(epoch), "", str(joined)),
+                campaign_id, budgets, day, elsewhere, *("", str(epoch), "", str(joined))
             )
             for shard in range(1, len(self._all))
         ]
-        if _LOST in self._sync.run_all(self._redis, calls):
+        if LOST in map(done_of, self._sync.run_all(self._redis, calls)):
             return str(epoch)
         if joined != "1":
             self._note_joined.run(self._redis, [keys.budget(SHARD, campaign_id)], [str(epoch)])

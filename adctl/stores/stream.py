@@ -17,6 +17,8 @@ from adctl.stores.budgets import SHARD
 from adctl.stores.redis import Script, redis_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import redis
 
 # The position before the first entry of any stream.
@@ -78,10 +80,11 @@ class EventStream:
         self._trimmed = keys.trimmed(shard)
         self._redis = client
         self._renumber = Script("renumber_stream")
+        self._append_again = Script("append_again")
 
-    def read(self, after_id: str, count: int) -> list[StreamEntry]:
+    def read(self, after_id: str, count: int, upto_id: str = "+") -> list[StreamEntry]:
         """Return at most ``count`` entries that follow ``after_id``, oldest first."""
-        return self._range(f"({after_id}", "+", count)
+        return self._range(f"({after_id}", upto_id, count)
 
     def get(self, stream_id: str) -> StreamEntry | None:
         """Return the entry with this id, None if there is none."""
@@ -149,6 +152,11 @@ class EventStream:
         old. One script; returns how many entries were renumbered.
         """
         moved: int = self._renumber.run(self._redis, [self.key], [after_id])
+        return moved
+
+    def append_again(self, after_id: str, entry_ids: Sequence[str]) -> int:
+        """Give entries new ids, beyond ``after_id`` and all others; return how many there were."""
+        moved: int = self._append_again.run(self._redis, [self.key], [after_id, *entry_ids])
         return moved
 
     def _execute(self, doing: str, *command: str | int, undecoded: bool = False) -> Any:

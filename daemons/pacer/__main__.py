@@ -13,6 +13,7 @@ from adctl.control.health import check_postgres, check_redis
 from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
 from adctl.control.reconciling import Reconciler
+from adctl.control.redis_watch import RedisWatch
 from adctl.control.retaining import Policy, Retention
 from adctl.control.rollup_check import RollupCheck
 from adctl.control.steering import Pacer
@@ -32,7 +33,7 @@ from adctl.streams.reader import TopicReader
 from daemons.jobs import Job, scheduled
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 from daemons.pacer.metrics import PacerMetrics
-from daemons.pacer.work import AlarmWork, CatalogWork, PacerWork, ProofWork
+from daemons.pacer.work import AlarmWork, CatalogWork, PacerWork, ProofWork, RedisWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ _STEERING_SHARE = 0.6
 _OUTBOX_SEC = 1.0
 _FUNDING_SEC = 1.0
 _SYNC_SEC = 2.0
+_LOOK_SEC = 0.5
+_RECOUNTED_SEC = 1.0
 _EXPIRY_SEC = 5.0
 _PROOF_SEC = 30.0
 _RECONCILE_SEC = 3600.0
@@ -80,9 +83,11 @@ def main(settings: Settings) -> None:
         over_sec = section.interval_sec * _STEERING_SHARE
         pacer = Pacer(catalog, budgets, SteeringStore(client, shards), alarms.look, over_sec)
         steering = PacerWork(pacer, settings, metrics)
+        flushers = [Flusher(pool, stream) for stream in event_streams(client, shards)]
+        watching = RedisWork(RedisWatch(pool, client, catalog, budgets, flushers), metrics)
         retention = Retention(
             pool,
-            [Flusher(pool, stream) for stream in event_streams(client, shards)],
+            flushers,
             Policy(settings.retention.events_days, settings.longest_event_sec),
         )
         keeping = CatalogWork(
@@ -103,6 +108,8 @@ def main(settings: Settings) -> None:
             metrics,
         )
         jobs = [
+            Job("redis", watching.look, _LOOK_SEC, metrics),
+            Job("recounted", watching.remake_recounted, _RECOUNTED_SEC, metrics),
             Job("sync", keeping.sync, _SYNC_SEC, metrics),
             Job("funding", Funding(pool, plane).fund, _FUNDING_SEC, metrics),
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),

@@ -43,6 +43,16 @@ class PacerMetrics(JobMetrics):
             "Times the catalog was written to Redis as a whole.",
             registry=registry,
         )
+        self.generations = Counter(
+            "adctl_redis_generations_total",
+            "Redis servers, by shard, whose money was made anew: restarted, emptied or set back.",
+            registry=registry,
+        )
+        self.recounted = Counter(
+            "adctl_recounted_campaigns_total",
+            "Campaigns whose money was made anew, as Redis had counted an event twice.",
+            registry=registry,
+        )
         self.breaches = Gauge(
             "adctl_proof_breaches",
             "Campaigns of which an invariant of the money did not hold at the last look.",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adctl.config_notices import AlarmSettings
     from adctl.control.proving import Prover
     from adctl.control.reconciling import Reconciler
+    from adctl.control.redis_watch import RedisWatch
     from adctl.control.retaining import Retention
     from adctl.control.rollup_check import RollupCheck
     from adctl.control.steering import Pacer
@@ -124,6 +125,24 @@ class CatalogWork:
         """Drop the days of events that are not kept any longer."""
         for day in self._retention.prune(datetime.now(UTC), "pacer"):
             log.info("dropped a day of events", day=day.day.isoformat(), rows=day.rows)
+
+
+class RedisWork:
+    """The jobs that see to it that the money in Redis is what was acknowledged."""
+
+    def __init__(self, watch: RedisWatch, metrics: PacerMetrics) -> None:
+        self._watch = watch
+        self._metrics = metrics
+
+    def look(self) -> None:
+        """Make all money anew where Redis is from the past."""
+        self._metrics.generations.inc(self._watch.look())
+
+    def remake_recounted(self) -> None:
+        """Make anew the money of campaigns that Redis counted an event of twice."""
+        if campaigns := self._watch.remake_recounted():
+            self._metrics.recounted.inc(campaigns)
+            log.warning("Redis had counted events twice", campaigns=campaigns)
 
 
 class AlarmWork:

@@ -58,6 +58,16 @@ WITH ordered AS (
 )
 SELECT count(*) AS stored, coalesce(sum(cost_nanos), 0)::bigint AS booked_nanos FROM stored;
 
+-- name: note_recounted()!
+-- Of the events that are there already, through another entry of the stream: those that cost
+-- something were counted in Redis once more, which had forgotten them.
+INSERT INTO recounted_campaign
+SELECT DISTINCT again.campaign_id
+FROM incoming_event AS again
+JOIN event AS stored USING (event_date, event_id)
+WHERE again.cost_nanos > 0 AND stored.stream_id <> again.stream_id
+ON CONFLICT DO NOTHING;
+
 -- name: reject(stream, stream_id, reason, raw)!
 INSERT INTO rejected_event (stream, stream_id, reason, raw)
 VALUES (:stream, :stream_id, :reason, :raw)

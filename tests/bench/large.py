@@ -72,7 +72,7 @@ def measure(
         yield Measurement(f"{name}: ready after", "s", [time.perf_counter() - began])
         _wait_for_all(bidder.port)
         store = CatalogStore(client)
-        Budgets(client).sync(_marked(campaigns[0], 0), today(), 0, 0)
+        Budgets(client).sync(_marked(campaigns[0], 0), today())
         seen = [_seen_after_ms(bidder.port, store, campaigns[0], n) for n in range(5 * rounds)]
         yield Measurement(f"{name}: a change is in every worker after", "ms", seen)
         quiet, busy = [], []

@@ -112,7 +112,7 @@ def stock_up(endpoints: Endpoints, campaigns: list[Campaign]) -> None:
         CatalogStore(client).fill(campaigns)
         budgets, day = Budgets(client), today()
         for campaign in campaigns:
-            budgets.sync(campaign, day, 0, 0)
+            budgets.sync(campaign, day)
 
 
 def today() -> date:

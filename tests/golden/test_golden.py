@@ -32,7 +32,7 @@ from adctl.money import format_micros, format_nanos, parse_micros, parse_nanos
 from adctl.openrtb import BidRequest, decode_request, encode_response
 from adctl.stores import keys
 from adctl.stores.auction_ledger import RedisLedger
-from adctl.stores.budgets import Budgets
+from adctl.stores.budgets import Budgets, Spent
 from adctl.stores.redis import ClientScripts
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def furnish(case: dict[str, Any], request: BidRequest, client: redis.Redis) -> H
         spent = parse_nanos(draft.get("spent", "0"))
         today = parse_nanos(draft.get("spent_today", "0"))
         if draft.get("funded", True):
-            budgets.sync(campaign, now.date(), spent, today)
+            budgets.sync(campaign, now.date(), Spent(spent, today))
         if shown := draft.get("shown", 0):
             show(client, request, campaign, shown, now_ms)
     factors = {draft["id"]: factors_of(draft) for draft in drafts}

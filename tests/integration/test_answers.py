@@ -50,7 +50,7 @@ def bidder(
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill(CAMPAIGNS)
         for one in CAMPAIGNS:
-            Budgets(client).sync(one, datetime.now(UTC).date(), 0, 0)
+            Budgets(client).sync(one, datetime.now(UTC).date())
     rates = tmp_path_factory.mktemp("rates") / "rates.toml"
     rates.write_text("".join(f'{code} = "{worth}"\n' for code, worth in WORTH.items()))
     return start_daemon(

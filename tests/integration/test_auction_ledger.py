@@ -92,7 +92,7 @@ class House:
 
     def fund(self, *campaigns: Campaign) -> None:
         for one in campaigns:
-            self.budgets.sync(one, date(2026, 1, 1), 0, 0)
+            self.budgets.sync(one, date(2026, 1, 1))
 
     def decide(
         self, *auctions: ImpAuction, user: str = USER, now_ms: int = NOW_MS, test: bool = False

@@ -32,7 +32,7 @@ def adctl(
 ) -> Callable[[str], Result]:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
     bidder = start_daemon(
         "bidder", ADCTL_REDIS_URL=own_redis_url, ADCTL_TRACKER_PUBLIC_URL="https://t.example"
     )

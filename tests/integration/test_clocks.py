@@ -66,7 +66,7 @@ class House:
         catalog.fill([self.campaign])
 
     def fund(self, day: date) -> None:
-        self.budgets.sync(self.campaign, day, 0, 0)
+        self.budgets.sync(self.campaign, day)
 
     def bid(self, now: datetime, price: int = PRICE) -> BidToken:
         now_ms = int(now.timestamp() * 1000)

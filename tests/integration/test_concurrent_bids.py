@@ -69,7 +69,7 @@ def bidder(own_redis_url: str, start_daemon: Callable[..., DaemonProcess]) -> Da
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([SCARCE, CAPPED])
         for campaign in (SCARCE, CAPPED):
-            Budgets(client).sync(campaign, datetime.now(UTC).date(), 0, 0)
+            Budgets(client).sync(campaign, datetime.now(UTC).date())
     return start_daemon(
         "bidder",
         ADCTL_REDIS_URL=own_redis_url,

@@ -65,7 +65,7 @@ def campaign(number: int, bid_micros: int, **changes: Any) -> Campaign:
 def publish(client: redis.Redis, *campaigns: Campaign) -> None:
     CatalogStore(client).fill(campaigns)
     for one in campaigns:
-        Budgets(client).sync(one, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(one, datetime.now(UTC).date())
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_looking_decides_as_reserving_does(
     campaigns = {number: campaign(number, (5 - number) * 1_000_000) for number in (1, 2, 3)}
     for number, nanos in budgets.items():
         funded = campaign(number, 1, total_budget_nanos=nanos, daily_budget_nanos=nanos)
-        Budgets(redis_client).sync(funded, datetime.now(UTC).date(), 0, 0)
+        Budgets(redis_client).sync(funded, datetime.now(UTC).date())
     candidates = tuple(
         Candidate(one, BANNER, one.bid_amount_micros, (), 2_500_000) for one in campaigns.values()
     )

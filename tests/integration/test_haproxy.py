@@ -45,7 +45,7 @@ def site(
 ) -> Iterator[Site]:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
     shared = {
         **SECRETS,
         "ADCTL_REDIS_URL": own_redis_url,

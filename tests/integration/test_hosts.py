@@ -151,7 +151,7 @@ class Site(NamedTuple):
 def site(own_redis_url: str, tmp_path: Path) -> Iterator[Site]:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
     redis_port = own_redis_url.rpartition(":")[2].split("/")[0]
     with ExitStack() as closing:
         hosts = [closing.enter_context(a_host(number)) for number in range(2)]

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import socket
 import time
+from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
+from adctl.config import RedisSettings
 from adctl.errors import StoreUnavailableError
-from adctl.stores.round_trip import HotConnection
+from adctl.stores import keys
+from adctl.stores.budgets import Budgets
+from adctl.stores.redis import connect
+from adctl.stores.round_trip import SERVER_ID, HotConnection
+from tests.integration.bidder.calling import CAMPAIGN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from adctl.config import Settings
+    from adctl.stores.embedded.server import Server
 
 TIMEOUT_MS = 50
 PING = [("PING",)]
@@ -81,3 +89,39 @@ def test_a_server_that_answers_again_is_given_the_short_pause_again(settings: Se
     now = 1.25
     assert connection.exchange(PING) == ["PONG"]
     connection.close()
+
+
+def test_a_command_is_told_which_server_it_is_sent_to(
+    own_valkey: Server, own_redis_url: str
+) -> None:
+    connection = HotConnection(own_redis_url, 1000, lambda: next(moments))
+    moments = count()
+    named = []
+    for _ in range(2):
+        with connect(own_redis_url, RedisSettings()) as client:
+            run_id = client.info("server")["run_id"]
+        [told, plain] = connection.exchange([("ECHO", SERVER_ID), ("ECHO", str(SERVER_ID + "?"))])
+        assert told == run_id
+        assert plain == SERVER_ID + "?"
+        named.append(told)
+        own_valkey.stop()
+        own_valkey.start(owned=True)
+        with pytest.raises(StoreUnavailableError):
+            connection.exchange(PING)
+    assert len(set(named)) == 2
+    connection.close()
+
+
+def test_a_server_that_does_not_tell_who_it_is_has_no_name(own_redis_url: str) -> None:
+    with connect(own_redis_url, RedisSettings()) as client:
+        client.execute_command("ACL", "SETUSER", "quiet", "on", ">pw", "~*", "+@all", "-info")
+        port = client.connection_pool.connection_kwargs["port"]
+        url = f"redis://quiet:pw@127.0.0.1:{port}/0"
+        connection = HotConnection(url, 1000)
+        assert connection.exchange([("ECHO", SERVER_ID)]) == [""]
+        with connect(url, RedisSettings()) as quiet:
+            Budgets(quiet).sync(CAMPAIGN, datetime.now(UTC).date())
+            assert quiet.hget(keys.budget(0, CAMPAIGN.id), "server") == ""
+            assert Budgets(quiet).have_all([CAMPAIGN.id])
+        assert not Budgets(client).have_all([CAMPAIGN.id])
+        connection.close()

@@ -41,7 +41,7 @@ from adctl.models import (
 )
 from adctl.stores import keys
 from adctl.stores.auction_ledger import RedisLedger
-from adctl.stores.budgets import SHARD, Budgets, BudgetState
+from adctl.stores.budgets import SHARD, Budgets, BudgetState, Spent
 from adctl.stores.event_intake import EventIntake
 from adctl.stores.redis import ClientScripts, connect
 from adctl.stores.stream import EventStream
@@ -258,7 +258,7 @@ class MoneyMachine(RuleBasedStateMachine):
         one = msgspec.structs.replace(
             campaign(campaign_id), total_budget_nanos=total, daily_budget_nanos=daily
         )
-        self.budgets.sync(one, self.day, spent, spent, self.flushed_id)
+        self.budgets.sync(one, self.day, Spent(spent, spent, 0, (self.flushed_id,)))
 
     @rule(what=st.integers(0, 11))
     def something_rare(self, what: int) -> None:

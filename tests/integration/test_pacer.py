@@ -13,7 +13,7 @@ from adctl.control.steering import Pacer
 from adctl.errors import StoreUnavailableError
 from adctl.models import BidStrategy, Campaign, Factors, Status
 from adctl.stores import keys
-from adctl.stores.budgets import SHARD, Budgets
+from adctl.stores.budgets import SHARD, Budgets, Spent
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.steering import SteeringStore
 from daemons.pacer.metrics import PacerMetrics
@@ -72,8 +72,8 @@ def test_a_campaign_ahead_of_its_day_is_slowed_down(
     pacer: Pacer, catalog: CatalogStore, budgets: Budgets, steering: SteeringStore
 ) -> None:
     catalog.fill([campaign(1), campaign(2)])
-    budgets.sync(campaign(1), TODAY, 0, BUDGET // 4)
-    budgets.sync(campaign(2), TODAY, 0, BUDGET * 9 // 10)
+    budgets.sync(campaign(1), TODAY, Spent(0, BUDGET // 4))
+    budgets.sync(campaign(2), TODAY, Spent(0, BUDGET * 9 // 10))
     assert pacer.steer(NOON) == 2
     factors = steering.read([1, 2])
     assert factors[1].pacing_ppm == 1_000_000
@@ -88,7 +88,7 @@ def test_rates_come_from_live_counts(
     redis_client: redis.Redis,
 ) -> None:
     catalog.fill([campaign(1)])
-    budgets.sync(campaign(1), TODAY, 0, 0)
+    budgets.sync(campaign(1), TODAY)
     pacer.steer(NOON)
     before = steering.read([1])[1]
     counts = {"impression": 100_000, "click": 5_000, "conversion": 500}
@@ -104,7 +104,7 @@ def test_a_campaign_that_stops_loses_its_factors(
 ) -> None:
     catalog.fill([campaign(1), campaign(2)])
     for number in (1, 2):
-        budgets.sync(campaign(number), TODAY, 0, 0)
+        budgets.sync(campaign(number), TODAY)
     pacer.steer(NOON)
     catalog.publish(campaign(2), serving=False)
     pacer.steer(NOON)
@@ -123,7 +123,7 @@ def test_a_day_begins_when_it_does_in_the_campaigns_zone(
     tokyo, utc = campaign(1, timezone="Asia/Tokyo"), campaign(2)
     catalog.fill([tokyo, utc])
     for one in (tokyo, utc):
-        budgets.sync(one, TODAY, BUDGET // 2, BUDGET // 2)
+        budgets.sync(one, TODAY, Spent(BUDGET // 2, BUDGET // 2))
     assert pacer.roll_days(NOON) == 0
     # 15:00 UTC is midnight in Tokyo.
     assert pacer.roll_days(NOON + timedelta(hours=3)) == 1
@@ -139,7 +139,7 @@ def test_a_day_that_has_come_is_paced_from_nothing_even_before_it_is_rolled(
     pacer: Pacer, catalog: CatalogStore, budgets: Budgets, steering: SteeringStore
 ) -> None:
     catalog.fill([campaign(1)])
-    budgets.sync(campaign(1), TODAY, BUDGET, BUDGET)
+    budgets.sync(campaign(1), TODAY, Spent(BUDGET, BUDGET))
     pacer.steer(NOON + timedelta(days=1))
     assert steering.read([1])[1].pacing_ppm == 1_000_000
 
@@ -148,7 +148,7 @@ def test_reservations_are_given_back_when_they_are_too_old(
     pacer: Pacer, budgets: Budgets, redis_client: redis.Redis
 ) -> None:
     money = MoneySettings(reservation_ttl_sec=600, reservation_bucket_sec=60)
-    budgets.sync(campaign(1), TODAY, 0, 0)
+    budgets.sync(campaign(1), TODAY)
     now_bucket = int(NOON.timestamp()) // 60
     for bucket in (now_bucket - 11, now_bucket - 10, now_bucket):
         redis_client.sadd(keys.buckets(SHARD), bucket)
@@ -169,7 +169,7 @@ def test_redis_without_a_catalog_or_a_budget_needs_a_sync(
     assert pacer.needs_sync()
     catalog.fill([campaign(1)])
     assert pacer.needs_sync()
-    budgets.sync(campaign(1), TODAY, 0, 0)
+    budgets.sync(campaign(1), TODAY)
     assert not pacer.needs_sync()
     redis_client.delete(keys.ACTIVE)
     assert pacer.needs_sync()
@@ -232,7 +232,7 @@ def test_a_day_that_redis_has_gone_back_from_begins_again(
     pacer: Pacer, catalog: CatalogStore, budgets: Budgets, redis_client: redis.Redis
 ) -> None:
     catalog.fill([campaign(1)])
-    budgets.sync(campaign(1), TODAY, 0, 0)
+    budgets.sync(campaign(1), TODAY)
     backup = redis_client.dump(keys.budget(SHARD, 1))
     tomorrow = NOON + timedelta(hours=24)
     pacer.steer(NOON)

@@ -192,7 +192,7 @@ def traces(
     KafkaAdmin(kafka.bootstrap, kafka).ensure_topics()
     with connect(own_redis_url, settings.redis) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, date(2026, 1, 1), 0, 0)
+        Budgets(client).sync(CAMPAIGN, date(2026, 1, 1))
         bidder = start_daemon("bidder", **environment)
         tracker = start_daemon("tracker", **environment)
         for name, who in people.items():

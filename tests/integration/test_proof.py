@@ -75,7 +75,7 @@ def test_budget_lowered_under_what_is_spent_is_cut_not_overspent(
     lower = msgspec.structs.replace(
         house.campaign, total_budget_nanos=1_000_000, daily_budget_nanos=1_000_000
     )
-    house.budgets.sync(lower, datetime.now(UTC).date(), 0, 0)
+    house.budgets.sync(lower, datetime.now(UTC).date())
     postgres.execute(
         "UPDATE campaign SET total_budget_nanos = 1000000, daily_budget_nanos = 1000000"
     )

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from adctl.cli.root import app
 from adctl.control.flushing import Flusher
 from adctl.models import Campaign, EventKind, Factors
-from adctl.stores.budgets import Budgets
+from adctl.stores.budgets import Budgets, Spent
 from adctl.stores.rollups import (
     Additions,
     CandidatesKey,
@@ -301,7 +301,7 @@ def test_a_budget_stands_beside_its_ledger(
         },
         Campaign,
     )
-    Budgets(redis_client).sync(spring, date(2026, 11, 1), 400, 400)
+    Budgets(redis_client).sync(spring, date(2026, 11, 1), Spent(400, 400))
     SteeringStore(redis_client).write({1: Factors(pacing_ppm=250_000)})
     result = run("budget", "show", "Spring", "--output", "json")
     assert json.loads(result.stdout) == {

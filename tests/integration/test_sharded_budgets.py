@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adctl.errors import StoreUnavailableError
 from adctl.models import BidStrategy, Campaign, Status
 from adctl.stores import keys
+from adctl.stores.budgets import Spent
 from adctl.stores.redis import Script
 from adctl.stores.sharded_budgets import ShardedBudgets, open_budgets
 
@@ -56,7 +57,7 @@ class House:
 
     def sync(self, total: int, daily: int) -> None:
         self.total, self.daily = total, daily
-        self.budgets.sync(campaign(total, daily), self.day, 0, 0)
+        self.budgets.sync(campaign(total, daily), self.day)
 
     def reserve(self, shard: int, nanos: int) -> bool:
         """Reserve as decide.lua does, or say what is wanted."""
@@ -165,8 +166,8 @@ def test_budget_lowered_below_what_is_spent_leaves_nothing_to_sell(house: House)
 
 def test_history_is_the_first_shards_and_the_rest_is_divided(redis_client: redis.Redis) -> None:
     budgets = ShardedBudgets(redis_client, SHARDS)
-    assert budgets.sync(campaign(1000, 500), DAY, 300, 100)
-    assert not budgets.sync(campaign(1000, 500), DAY, 300, 100)
+    assert budgets.sync(campaign(1000, 500), DAY, Spent(300, 100))
+    assert not budgets.sync(campaign(1000, 500), DAY, Spent(300, 100))
     state = budgets.read([7])[7]
     assert (state.spent, state.available, state.day_spent, state.day_available) == (
         *(300, 700),
@@ -184,7 +185,7 @@ def test_unflushed_spend_is_found_in_every_shards_stream(
         fields = {"e": msgspec.json.encode(event), "late": "0", "odd": ""}
         redis_client.xadd(keys.events(shard), fields)
     budgets = ShardedBudgets(redis_client, SHARDS)
-    budgets.sync(campaign(1000), DAY, 100, 100)
+    budgets.sync(campaign(1000), DAY, Spent(100, 100))
     state = budgets.read([7])[7]
     assert (state.spent, state.available) == (150, 850)
     assert state.adds_up
@@ -222,7 +223,7 @@ def test_shard_that_lost_its_memory_makes_all_begin_anew_from_the_ledger(house: 
     house.budgets.rebalance()
     house.redis.delete(keys.budget(2, 7))
     assert house.budgets.read([7]) == {}
-    house.budgets.sync(campaign(1000), DAY, 100, 100)
+    house.budgets.sync(campaign(1000), DAY, Spent(100, 100))
     state = house.budgets.read([7])[7]
     assert (state.spent, state.available) == (100, 900)
     house.check()
@@ -359,7 +360,7 @@ class Reaper:
 
 def test_one_shard_needs_no_sharing(redis_client: redis.Redis) -> None:
     budgets = open_budgets(redis_client, 1)
-    budgets.sync(campaign(1000), DAY, 0, 0)
+    budgets.sync(campaign(1000), DAY)
     assert "epoch" not in redis_client.hgetall(keys.budget(0, 7))
     assert not isinstance(budgets, ShardedBudgets)
 

@@ -68,7 +68,7 @@ def body() -> bytes:
 def furnish(client: redis.Redis) -> ShardedBudgets:
     CatalogStore(client).fill([POOR])
     budgets = ShardedBudgets(client, SHARDS)
-    budgets.sync(POOR, datetime.now(UTC).date(), 0, 0)
+    budgets.sync(POOR, datetime.now(UTC).date())
     return budgets
 
 

@@ -54,8 +54,8 @@ class Worker:
 
     def fund(self, *campaigns: Campaign) -> None:
         for one in campaigns:
-            self.budgets.sync(one, date(2026, 1, 1), 0, 0)
-            self.budgets.sync(one, date(2026, 1, 1), 0, 0)
+            self.budgets.sync(one, date(2026, 1, 1))
+            self.budgets.sync(one, date(2026, 1, 1))
 
     def turn(self, votes: Sequence[Vote]) -> list[list[Verdict] | Exception]:
         told: list[list[Verdict] | Exception] = []

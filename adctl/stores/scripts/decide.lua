@@ -13,10 +13,12 @@
 --      per imp: number of candidates, how many impressions one display is, in millionths, then of
 --        each candidate, dearest first: the campaign's place (1..), its bid and the least it may
 --        pay, both in cpm micros
+--      2 the id of the server that is asked, as its connection was told (none: it is not compared)
 -- Returns, flat, per imp: the winning candidate's place (1..) or 0, the price in cpm micros, the
 --      runner-up's place or 0, and one reason per candidate:
 --      0 not looked at  1 won  2 could have won  3 frequency cap  4 total budget  5 day's budget
---      6 no money state  7 won another imp of this request  8 a road-block that cannot have all
+--      6 no money state (or of another server: what was made before a restart, or in a server that
+--        this one took over from, may be older than what was acknowledged)  7 won another imp of this request  8 a road-block that cannot have all
 --      With `more`, an imp of which winner and runner-up are not both among its candidates ends it:
 --      the reply is empty and nothing has been reserved. Only for requests of one imp.
 --
@@ -24,7 +26,7 @@
 -- 2^53 and may be compared here; budgets may not, so Redis adds them and only texts short enough
 -- are read as numbers.
 local user, reserved, buckets = KEYS[1], KEYS[2], KEYS[3]
-local told = cmsgpack.unpack(ARGV[1])
+local told, server = cmsgpack.unpack(ARGV[1]), ARGV[2]
 local now_ms, bucket, hold_ms = told[1], told[2], told[3] * 1000
 local identified, n_campaigns, n_imps = told[4] == 1, told[5], told[6]
 local n_roadblocks, test, more = told[7], told[8] == 1, told[9] == 1
@@ -91,8 +93,9 @@ end
 -- Whether the campaign may be shown so many impressions that cost so much together: 2, or why not.
 local function allowed(campaign, impressions, nanos)
   if room(campaign) < impressions then return 3 end
-  local left = redis.call('HMGET', campaign.key, 'available', 'day_available')
+  local left = redis.call('HMGET', campaign.key, 'available', 'day_available', 'server')
   if not left[1] or not left[2] then return 6 end
+  if server and left[3] ~= server then return 6 end
   if not covers(left[1], nanos) then return lacks(campaign, nanos, 4) end
   if not covers(left[2], nanos) then return lacks(campaign, nanos, 5) end
   return 2

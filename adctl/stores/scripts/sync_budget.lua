@@ -1,18 +1,22 @@
 -- Create a campaign's money, or take over a changed budget. Repeating it changes nothing.
 -- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed batches
---     [5] wanting hash
+--     [5] wanting hash  [6] the stream id up to which entries were trimmed
 -- ARGV    1 budget  2 day_budget  3 day (ISO)
---         only for a new hash: 4 spent and 5 day_spent, as the ledger has them once the stream was
---         flushed up to  6 this stream id;  7 campaign id;  8 and 9 what the keys of reservations
---         and of exposed hashes begin with
---         10 '1' to make the hash anew from all that, though it is there: only late is kept
---         only where the campaign's money is divided among shards: 11 epoch
---         of its first shard, which begins with the whole but  12 and (of the day) 13, which are
---         14 and 15 each for the others;  10 is then an epoch that is over, or ''
---         of every other shard: 12 is ''; 13 '1' if it must be there already
--- Returns 1 if the hash was created, 2 if a budget has changed, 0 if neither; -1 (and does nothing)
--- if the hash should have been there.
+--         only for a hash that is made: 4 spent, 5 day_spent and 6 late, as the ledger has them once
+--         the stream was flushed up to  7 this stream id;  8 campaign id;  9 and 10 what the keys of
+--         reservations and of exposed hashes begin with
+--         11 '1' to make the hash anew from all that, though it is there
+--         only where the campaign's money is divided among shards: 12 epoch
+--         of its first shard, which begins with the whole but  13 and (of the day) 14, which are
+--         15 and 16 each for the others;  11 is then an epoch that is over, or ''
+--         of every other shard: 13 is ''; 14 '1' if it must be there already
+-- Returns 1 if the hash was made, 2 if a budget has changed, 0 if neither; -1 (and does nothing)
+-- if the hash should have been there; -2 (and does nothing) if the stream no longer holds all that
+-- follows 7: the ledger has moved on, read it again.
 -- Amounts are nanos beyond 2^53, so Redis adds them (HINCRBY); Lua only passes the texts on.
+--
+-- A hash counts only in the server it was made in: one that was restarted, or took over from
+-- another, may hold an older state than was acknowledged. There it is made anew.
 --
 -- The first shard keeps the books of the whole: total and day_total are the campaign's budgets, and
 -- a change of those is a change of its own share. What the others begin with is theirs from then on,
@@ -20,16 +24,30 @@
 -- and transfers counts within its epoch only.
 local key = KEYS[1]
 local budget, day_budget = ARGV[1], ARGV[2]
-local epoch, first = ARGV[11], ARGV[12] ~= ''
+local epoch, first = ARGV[12], ARGV[13] ~= ''
 
 local function minus(amount)
   -- Redis takes no '-0' for an integer.
   return amount == '0' and '0' or '-' .. amount
 end
 
+local function server_id()
+  -- A server that does not tell has no name: then only the pacer's mark is left to go by.
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+end
+
+-- Whether entries that follow the position have been trimmed.
+local function ledger_moved_on()
+  local trimmed_ms, trimmed_seq = string.match(redis.call('GET', KEYS[6]) or '0-0', '^(%d+)-(%d+)$')
+  local ms, seq = string.match(ARGV[7], '^(%d+)-(%d+)$')
+  trimmed_ms, ms = tonumber(trimmed_ms), tonumber(ms)
+  return trimmed_ms > ms or (trimmed_ms == ms and tonumber(trimmed_seq) > tonumber(seq))
+end
+
 -- What the stream holds of this campaign and the ledger does not know yet.
 local function spend_unflushed()
-  local after, entries = ARGV[6], nil
+  local after, entries = ARGV[7], nil
   repeat
     entries = redis.call('XRANGE', KEYS[2], '(' .. after, '+', 'COUNT', 500)
     for _, entry in ipairs(entries) do
@@ -37,12 +55,13 @@ local function spend_unflushed()
       local fields = entry[2]
       local ok, event = pcall(cjson.decode, fields[2])
       local costs = ok and event.cost_nanos and not event.test and fields[6] ~= 'rebilled'
-      if costs and event.campaign_id == tonumber(ARGV[7]) then
+      if costs and event.campaign_id == tonumber(ARGV[8]) then
         local cost = string.format('%.0f', event.cost_nanos)
         redis.call('HINCRBY', key, 'spent', cost)
         redis.call('HINCRBY', key, 'day_spent', cost)
         redis.call('HINCRBY', key, 'available', minus(cost))
         redis.call('HINCRBY', key, 'day_available', minus(cost))
+        if fields[4] == '1' then redis.call('HINCRBY', key, 'late', cost) end
       end
     end
   until #entries == 0
@@ -63,7 +82,7 @@ end
 -- What bids still hold, and expired ones could still cost: their buckets may outlive the hash.
 local function count_buckets()
   for _, bucket in ipairs(redis.call('SMEMBERS', KEYS[3])) do
-    local amount = redis.call('HGET', ARGV[8] .. bucket, ARGV[7])
+    local amount = redis.call('HGET', ARGV[9] .. bucket, ARGV[8])
     if amount then
       redis.call('HINCRBY', key, 'reserved', amount)
       redis.call('HINCRBY', key, 'available', minus(amount))
@@ -71,37 +90,42 @@ local function count_buckets()
     end
   end
   for _, bucket in ipairs(redis.call('SMEMBERS', KEYS[4])) do
-    local amount = redis.call('HGET', ARGV[9] .. bucket, ARGV[7])
+    local amount = redis.call('HGET', ARGV[10] .. bucket, ARGV[8])
     if amount then redis.call('HINCRBY', key, 'exposed', amount) end
   end
 end
 
-local old = redis.call('HMGET', key, 'budget', 'day_budget', 'late', 'epoch', 'total', 'day_total')
-local there = old[1] and ARGV[10] ~= '1'
+local old = redis.call('HMGET', key, 'budget', 'day_budget', 'late', 'epoch', 'total', 'day_total',
+  'server')
+local server = server_id()
+local there = old[1] and old[7] == server
 if epoch then
   if first then
-    there = old[1] and old[4] and old[4] ~= ARGV[10]
+    there = there and old[4] and old[4] ~= ARGV[11]
   else
-    there = old[4] == epoch
-    if there then return 0 end
-    if ARGV[13] == '1' or (old[4] and old[4] > epoch) then return -1 end
+    if there and old[4] == epoch then return 0 end
+    there = false
+    if ARGV[14] == '1' or (old[4] and old[4] > epoch) then return -1 end
   end
+else
+  there = there and ARGV[11] ~= '1'
 end
 
 if not there then
+  if ledger_moved_on() then return -2 end
   redis.call('DEL', key)
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
     'spent', ARGV[4], 'day', ARGV[3], 'day_budget', day_budget, 'day_available', day_budget,
-    'day_spent', ARGV[5], 'late', old[3] or '0', 'exposed', '0')
+    'day_spent', ARGV[5], 'late', ARGV[6], 'exposed', '0', 'server', server)
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
   if epoch then redis.call('HSET', key, 'epoch', epoch) end
   if epoch and first then
     redis.call('HSET', key, 'total', budget, 'day_total', day_budget, 'joined', '0',
-      'begin', ARGV[14], 'day_begin', ARGV[15])
+      'begin', ARGV[15], 'day_begin', ARGV[16])
     for _, field in ipairs({ 'budget', 'available' }) do
-      redis.call('HINCRBY', key, field, minus(ARGV[12]))
-      redis.call('HINCRBY', key, 'day_' .. field, minus(ARGV[13]))
+      redis.call('HINCRBY', key, field, minus(ARGV[13]))
+      redis.call('HINCRBY', key, 'day_' .. field, minus(ARGV[14]))
     end
   end
   spend_unflushed()
@@ -121,6 +145,6 @@ if was == budget and day_was == day_budget then return 0 end
 if epoch then
   redis.call('HSET', key, 'total', budget, 'day_total', day_budget)
   -- The shares have to be put right, by whoever comes to it.
-  redis.call('HSETNX', KEYS[5], ARGV[7], '0')
+  redis.call('HSETNX', KEYS[5], ARGV[8], '0')
 end
 return 2

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def bidder(own_redis_url: str, start_daemon: Callable[..., DaemonProcess]) -> DaemonProcess:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
     return start_daemon(
         "bidder",
         ADCTL_REDIS_URL=own_redis_url,

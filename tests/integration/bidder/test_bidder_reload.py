@@ -79,7 +79,7 @@ def bidder(
 ) -> Reloadable:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
     config = tmp_path / "config.toml"
     config.write_text('[bidder]\nseat = "before"\n')
     process = start_daemon(

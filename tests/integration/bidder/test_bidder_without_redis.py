@@ -29,8 +29,13 @@ def eventually(check: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def make_money(redis_url: str) -> None:
+    with connect(redis_url, RedisSettings()) as client:
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
+
+
 def test_without_redis_there_are_no_bids_and_the_bidder_is_not_ready(
-    own_valkey: Server, bidder: DaemonProcess, caller: Caller
+    own_valkey: Server, own_redis_url: str, bidder: DaemonProcess, caller: Caller
 ) -> None:
     unavailable = caller.count("unavailable")
     own_valkey.stop()
@@ -45,8 +50,9 @@ def test_without_redis_there_are_no_bids_and_the_bidder_is_not_ready(
         assert caller.call(None, {}, "GET", "/health/live").status == 200
     finally:
         own_valkey.start(owned=True)
+    eventually(lambda: bidder.readiness().health is Health.READY)
+    make_money(own_redis_url)
     eventually(lambda: caller.call().status == 200)
-    assert bidder.readiness().health is Health.READY
 
 
 def test_stalled_redis_does_not_stall_the_bidder(
@@ -68,6 +74,21 @@ def test_emptied_redis_is_not_bid_on_until_its_money_is_back(
 ) -> None:
     with connect(own_redis_url, RedisSettings()) as client:
         client.flushdb()
-        assert caller.call().status == 204
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
-        assert caller.call().status == 200
+    assert caller.call().status == 204
+    make_money(own_redis_url)
+    assert caller.call().status == 200
+
+
+def test_money_made_before_a_restart_is_not_bid_until_it_is_made_anew(
+    own_valkey: Server, own_redis_url: str, bidder: DaemonProcess, caller: Caller
+) -> None:
+    eventually(lambda: caller.call().status == 200)
+    own_valkey.stop()
+    own_valkey.start(owned=True)
+    eventually(lambda: bidder.readiness().health is Health.READY)
+    with connect(own_redis_url, RedisSettings()) as client:
+        assert 1 in Budgets(client).read([1])
+        assert not Budgets(client).have_all([1])
+    assert [caller.call().status for _ in range(5)] == [204] * 5
+    make_money(own_redis_url)
+    eventually(lambda: caller.call().status == 200)

@@ -69,7 +69,7 @@ class Desk:
         self.scripts = PlainScripts(client)
         self.intake = EventIntake(self.scripts, hold_sec=120, seen_ttl_sec=86_400)
         self._bids = 0
-        self.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0)
+        self.budgets.sync(CAPPED, date(2026, 1, 1))
 
     def bid(self, now_ms: int = NOW_MS) -> BidToken | None:
         auction = ImpAuction("1", 0, (Candidate(CAPPED, BANNER, PRICE, CAPPED.caps),))

@@ -10,6 +10,7 @@ from adctl.models import (
     EventKind,
 )
 from adctl.stores import keys
+from adctl.stores.budgets import Spent
 from tests.integration.money.desk import BUDGET, CAPPED, NOW_MS, PRICE, Desk
 
 
@@ -63,7 +64,7 @@ def test_changed_budget_keeps_what_is_spent_and_reserved(desk: Desk) -> None:
     desk.bid()
     desk.tell(desk.bid(), EventKind.IMPRESSION, "1.5")
     smaller = msgspec.structs.replace(CAPPED, total_budget_nanos=1_000_000, daily_budget_nanos=9)
-    assert not desk.budgets.sync(smaller, date(2026, 1, 1), 0, 0)
+    assert not desk.budgets.sync(smaller, date(2026, 1, 1))
     money = desk.money
     assert (money.budget, money.spent, money.reserved) == (1_000_000, 1_500_000, PRICE)
     assert money.available < 0
@@ -85,7 +86,9 @@ def test_lost_money_state_is_rebuilt_from_the_ledger_and_what_is_not_flushed(des
     [(flushed_id, _)] = desk.redis.xrange(keys.events(0))
     desk.redis.delete(keys.budget(0, 1))
     desk.tell(unflushed, EventKind.IMPRESSION, "0.5")
-    assert desk.budgets.sync(CAPPED, date(2026, 1, 1), 1_500_000, 1_500_000, flushed_id)
+    assert desk.budgets.sync(
+        CAPPED, date(2026, 1, 1), Spent(1_500_000, 1_500_000, 0, (flushed_id,))
+    )
     assert (desk.money.spent, desk.money.day_spent) == (2_000_000, 2_000_000)
     assert desk.money.adds_up
 
@@ -96,7 +99,7 @@ def test_lost_money_state_is_rebuilt_with_what_is_still_reserved_and_exposed(des
     bid = desk.bid(NOW_MS + 60_000)
     before = desk.money
     desk.redis.delete(keys.budget(0, 1))
-    desk.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0)
+    desk.budgets.sync(CAPPED, date(2026, 1, 1))
     assert desk.money == before
     assert desk.tell(bid, EventKind.IMPRESSION) == "taken"
     assert (desk.money.reserved, desk.money.exposed) == (0, PRICE)
@@ -108,7 +111,7 @@ def test_wrong_money_state_can_be_made_anew(desk: Desk) -> None:
     before = desk.money
     for field in ("available", "spent", "reserved", "exposed", "day_spent"):
         desk.redis.hincrby(keys.budget(0, 1), field, 7)
-    desk.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0)
+    desk.budgets.sync(CAPPED, date(2026, 1, 1))
     assert desk.money != before
-    desk.budgets.sync(CAPPED, date(2026, 1, 1), 0, 0, anew=True)
+    desk.budgets.sync(CAPPED, date(2026, 1, 1), anew=True)
     assert desk.money == before

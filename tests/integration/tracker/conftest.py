@@ -39,7 +39,7 @@ def street(tracker: DaemonProcess, own_redis_url: str) -> Iterator[Street]:
     with connect(own_redis_url, RedisSettings()) as client:
         client.flushdb()
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
         street = Street(tracker.port, client)
         yield street
         street.connection.close()

@@ -42,7 +42,7 @@ def street(
 ) -> Iterator[Street]:
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date(), 0, 0)
+        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
         tracker = start_daemon(
             "tracker",
             ADCTL_REDIS_URL=own_redis_url.replace(f":{own_valkey.port}/", f":{network.port}/"),

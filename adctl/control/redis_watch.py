@@ -1,0 +1,117 @@
+"""Finding out that a Redis is from the past, and making its money anew.
+
+A Redis that was restarted, restored from an older file, or promoted from a replica that lagged
+holds less than was acknowledged; one that was emptied holds nothing. Each server has a run id of
+its own, and a mark that is moved on twice a second, in Redis and then in PostgreSQL: another id, or
+a mark that is not beyond PostgreSQL's, gives it away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from adctl.control.publishing import remake_recounted, sync_all
+from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.stores.redis_marks import RedisMarks, confirmation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+    import redis
+    from psycopg_pool import ConnectionPool
+
+    from adctl.control.flushing import Flusher
+    from adctl.stores.budgets import Budgets
+    from adctl.stores.catalog import CatalogStore
+    from adctl.stores.redis_marks import RedisMark
+
+log = structlog.get_logger()
+
+_queries = load_queries("queries/redis_marks.sql")
+
+
+class _Known(NamedTuple):
+    """What PostgreSQL knows of a shard's server."""
+
+    run_id: str
+    mark: int
+    generation: int
+
+    def is_confirmed(self, said: RedisMark) -> bool:
+        """Return whether what the server says is what it must say."""
+        confirmed = said.confirmed == confirmation(self.generation, self.run_id)
+        return confirmed and said.run_id == self.run_id and said.mark > self.mark
+
+
+_UNKNOWN = _Known("", 0, 0)
+
+
+class RedisWatch:
+    """Watches the servers of all shards. Any number may run, in any process; none holds locks."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        client: redis.Redis,
+        catalog: CatalogStore,
+        budgets: Budgets,
+        flushers: Sequence[Flusher],
+    ) -> None:
+        self._pool = pool
+        self._marks = RedisMarks(client)
+        self._catalog = catalog
+        self._budgets = budgets
+        self._flushers = flushers
+
+    def look(self) -> int:
+        """Look at every shard's server; return how many were not the ones confirmed.
+
+        Where one is not, the money of all campaigns is made anew, from the ledger and the streams,
+        before it is confirmed. Raises StoreUnavailableError; the next look begins again.
+        """
+        found: list[tuple[int, RedisMark]] = []
+        for shard in range(self._budgets.shards):
+            # PostgreSQL first: whatever was written there meanwhile, the mark is beyond it.
+            known = self._known(shard)
+            said = self._marks.advance(shard)
+            if known.is_confirmed(said):
+                self._advance(shard, said.mark)
+            else:
+                found.append((shard, said))
+        if found:
+            self._begin_again(found)
+        return len(found)
+
+    def remake_recounted(self) -> int:
+        """Make anew the money of campaigns that Redis counted an event of twice; how many."""
+        return remake_recounted(self._pool, self._budgets)
+
+    def _begin_again(self, found: Sequence[tuple[int, RedisMark]]) -> None:
+        for shard, _ in found:
+            if moved := self._flushers[shard].readmit():
+                log.warning("events had ids of the past", shard=shard, entries=moved)
+        campaigns = sync_all(self._pool, self._catalog, self._budgets, anew=True)
+        for shard, said in found:
+            with postgres_errors("note the server"), self._pool.connection() as conn:
+                generation, mark = _queries.begin(
+                    conn, shard=shard, run_id=said.run_id, mark=said.mark
+                )
+            if self._marks.confirm(shard, generation, said.run_id, mark + 1):
+                log.warning(
+                    "made all money in Redis anew: it was not the server that was confirmed",
+                    shard=shard,
+                    generation=generation,
+                    campaigns=campaigns,
+                )
+
+    def _known(self, shard: int) -> _Known:
+        with postgres_errors("read what is known of Redis"), self._pool.connection() as conn:
+            row = _queries.read(conn, shard=shard)
+        return _Known(*row) if row else _UNKNOWN
+
+    def _advance(self, shard: int, mark: int) -> None:
+        with postgres_errors("move the mark on"), self._pool.connection() as conn:
+            _queries.advance(conn, shard=shard, mark=mark)

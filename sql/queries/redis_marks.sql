@@ -1,0 +1,17 @@
+-- name: read(shard)^
+SELECT run_id, mark, generation FROM redis_mark WHERE shard = :shard;
+
+-- name: advance(shard, mark)!
+UPDATE redis_mark SET mark = greatest(mark, :mark) WHERE shard = :shard;
+
+-- name: begin(shard, run_id, mark)^
+-- Another server, or the same one from the past: what was held right of it before is so no more.
+INSERT INTO redis_mark AS known (shard, run_id, mark, generation)
+VALUES (:shard, :run_id, :mark, 1)
+ON CONFLICT (shard) DO UPDATE
+SET run_id = excluded.run_id, mark = greatest(known.mark, excluded.mark),
+    generation = known.generation + 1, began_at = now()
+RETURNING generation, mark;
+
+-- name: take_recounted()
+DELETE FROM recounted_campaign RETURNING campaign_id;
