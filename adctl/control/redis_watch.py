@@ -17,7 +17,7 @@ from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.redis_marks import RedisMarks, confirmation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import psycopg
     import redis
@@ -72,15 +72,16 @@ class RedisWatch:
         Where one is not, the money of all campaigns is made anew, from the ledger and the streams,
         before it is confirmed. Raises StoreUnavailableError; the next look begins again.
         """
-        found: list[tuple[int, RedisMark]] = []
-        for shard in range(self._budgets.shards):
-            # PostgreSQL first: whatever was written there meanwhile, the mark is beyond it.
-            known = self._known(shard)
-            said = self._marks.advance(shard)
-            if known.is_confirmed(said):
-                self._advance(shard, said.mark)
-            else:
-                found.append((shard, said))
+        # PostgreSQL first: whatever is written there meanwhile, the marks are beyond what was read.
+        known = self._known()
+        said = dict(enumerate(self._marks.advance(self._budgets.shards)))
+        confirmed = {
+            shard: mark
+            for shard, mark in said.items()
+            if known.get(shard, _UNKNOWN).is_confirmed(mark)
+        }
+        self._advance(confirmed)
+        found = {shard: mark for shard, mark in said.items() if shard not in confirmed}
         if found:
             self._begin_again(found)
         return len(found)
@@ -89,12 +90,12 @@ class RedisWatch:
         """Make anew the money of campaigns that Redis counted an event of twice; how many."""
         return remake_recounted(self._pool, self._budgets)
 
-    def _begin_again(self, found: Sequence[tuple[int, RedisMark]]) -> None:
-        for shard, _ in found:
+    def _begin_again(self, found: Mapping[int, RedisMark]) -> None:
+        for shard in found:
             if moved := self._flushers[shard].readmit():
                 log.warning("events had ids of the past", shard=shard, entries=moved)
         campaigns = sync_all(self._pool, self._catalog, self._budgets, anew=True)
-        for shard, said in found:
+        for shard, said in found.items():
             with postgres_errors("note the server"), self._pool.connection() as conn:
                 generation, mark = _queries.begin(
                     conn, shard=shard, run_id=said.run_id, mark=said.mark
@@ -107,11 +108,11 @@ class RedisWatch:
                     campaigns=campaigns,
                 )
 
-    def _known(self, shard: int) -> _Known:
+    def _known(self) -> dict[int, _Known]:
         with postgres_errors("read what is known of Redis"), self._pool.connection() as conn:
-            row = _queries.read(conn, shard=shard)
-        return _Known(*row) if row else _UNKNOWN
+            return {row[0]: _Known(*row[1:]) for row in _queries.read(conn)}
 
-    def _advance(self, shard: int, mark: int) -> None:
-        with postgres_errors("move the mark on"), self._pool.connection() as conn:
-            _queries.advance(conn, shard=shard, mark=mark)
+    def _advance(self, confirmed: Mapping[int, RedisMark]) -> None:
+        marks = [said.mark for said in confirmed.values()]
+        with postgres_errors("move the marks on"), self._pool.connection() as conn:
+            _queries.advance(conn, shards=list(confirmed), marks=marks)

@@ -32,10 +32,13 @@ class RedisMarks:
         self._advance = Script("advance_mark")
         self._confirm = Script("confirm_server")
 
-    def advance(self, shard: int) -> RedisMark:
-        """Move a shard's mark one on; return what its server says. Raises StoreUnavailableError."""
-        named = [keys.mark(shard), keys.generation(shard)]
-        return RedisMark(*self._advance.run(self._redis, named, []))
+    def advance(self, shards: int) -> list[RedisMark]:
+        """Move every shard's mark on; return what their servers say, in one round trip.
+
+        Raises StoreUnavailableError.
+        """
+        calls = [([keys.mark(shard), keys.generation(shard)], ()) for shard in range(shards)]
+        return [RedisMark(*reply) for reply in self._advance.run_all(self._redis, calls)]
 
     def confirm(self, shard: int, generation: int, run_id: str, mark: int) -> bool:
         """Say that a shard's server is right, from ``mark`` on; False if it is another by now.

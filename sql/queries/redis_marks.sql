@@ -1,8 +1,10 @@
--- name: read(shard)^
-SELECT run_id, mark, generation FROM redis_mark WHERE shard = :shard;
+-- name: read()
+SELECT shard, run_id, mark, generation FROM redis_mark;
 
--- name: advance(shard, mark)!
-UPDATE redis_mark SET mark = greatest(mark, :mark) WHERE shard = :shard;
+-- name: advance(shards, marks)!
+UPDATE redis_mark SET mark = greatest(redis_mark.mark, told.mark)
+FROM unnest(:shards::integer[], :marks::bigint[]) AS told (shard, mark)
+WHERE redis_mark.shard = told.shard;
 
 -- name: begin(shard, run_id, mark)^
 -- Another server, or the same one from the past: what was held right of it before is so no more.

@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adctl.control.flushing import Flusher
+from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
 from adctl.control.redis_watch import RedisWatch
 from adctl.errors import StoreUnavailableError
 from adctl.stores import keys
 from adctl.stores.budgets import LedgerMovedOnError, Spent
+from adctl.stores.catalog import CatalogStore
 from adctl.stores.redis_marks import RedisMarks
+from adctl.stores.sharded_budgets import open_budgets
+from adctl.stores.stream import event_streams
+from adctl.stores.tables import open_engine
+from tests.integration.house import House
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import psycopg
     import redis
     from psycopg_pool import ConnectionPool
 
+    from adctl.config import Settings
     from adctl.models import Event
     from adctl.stores.stream import EventStream, StreamEntry
-    from tests.integration.house import House
 
 COST = 1_500_000
 
@@ -51,6 +58,20 @@ def watch(
 ) -> RedisWatch:
     plane = house.plane
     return RedisWatch(pool, redis_client, plane.catalog, plane.budgets, [house.flusher])
+
+
+@pytest.fixture
+def sharded(
+    settings: Settings,
+    postgres: psycopg.Connection,
+    redis_client: redis.Redis,
+    pool: ConnectionPool[psycopg.Connection],
+    stream: EventStream,
+) -> Iterator[House]:
+    engine = open_engine(settings.postgres.url.get_secret_value(), settings.postgres)
+    plane = ControlPlane(engine, CatalogStore(redis_client), open_budgets(redis_client, 4))
+    yield House(plane, redis_client, Flusher(pool, stream))
+    engine.dispose()
 
 
 @pytest.fixture
@@ -83,7 +104,7 @@ def test_watches_that_take_turns_in_any_order_raise_no_alarm(
     marks = RedisMarks(redis_client)
     for _ in range(3):
         # One is frozen after it has moved the mark, before it has written it down.
-        marks.advance(0)
+        marks.advance(1)
         assert (other.look(), watch.look(), other.look()) == (0, 0, 0)
 
 
@@ -279,3 +300,25 @@ def _today() -> date:
 
 def _add(client: redis.Redis, stream: EventStream, entry: StreamEntry, stream_id: str) -> None:
     client.xadd(stream.key, entry.fields, id=stream_id)
+
+
+def test_a_shard_that_is_set_back_has_every_share_of_the_money_begin_anew(
+    pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis, sharded: House
+) -> None:
+    plane = sharded.plane
+    shards = range(plane.budgets.shards)
+    flushers = [Flusher(pool, stream) for stream in event_streams(redis_client, len(shards))]
+    watch = RedisWatch(pool, redis_client, plane.catalog, plane.budgets, flushers)
+    prover = Prover(pool, redis_client, len(shards))
+    assert [watch.look(), watch.look()] == [len(shards), 0]
+    for _ in shards:
+        sharded.show(sharded.bid())
+    for flusher in flushers:
+        flusher.drain(100)
+    for shard in shards:
+        redis_client.delete(keys.mark(shard), keys.budget(shard, sharded.campaign_id))
+        assert [watch.look(), watch.look()] == [1, 0]
+        assert sharded.money.spent == len(shards) * COST
+        assert prover.prove().breaches == ()
+    generations = [redis_client.get(keys.generation(shard)) for shard in shards]
+    assert [str(text).split()[0] for text in generations] == ["2"] * len(shards)
