@@ -13,7 +13,7 @@ def parse_signing_keys(text: str) -> dict[int, bytes]:
     keys: dict[int, bytes] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         number, _, secret = part.partition(":")
-        if not number.isdecimal() or not 0 < int(number) < 256:
+        if not (number.isascii() and number.isdecimal()) or not 0 < int(number) < 256:
             raise ValueError("each key as ID:SECRET, with an ID of 1 to 255")
         if int(number) in keys:
             raise ValueError(f"each ID once; {number} stands there twice")

@@ -29,6 +29,9 @@ ONE_IMPRESSION_PPM = 1_000_000
 MAX_QUANTITY_PPM = 2**32 - 1
 
 
+LONGEST_NUMBER = 40
+"""As many characters has a number that somebody tells, at most."""
+
 # Of ISO 4217, where they are not two.
 # fmt: off
 _WHOLE_UNITS = frozenset((
@@ -62,13 +65,25 @@ def parse_micros(text: str) -> int:
     return _scaled(text, MICROS_PER_UNIT, MAX_CPM_MICROS)
 
 
-def _scaled(text: str, scale: int, bound: int) -> int:
+def read_decimal(text: str) -> Decimal | None:
+    """Return the number ``text`` is, blanks around it aside; None if it is none.
+
+    Its digits are ASCII's, of which there are at most 40 with all that belongs to them: Decimal
+    would also take those of other scripts, underscores, infinity, and a million digits.
+    """
+    # Most calls tell nothing, and finding that out from an exception takes as long as a number.
+    if not text or len(text) > LONGEST_NUMBER or "_" in text or not text.isascii():
+        return None
     try:
-        # A text this long is no amount; Decimal would take it, and time, all the same.
-        amount = Decimal(text) if len(text) <= 40 else None
+        number = Decimal(text)
     except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite() or amount.adjusted() > 30:
+        return None
+    return number if number.is_finite() else None
+
+
+def _scaled(text: str, scale: int, bound: int) -> int:
+    amount = read_decimal(text)
+    if amount is None or amount.adjusted() > 30:
         raise AmountError("a decimal number such as 12.50")
     scaled = amount * scale
     if scaled != scaled.to_integral_value():
@@ -133,14 +148,8 @@ def parse_clearing_price(text: str) -> int | None:
     None means unpriced: empty, ``AUDIT``, the macro left as it was, or anything that is not a
     price. A fraction of a micro is dropped; a price beyond MAX_CLEARING_MICROS is that bound.
     """
-    # Most calls tell nothing, and finding that out from an exception takes as long as a price.
-    if not text or len(text) > 40 or "_" in text:
-        return None
-    try:
-        price = Decimal(text)
-    except InvalidOperation:
-        return None
-    if not price.is_finite() or price.is_signed():
+    price = read_decimal(text)
+    if price is None or price.is_signed():
         return None
     if price.adjusted() > 30:
         return MAX_CLEARING_MICROS

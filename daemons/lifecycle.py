@@ -69,6 +69,8 @@ class Live:
         """Answer 200."""
         resp.media = {"status": "live"}
 
+    on_head = on_get
+
 
 class Ready:
     """``/health/ready``: asks every store the daemon cannot work without."""
@@ -82,6 +84,8 @@ class Ready:
         ready = all(outcome == "ok" for outcome in outcomes.values())
         resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
         resp.media = {"status": "ready" if ready else "not ready", "checks": outcomes}
+
+    on_head = on_get
 
 
 def _outcome(check: Check) -> str:
@@ -103,11 +107,13 @@ class Metrics:
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)
 
+    on_head = on_get
+
 
 def add_health_routes(
     app: falcon.App[Request, Response], checks: Mapping[str, Check], registry: CollectorRegistry
 ) -> None:
-    """Give ``app`` /health/live, /health/ready and /metrics.
+    """Give ``app`` /health/live, /health/ready and /metrics, for GET and HEAD.
 
     A check raises an AdctlError to say what is missing; it must bring its own timeout.
     """

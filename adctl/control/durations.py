@@ -8,7 +8,7 @@ LONGEST_SEC = 24 * 3600
 EXPECTED = f"a duration such as 30s, 5m or 1h, at most {LONGEST_SEC // 3600}h"
 """What is right, for whoever got it wrong."""
 
-_DURATION = re.compile(r"(\d{1,6})([smh]?)")
+_DURATION = re.compile(r"([0-9]{1,6})([smh]?)")
 _UNIT_SEC = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 

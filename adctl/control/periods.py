@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from adctl.errors import Fault, FaultyInputError
 
 _HOUR = timedelta(hours=1)
-_SPAN = re.compile(r"(\d{1,4})([hdw])")
+_SPAN = re.compile(r"([0-9]{1,4})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _MOMENT = "24h, 7d, 2w, or a date such as 2026-11-01 or 2026-11-01T15:00"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _MAX_CHARS = 64
 _TAG_BYTES = 16
+
+KEY_FORM = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[A-Za-z0-9_\-]{22}")
+"""What a key looks like; whatever follows is no part of it."""
 
 
 class AdvertiserKeys:

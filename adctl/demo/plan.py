@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HIGHEST_RATE = 2000
 
-_KILL = re.compile(r"([a-z]+)@(\d{1,6})s?")
+_KILL = re.compile(r"([a-z]+)@([0-9]{1,6})s?")
 
 
 class Kill(NamedTuple):

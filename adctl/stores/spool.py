@@ -238,7 +238,7 @@ def _locked(lock: int) -> bool:
 
 
 def _segments(folder: Path, name: str) -> list[Segment]:
-    ours = re.compile(rf"{re.escape(name)}\.\d{{8,}}\.v{VERSION}")
+    ours = re.compile(rf"{re.escape(name)}\.[0-9]{{8,}}\.v{VERSION}")
     found = sorted(path for path in folder.glob(f"{name}.*") if path.suffix != ".lock")
     if foreign := [str(path) for path in found if not ours.fullmatch(path.name)]:
         raise ConflictError(

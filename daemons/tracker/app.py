@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import falcon
 import structlog
@@ -21,14 +22,17 @@ from adctl.errors import (
 )
 from adctl.models import EventKind
 from daemons.lifecycle import add_health_routes
+from daemons.tracker.origins import AnyOrigin
+from daemons.tracker.parameters import addressed, read
 from daemons.tracker.posted import PostedEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from falcon import Request, Response
     from prometheus_client import CollectorRegistry
 
+    from adctl.delivery.details import LeftOut
     from adctl.delivery.tokens import BidToken
     from adctl.delivery.tracking import TrackedEvent
     from daemons.tracker.metrics import TrackerMetrics
@@ -40,12 +44,15 @@ log = structlog.get_logger()
 PIXEL = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _TRACKED = frozenset({EventKind.IMPRESSION, EventKind.CLICK, EventKind.CONVERSION})
 _NOTICES = frozenset({EventKind.WIN, EventKind.BILL, EventKind.LOSS})
-_REFUSALS = {ForgedTokenError: "forged", ExpiredTokenError: "expired", FutureTokenError: "future"}
-# What a conversion's URL calls what is told of it.
+# Why a token does not count; each is answered 403.
+_REFUSALS: dict[type[AdctlError], str] = {
+    ForgedTokenError: "forged",
+    ExpiredTokenError: "expired",
+    FutureTokenError: "future",
+}
+# What a conversion's URL calls what it may be refused for.
 _PARAMETERS = {
     "order_id": "o",
-    "value": "v",
-    "currency": "vc",
     "user_id": "u",
     "advertiser_key": "k",
 }
@@ -68,13 +75,6 @@ class FindLandingPage(Protocol):
         """Return the creative's own landing page. Raises NotFoundError, StoreUnavailableError."""
 
 
-def _first_of_each(params: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return parameters with one value each; of one that is repeated, the first was signed for."""
-    if list not in map(type, params.values()):
-        return params
-    return {name: one[0] if isinstance(one, list) else one for name, one in params.items()}
-
-
 def _told(params: Mapping[str, str]) -> ToldMacros:
     """Return what was put for the macros of our URLs; see adctl/delivery/tracking_urls.py."""
     told = params.get
@@ -89,8 +89,16 @@ def _told(params: Mapping[str, str]) -> ToldMacros:
     )
 
 
+class Call(NamedTuple):
+    """What a call tells, and whether it counts."""
+
+    kind: EventKind
+    params: Mapping[str, str]
+    counts: bool = True
+
+
 class Events:
-    """``GET|POST /track/{kind}`` and ``/notice/{kind}``."""
+    """``GET|HEAD|POST /track/{kind}`` and ``/notice/{kind}``."""
 
     def __init__(
         self,
@@ -106,70 +114,96 @@ class Events:
         self._landing_pages = landing_pages
         self._metrics = metrics
 
-    def on_get(self, req: Request, resp: Response, kind: str) -> None:
+    def on_get(self, req: Request, resp: Response, kind: str, rest: str = "") -> None:
         """Take an event; answer as its caller expects: a pixel, a redirect, or nothing."""
-        event_kind = self._known(kind)
-        token = self._take(req, event_kind)
-        resp.set_header("Cache-Control", "no-store")
-        if event_kind is EventKind.CLICK and token is not None:
+        self._answer(self._call(req, kind, rest), resp)
+
+    def on_head(self, req: Request, resp: Response, kind: str, rest: str = "") -> None:
+        """Answer as to a GET, and take nothing: nobody has seen or done anything yet."""
+        self._answer(self._call(req, kind, rest)._replace(counts=False), resp)
+
+    def on_post(self, req: Request, resp: Response, kind: str, rest: str = "") -> None:
+        """Take an event told by a server: 204."""
+        self._take(self._call(req, kind, rest))
+        resp.status = falcon.HTTP_204
+
+    def _call(self, req: Request, kind: str, rest: str) -> Call:
+        if kind in self._kinds and not rest:
+            return Call(EventKind(kind), read(req.query_string, req.params))
+        # Behind the word may only stand what somebody ran into it, or a slash.
+        word, appended = addressed(f"{kind}/{rest}" if rest else kind)
+        if word not in self._kinds or (appended and "=" not in appended):
+            expected = ", ".join(sorted(self._kinds))
+            raise falcon.HTTPNotFound(description=f"no event {kind[:32]!r}; expected {expected}")
+        return Call(EventKind(word), read(f"{appended}&{req.query_string}", {}))
+
+    def _answer(self, call: Call, resp: Response) -> None:
+        if call.kind is EventKind.CLICK:
+            resp.location = self._follow(call)
             resp.status = falcon.HTTP_302
-            resp.location = self._landing_page(token)
-        elif event_kind in _NOTICES:
-            resp.status = falcon.HTTP_204
         else:
+            self._take(call)
+        resp.set_header("Cache-Control", "no-store")
+        if call.kind in _NOTICES:
+            resp.status = falcon.HTTP_204
+        elif call.kind is not EventKind.CLICK:
             resp.content_type = "image/gif"
             resp.data = PIXEL
 
-    def on_post(self, req: Request, resp: Response, kind: str) -> None:
-        """Take an event told by a server: 204."""
-        self._take(req, self._known(kind))
-        resp.status = falcon.HTTP_204
+    def _follow(self, call: Call) -> str:
+        """Take a click; return where it leads.
 
-    def _known(self, kind: str) -> EventKind:
-        if kind not in self._kinds:
-            expected = ", ".join(sorted(self._kinds))
-            raise falcon.HTTPNotFound(description=f"no event {kind[:32]!r}; expected {expected}")
-        return EventKind(kind)
-
-    def _take(self, req: Request, kind: EventKind) -> BidToken | None:
-        """Keep the event; return the bid it is of, None for one that an advertiser claims."""
-        if kind is EventKind.CONVERSION:
-            return self._take_conversion(req)
-        return self._take_tracked(req, kind, NO_ORDER)
-
-    def _take_tracked(self, req: Request, kind: EventKind, order: Order) -> BidToken:
+        A genuine one leads there also when it comes too late to count, or when the hosts' clocks
+        differ too much: there is a person who has clicked.
+        """
         try:
-            params = _first_of_each(req.params)
-            token, tracked = self._verifier.tracked(params.get("t", ""), kind, _told(params), order)
-        except (ForgedTokenError, ExpiredTokenError, FutureTokenError) as exc:
-            reason = _REFUSALS[type(exc)]
-            self._metrics.rejected.labels(kind, reason).inc()
-            raise falcon.HTTPForbidden(description=f"{reason}: {exc}") from exc
-        self._metrics.count(kind, self._sink.take(tracked))
-        return token
-
-    def _take_conversion(self, req: Request) -> BidToken | None:
-        params = _first_of_each(req.params)
-        order_id, value, currency = (params.get(name, "") for name in ("o", "v", "vc"))
-        if advertiser_key := params.get("k", ""):
-            user_id = params.get("u", "")
-            claimed, faults = self._verifier.claimed(
-                advertiser_key, user_id, order_id, value, currency
-            )
-        else:
-            claimed = None
-            order, faults = read_order(order_id, value, currency, self._verifier.rates)
-        if faults:
-            self._metrics.rejected.labels(EventKind.CONVERSION, "faulty").inc()
-            raise falcon.HTTPBadRequest(description="\n".join(map(_by_parameter, faults)))
-        if claimed is None:
-            return self._take_tracked(req, EventKind.CONVERSION, order)
-        self._metrics.count(EventKind.CONVERSION, self._sink.take(claimed))
-        return None
-
-    def _landing_page(self, token: BidToken) -> str:
+            token, counts = self._take_tracked(call), call.counts
+        except (ExpiredTokenError, FutureTokenError):
+            token, counts = self._verifier.clicked(call.params["t"]), False
         url = self._landing_pages.landing_url(token.campaign_id, token.creative_id)
-        return self._verifier.landing_url(url, token)
+        return self._verifier.landing_url(url, token, counted=counts)
+
+    def _take(self, call: Call) -> None:
+        if call.kind is EventKind.CONVERSION:
+            self._take_conversion(call)
+        else:
+            self._take_tracked(call)
+
+    def _take_tracked(
+        self, call: Call, order: Order = NO_ORDER, left_out: Sequence[LeftOut] = ()
+    ) -> BidToken:
+        """Keep an event; return the bid it is of. Raises what Verifier.tracked does."""
+        text = call.params.get("t", "")
+        try:
+            tracked = self._verifier.tracked(text, call.kind, _told(call.params), order)
+        except tuple(_REFUSALS) as exc:
+            self._reject(call, _REFUSALS[type(exc)])
+            raise
+        self._keep(call, tracked.event, [*left_out, *tracked.left_out])
+        return tracked.token
+
+    def _take_conversion(self, call: Call) -> None:
+        order_id, value, currency, key, user_id = (
+            call.params.get(name, "") for name in ("o", "v", "vc", "k", "u")
+        )
+        order, left_out = read_order(order_id, value, currency, self._verifier.rates)
+        if not key:
+            self._take_tracked(call, order, left_out)
+            return
+        claimed, faults = self._verifier.claimed(key, user_id, order_id, order)
+        if claimed is None:
+            self._reject(call, "faulty")
+            raise falcon.HTTPBadRequest(description="\n".join(map(_by_parameter, faults)))
+        self._keep(call, claimed, left_out)
+
+    def _keep(self, call: Call, event: TrackedEvent, left_out: Sequence[LeftOut]) -> None:
+        if call.counts:
+            self._metrics.count(call.kind, self._sink.take(event))
+            self._metrics.count_left_out(call.kind, left_out)
+
+    def _reject(self, call: Call, reason: str) -> None:
+        if call.counts:
+            self._metrics.rejected.labels(call.kind, reason).inc()
 
 
 def _by_parameter(fault: Fault) -> str:
@@ -190,13 +224,17 @@ def create_app(
 
     ``give_way`` is called by a request that has much to do, for others to be answered.
     """
-    app = falcon.App()
+    app = falcon.App(middleware=[AnyOrigin(Events, PostedEvents)])
     app.add_error_handler(AdctlError, _explain)
     app.add_error_handler(Exception, _answer_later)
     app.set_error_serializer(_plain_text)
-    app.add_route("/track/{kind}", Events(_TRACKED, verifier, sink, landing_pages, metrics))
-    app.add_route("/events", PostedEvents(verifier, sink, metrics, give_way))
-    app.add_route("/notice/{kind}", Events(_NOTICES, verifier, sink, landing_pages, metrics))
+    for place, kinds in (("track", _TRACKED), ("notice", _NOTICES)):
+        events = Events(kinds, verifier, sink, landing_pages, metrics)
+        app.add_route(f"/{place}/{{kind}}", events)
+        app.add_route(f"/{place}/{{kind}}/{{rest:path}}", events)
+    posted = PostedEvents(verifier, sink, metrics, give_way)
+    app.add_route("/events", posted)
+    app.add_route("/events/", posted)
     add_health_routes(app, checks, registry)
     return app
 
@@ -206,6 +244,8 @@ def _explain(_req: Request, _resp: Response, exc: AdctlError, _params: object) -
         raise falcon.HTTPNotFound(description=str(exc))
     if isinstance(exc, StoreUnavailableError):
         raise falcon.HTTPServiceUnavailable(description="try again in a moment", retry_after=5)
+    if type(exc) in _REFUSALS:
+        raise falcon.HTTPForbidden(description=f"{_REFUSALS[type(exc)]}: {exc}")
     raise exc
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter, Gauge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prometheus_client import CollectorRegistry
+
+    from adctl.delivery.details import LeftOut
 
 _EVERY_SEC = 1.0
 
@@ -29,6 +31,12 @@ class TrackerMetrics:
             "adctl_events_rejected_total",
             "Calls refused: forged, expired, faulty, or of a bid in the future.",
             ["kind", "reason"],
+            registry=registry,
+        )
+        self.left_out = Counter(
+            "adctl_event_details_dropped_total",
+            "Parts of events that could not be read and were left out, by why.",
+            ["kind", "detail", "reason"],
             registry=registry,
         )
         self.spool_bytes = Gauge(
@@ -54,6 +62,11 @@ class TrackerMetrics:
             # Finding a counter by its labels takes longer than counting.
             counter = self._counted[kind, verdict] = self.events.labels(kind, verdict)
         counter.inc()
+
+    def count_left_out(self, kind: str, left_out: Sequence[LeftOut]) -> None:
+        """Count the parts of a kept event that were left out of it."""
+        for part in left_out:
+            self.left_out.labels(kind, part.detail, part.reason).inc()
 
     def tell_spool(self, spooled_bytes: int, oldest_ms: int) -> None:
         """Tell how much is spooled, and since when, if a second has passed since that was told."""

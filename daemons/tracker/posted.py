@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import falcon
 import msgspec
 
-from adctl.delivery.conversion import read_order
+from adctl.delivery.conversion import NO_ORDER, read_order
+from adctl.delivery.details import LeftOut
 from adctl.delivery.macros import ToldMacros
 from adctl.delivery.tracking import TrackedEvent
 from adctl.errors import (
@@ -33,7 +34,7 @@ TOGETHER = 100
 """Events of a batch that share a turn: some 10 ms, which others' requests wait."""
 
 # What an item may have, by kind of value; the same that URLs carry in short.
-_TEXTS = (
+_DETAILS = (
     "price",
     "currency",
     "loss",
@@ -46,17 +47,24 @@ _TEXTS = (
     "user_id",
 )
 _KINDS = frozenset(EventKind)
-_FIELDS = frozenset(("kind", "token", "advertiser_key", *_TEXTS))
+_NEEDED = ("token", "advertiser_key")
+_FIELDS = frozenset(("kind", *_NEEDED, *_DETAILS))
+# Numbers stay as they were written: an amount never passes through a binary fraction.
+_DECODER = msgspec.json.Decoder(float_hook=str)
 _RETRY = "retry"
 _SHOWN = 32
 
 
 class Item(NamedTuple):
-    """One event as it was posted: what it is if it is good, else everything wrong with it."""
+    """One event as it was posted: what it is if it is good, else everything wrong with it.
+
+    ``left_out`` are the parts it counts without.
+    """
 
     kind: str
     tracked: TrackedEvent | None
     faults: Sequence[Fault]
+    left_out: Sequence[LeftOut] = ()
 
 
 class TakeAll(Protocol):
@@ -119,32 +127,45 @@ class PostedEvents:
             self._metrics.rejected.labels(kind, "faulty").inc()
         elif verdict != _RETRY:
             self._metrics.count(item.kind, verdict)
+            self._metrics.count_left_out(item.kind, item.left_out)
 
     def _read(self, told: object) -> Item:
         if not isinstance(told, dict):
             return Item("unknown", None, [Fault("", told, "an object")])
-        faults = [
-            Fault(name[:64], "", f"one of the fields {', '.join(sorted(_FIELDS))}")
-            for name in told
-            if name not in _FIELDS
-        ]
+        faults: list[Fault] = []
+        left_out: list[LeftOut] = []
         kind = told.get("kind")
-        if kind not in _KINDS:
-            faults.append(Fault("kind", _short(kind), f"one of {', '.join(EventKind)}"))
-        texts = {name: _text(told, name, faults) for name in ("token", "advertiser_key", *_TEXTS)}
-        tracked = self._track(kind, texts, faults)
-        return Item(str(kind)[:16], None if faults else tracked, faults)
+        if not isinstance(kind, str) or kind not in _KINDS:
+            kind = ""
+            faults.append(Fault("kind", _short(told.get("kind")), f"one of {', '.join(EventKind)}"))
+        texts = {name: _needed(told, name, faults) for name in _NEEDED}
+        texts |= {name: _detail(told, name, left_out) for name in _DETAILS}
+        if not told.keys() <= _FIELDS:
+            left_out += _unknown(told)
+        tracked = self._track(kind, texts, faults, left_out)
+        return Item(str(kind)[:16], None if faults else tracked, faults, left_out)
 
-    def _track(self, kind: Any, texts: dict[str, str], faults: list[Fault]) -> TrackedEvent | None:
-        order, wrong = read_order(
-            texts["order_id"],
-            texts["value"],
-            texts["currency"] if texts["value"] else "",
-            self._verifier.rates,
-        )
-        faults += wrong
-        if texts["advertiser_key"]:
-            return self._claim(kind, texts, faults)
+    def _track(
+        self, kind: str, texts: dict[str, str], faults: list[Fault], left_out: list[LeftOut]
+    ) -> TrackedEvent | None:
+        order, value = NO_ORDER, texts["value"]
+        if kind in ("", EventKind.CONVERSION):
+            currency = texts["currency"] if value else ""
+            order, unread = read_order(texts["order_id"], value, currency, self._verifier.rates)
+            left_out += unread
+        else:
+            # The id of an event is made of its order's: another one would be another event.
+            left_out += [
+                LeftOut(name, "not_of_kind", texts[name][:_SHOWN], "nothing, but of a conversion")
+                for name in ("order_id", "value")
+                if texts[name]
+            ]
+        if key := texts["advertiser_key"]:
+            if kind and kind != EventKind.CONVERSION:
+                faults.append(Fault("kind", _short(kind), "conversion, with an advertiser_key"))
+            claimed, wrong = self._verifier.claimed(key, texts["user_id"], texts["order_id"], order)
+            faults += [fault for fault in wrong if fault not in faults]
+            return claimed
         if kind not in _KINDS:
             # Without it nobody can say what the token should be for, but whether it is there.
             if not texts["token"]:
@@ -153,37 +174,24 @@ class PostedEvents:
         told = ToldMacros(
             texts["price"],
             texts["loss"],
-            "" if texts["value"] else texts["currency"],
+            "" if kind == EventKind.CONVERSION and value else texts["currency"],
             texts["quantity"],
             texts["min_to_win"],
             texts["market_bid_ratio"],
             texts["shown_at_ms"],
         )
         try:
-            return self._verifier.tracked(texts["token"], EventKind(kind), told, order)[1]
+            tracked = self._verifier.tracked(texts["token"], EventKind(kind), told, order)
         except (ForgedTokenError, ExpiredTokenError, FutureTokenError) as exc:
             faults.append(Fault("token", texts["token"][:24], f"a token that counts: {exc}"))
-        return None
-
-    def _claim(
-        self, kind: object, texts: dict[str, str], faults: list[Fault]
-    ) -> TrackedEvent | None:
-        if kind != EventKind.CONVERSION:
-            faults.append(Fault("kind", _short(kind), "conversion, with an advertiser_key"))
-        claimed, wrong = self._verifier.claimed(
-            texts["advertiser_key"],
-            texts["user_id"],
-            texts["order_id"],
-            texts["value"],
-            texts["currency"],
-        )
-        faults += [fault for fault in wrong if fault not in faults]
-        return claimed
+            return None
+        left_out += tracked.left_out
+        return tracked.event
 
 
 def _decode(req: Request) -> Sequence[object]:
     try:
-        told = msgspec.json.decode(req.bounded_stream.read())
+        told = _DECODER.decode(req.bounded_stream.read())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise falcon.HTTPBadRequest(description=f"the body is no JSON: {exc}") from exc
     items = told if isinstance(told, list) else [told]
@@ -205,21 +213,50 @@ def _verdict(item: Item, kept: list[str | StoreUnavailableError]) -> dict[str, o
             ],
         }
     became = kept.pop()
-    return {"verdict": _RETRY if isinstance(became, StoreUnavailableError) else became}
+    verdict: dict[str, object] = {
+        "verdict": _RETRY if isinstance(became, StoreUnavailableError) else became
+    }
+    if item.left_out:
+        verdict["left_out"] = [
+            {"field": part.detail, "got": part.got, "expected": part.expected}
+            for part in item.left_out
+        ]
+    return verdict
 
 
-def _text(told: dict[str, object], name: str, faults: list[Fault]) -> str:
-    """Return a field's text; numbers are as good, where they are whole."""
-    value = told.get(name)
+def _needed(told: dict[str, object], name: str, faults: list[Fault]) -> str:
+    """Return the text of a field without which there is no event."""
+    text = _text(told.get(name))
+    if text is None:
+        faults.append(Fault(name, _short(told[name]), "text"))
+    return text or ""
+
+
+def _detail(told: dict[str, object], name: str, left_out: list[LeftOut]) -> str:
+    """Return the text of a field that an event can do without."""
+    text = _text(told.get(name))
+    if text is None:
+        left_out.append(LeftOut(name, "wrong_type", _short(told[name]), "text or a number"))
+    return text or ""
+
+
+def _text(value: object) -> str | None:
+    """Return a value's text, a number's as it was written; '' for none, None for what has none."""
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, str):
-        return value
-    expected = "text; amounts too, because numbers in JSON are not exact"
-    faults.append(Fault(name, _short(value), expected))
-    return ""
+    return value if isinstance(value, str) else None
+
+
+def _unknown(told: dict[str, object]) -> list[LeftOut]:
+    expected = f"one of the fields {', '.join(sorted(_FIELDS))}"
+    # Whatever came for a name must not become a series.
+    return [
+        LeftOut("unknown", "unknown_field", name[:64], expected)
+        for name in told
+        if name not in _FIELDS
+    ]
 
 
 def _short(value: object) -> str:

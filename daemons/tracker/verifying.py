@@ -9,8 +9,11 @@ import msgspec
 
 from adctl.config_keys import parse_price_keys
 from adctl.delivery.advertiser_keys import AdvertiserKeys
-from adctl.delivery.conversion import NO_ORDER, Order, read_order
+from adctl.delivery.conversion import NO_ORDER, Order
+from adctl.delivery.details import LeftOut
 from adctl.delivery.landing_page import filled
+from adctl.delivery.macros import left_out
+from adctl.delivery.placeholders import is_placeholder
 from adctl.delivery.price_macro import PriceKeys, price_reader
 from adctl.delivery.sharding import shard_of
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
@@ -33,6 +36,14 @@ class RatesSource(Protocol):
     @property
     def current(self) -> Rates:
         """Return the rates to convert by."""
+
+
+class Tracked(NamedTuple):
+    """A bid, what its event does, and what was told of the event and is left out of it."""
+
+    token: BidToken
+    event: TrackedEvent
+    left_out: list[LeftOut]
 
 
 class Users(NamedTuple):
@@ -81,7 +92,7 @@ class Verifier:
 
     def tracked(
         self, text: str, kind: EventKind, told: ToldMacros, order: Order = NO_ORDER
-    ) -> tuple[BidToken, TrackedEvent]:
+    ) -> Tracked:
         """Return the bid a token is of, and what its event does.
 
         Raises ForgedTokenError, ExpiredTokenError or FutureTokenError.
@@ -90,17 +101,27 @@ class Verifier:
         token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec[kind])
         billing_kind, read_price = self._exchanges.get(token.exchange, self._exchanges["default"])
         event = track(token, kind, billing_kind, told, now_ms, read_price, self.rates, order)
-        return token, event
+        return Tracked(token, event, left_out(told, event.event, token))
+
+    def clicked(self, text: str) -> BidToken:
+        """Return the bid whose ad was clicked on, however long ago. Raises ForgedTokenError."""
+        return self._signer.proven(text, Purpose.CLICK)
 
     def claimed(
-        self, advertiser_key: str, user_id: str, order_id: str, value: str, currency: str
+        self, advertiser_key: str, user_id: str, order_id: str, order: Order
     ) -> tuple[TrackedEvent | None, list[Fault]]:
-        """Return a conversion that an advertiser tells of a user; or all that is wrong with it."""
-        order, faults = read_order(order_id, value, currency, self.rates)
-        if not order_id:
-            faults.append(Fault("order_id", "", "what tells this conversion from others"))
-        if not user_id:
-            faults.append(Fault("user_id", "", "the user's id, as bid requests have it"))
+        """Return a conversion that an advertiser tells of a user; or all that is wrong with it.
+
+        ``order`` is what was read of the order. It needs an id, ``order_id`` as it was told:
+        nothing else would tell a repeat from another conversion.
+        """
+        faults: list[Fault] = []
+        if not order.order_id:
+            expected = "what tells this conversion from others"
+            faults.append(Fault("order_id", order_id[:40], expected))
+        if is_placeholder(user_id):
+            expected = "the user's id, as bid requests have it"
+            faults.append(Fault("user_id", user_id[:40], expected))
         advertiser_id = 0
         try:
             advertiser_id = self._advertisers.verify(advertiser_key)
@@ -112,14 +133,19 @@ class Verifier:
         shard = shard_of(user_hash, self._users.shards)
         return claim(advertiser_id, user_hash, shard, order, self._clock_ms()), faults
 
-    def landing_url(self, url: str, token: BidToken) -> str:
+    def landing_url(self, url: str, token: BidToken, *, counted: bool = True) -> str:
         """Return a creative's landing page with its macros filled in for this bid's click.
 
-        ``{click_id}`` is the token with which the page can report conversions of it.
+        ``{click_id}`` is the token with which the page can report conversions of it; nothing, for a
+        click that is not counted.
         """
         now_ms = self._clock_ms()
         clicked = msgspec.structs.replace(token, clicked_at_ms=now_ms)
-        return filled(url, token, lambda: self._signer.sign(clicked)[Purpose.CONVERSION], now_ms)
+
+        def click_id() -> str:
+            return self._signer.sign(clicked)[Purpose.CONVERSION] if counted else ""
+
+        return filled(url, token, click_id, now_ms)
 
 
 def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
