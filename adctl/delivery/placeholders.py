@@ -40,6 +40,7 @@ def is_placeholder(text: str) -> bool:
     """
     if "%" in text:
         text = unquote(text, errors="replace")
+    text = text.strip()
     words = _WORDS.findall(text.lower())
     if not words or _TEMPLATE.search(text):
         return True

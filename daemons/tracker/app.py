@@ -135,7 +135,7 @@ class Events:
         if word not in self._kinds or (appended and "=" not in appended):
             expected = ", ".join(sorted(self._kinds))
             raise falcon.HTTPNotFound(description=f"no event {kind[:32]!r}; expected {expected}")
-        return Call(EventKind(word), read(f"{appended}&{req.query_string}", {}))
+        return Call(EventKind(word), read(f"{req.query_string}&{appended}", {}))
 
     def _answer(self, call: Call, resp: Response) -> None:
         if call.kind is EventKind.CLICK:

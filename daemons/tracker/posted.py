@@ -149,7 +149,7 @@ class PostedEvents:
         self, kind: str, texts: dict[str, str], faults: list[Fault], left_out: list[LeftOut]
     ) -> TrackedEvent | None:
         order, value = NO_ORDER, texts["value"]
-        if kind in ("", EventKind.CONVERSION):
+        if kind == EventKind.CONVERSION or texts["advertiser_key"]:
             currency = texts["currency"] if value else ""
             order, unread = read_order(texts["order_id"], value, currency, self._verifier.rates)
             left_out += unread

@@ -16,6 +16,7 @@ from adctl.money import (
     parse_clearing_price,
     parse_micros,
     parse_nanos,
+    read_decimal,
     round_nanos,
 )
 
@@ -103,3 +104,26 @@ def test_what_is_payable_is_in_the_currency_s_smallest_unit(
     nanos: int, currency: str, payable: str
 ) -> None:
     assert round_nanos(nanos, currency) == payable
+
+
+NOT_ASCII_DIGITS = [
+    chr(code) for code in range(128, 0x110000) if chr(code).isdigit() or chr(code).isnumeric()
+]
+
+
+@given(
+    st.text("0123456789", min_size=1, max_size=8),
+    st.sampled_from([*NOT_ASCII_DIGITS, "_"]),
+    st.integers(0, 8),
+    st.booleans(),
+)
+def test_number_has_the_digits_of_ascii_and_nothing_between_them(
+    digits: str, other: str, place: int, fraction: bool
+) -> None:
+    whole = digits[:place] + other + digits[place:]
+    text = f"1.{whole}" if fraction else whole
+    assert read_decimal(text) is None
+    assert parse_clearing_price(text) is None
+    for parse in (parse_nanos, parse_micros):
+        with pytest.raises(AmountError):
+            parse(text)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from adctl.delivery.advertiser_keys import AdvertiserKeys
+from adctl.delivery.conversion import read_order_id
 from adctl.delivery.tokens import hash_user
 from adctl.stores import keys
 from tests.integration.tracker.street import KEY, Reply, Street, token_of
@@ -76,12 +77,29 @@ def test_click_counts_until_its_window_ends(street: Street) -> None:
     assert (reply.status, reply.body.split(b":")[0]) == (403, b"expired")
 
 
-def test_everything_wrong_with_a_conversion_is_told_at_once(street: Street) -> None:
-    reply = street.call("/track/conversion?k=1.3.x&o=two%20words&v=1e99&vc=EURO")
+def test_everything_wrong_with_a_claim_is_told_at_once(street: Street) -> None:
+    reply = street.call("/track/conversion?k=1.3.x&o=undefined&v=1e99&vc=EURO")
     assert reply.status == 400
     told = reply.body.decode()
-    assert all(f"{name}: got" in told for name in ("k", "u", "o", "v", "vc"))
+    assert all(f"{name}: got" in told for name in ("k", "u", "o"))
     assert not street.events
+
+
+@pytest.mark.parametrize("by", ["click", "user"])
+@pytest.mark.parametrize("order", ["A 17", "Größe-17", "ü1" * 50, "A\u0000\u0007", 'A"],{'])
+def test_order_with_an_unusual_id_is_kept_and_counts_once(
+    street: Street, by: str, order: str
+) -> None:
+    click_id = click_id_of(street, readers_bid(street))
+    for _ in range(2):
+        if by == "click":
+            reply = street.call(f"/track/conversion?t={click_id}&o={quote(order)}&v=12,50")
+        else:
+            reply = claim(street, order, v="12,50")
+        assert reply.status == 200
+    [event] = street.events[1:]
+    assert event.order_id == read_order_id(order)
+    assert event.value_nanos == 12_500_000_000
 
 
 def test_conversion_of_a_user_counts_for_the_last_click(street: Street) -> None:

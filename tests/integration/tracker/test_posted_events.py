@@ -54,19 +54,74 @@ def test_batch_has_a_verdict_for_each_event_in_its_order(street: Street) -> None
 def test_everything_wrong_with_an_event_is_told_at_once(street: Street) -> None:
     bad = {
         "kind": "view",
-        "token": 1.5,
-        "price": ["1"],
-        "currency": "EURO",
-        "value": "-1",
-        "order_id": "two words",
-        "colour": "red",
+        "token": [1],
+        "advertiser_key": [],
     }
     reply = street.post([bad, item(street.bid())])
     assert (reply.status, verdicts(reply)) == (200, ["rejected", "taken"])
     told = faults(reply)
-    assert set(told) == {"kind", "token", "price", "currency", "value", "order_id", "colour"}
+    assert set(told) == {"kind", "token", "advertiser_key"}
     assert told["kind"] == "one of impression, click, conversion, win, bill, loss"
-    assert "not exact" in told["price"]
+
+
+SPOILT = {
+    "price": ["1"],
+    "quantity": True,
+    "min_to_win": {},
+    "market_bid_ratio": "a",
+    "shown_at_ms": "soon",
+    "colour": "red",
+    "order_id": "A-1",
+}
+
+
+def test_detail_that_cannot_be_read_is_left_out_and_said_and_the_event_counts(
+    street: Street,
+) -> None:
+    bids = [street.bid() for _ in range(2)]
+    reply = street.post([item(bids[0], **SPOILT), item(bids[1])])
+    assert (reply.status, verdicts(reply)) == (200, ["taken", "taken"])
+    first, second = msgspec.json.decode(reply.body)["verdicts"]
+    left_out = {
+        "unknown" if one["field"] == "unknown" else one["field"] for one in first["left_out"]
+    }
+    assert left_out == {*SPOILT, "unknown"} - {"colour"}
+    assert "left_out" not in second
+    assert [event.order_id for event in street.events] == ["", ""]
+
+
+def test_conversion_of_which_nothing_can_be_read_but_whose_it_is_counts(street: Street) -> None:
+    told = {"value": [12], "currency": 5, "order_id": "{{order}}", "user_id": {}}
+    item = {"kind": "conversion", "token": token_of(street.bid(), "conversion"), **told}
+    reply = street.post(item)
+    assert verdicts(reply) == ["taken"]
+    [verdict] = msgspec.json.decode(reply.body)["verdicts"]
+    assert {one["field"] for one in verdict["left_out"]} == set(told)
+
+
+def test_another_order_makes_no_other_impression_of_one(street: Street) -> None:
+    bid = street.bid()
+    reply = street.post([item(bid, order_id="1"), item(bid, order_id="2")])
+    assert verdicts(reply) == ["taken", "duplicate"]
+
+
+def test_number_is_as_good_as_text_and_exact(street: Street) -> None:
+    token = token_of(street.bid(), "conversion")
+    reply = street.post(
+        f'{{"kind": "conversion", "token": "{token}", "value": 0.100000001, "order_id": 7}}'
+    )
+    assert verdicts(reply) == ["taken"]
+    assert (street.events[0].value_nanos, street.events[0].order_id) == (100_000_001, "7")
+
+
+def test_number_no_decimal_can_hold_costs_no_other_event(street: Street) -> None:
+    tokens = [token_of(street.bid(), "impression") for _ in range(2)]
+    items = ",".join(
+        f'{{"kind": "impression", "token": "{token}", "price": {price}}}'
+        for token, price in zip(tokens, ("1e99999999999999999999", "1.5"), strict=True)
+    )
+    assert verdicts(street.post(f"[{items}]")) == ["taken", "taken"]
+    assert [event.unpriced for event in street.events] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +129,7 @@ def test_everything_wrong_with_an_event_is_told_at_once(street: Street) -> None:
     [
         (lambda bid, text: text[:-8], "cut short"),
         (lambda bid, text: text.replace(".", ""), "token"),
-        (lambda bid, text: "x" * 500, "too long"),
+        (lambda bid, text: "x" * 600, "too long"),
         (lambda bid, text: token_of(bid, "click"), "signature"),
         (lambda bid, text: token_of(moved(bid, -DAY_MS), "impression"), "more than"),
         (lambda bid, text: token_of(moved(bid, DAY_MS), "impression"), "has not been made"),

@@ -74,7 +74,7 @@ def test_other_events_and_paths_do_not_exist(street: Street, path: str) -> None:
     assert not street.events
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_other_methods_are_not_allowed(street: Street, method: str) -> None:
     assert street.tell(street.bid(), "impression", method).status == 405
     assert not street.events
