@@ -151,12 +151,17 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     completed = False
     known: Known | None = None
+    query: str
+    fragment: str
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the header; know by it what of the body to keep."""
         known = self.adj.known_headers.get(header_plus)
         if known is None:
             super().parse_header(header_plus)
+            if self.fragment:
+                # A client has none to send: a '#' that comes is somebody's '&#38;', not escaped.
+                self.query = f"{self.query}#{self.fragment}"
             self._remember(header_plus)
         else:
             self._recall(known)

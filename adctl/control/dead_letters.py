@@ -216,6 +216,7 @@ def _decode(value: bytes) -> DeadLetter | None:
 def _split(told: str, message: IncomingMessage) -> tuple[str, str, int, int]:
     # From the right: nobody says what a cluster's id may hold.
     cluster_id, *place = told.rsplit("/", 3)
-    if len(place) == 3 and place[0] in topics.ALL and place[1].isdecimal() and place[2].isdecimal():
+    numbered = len(place) == 3 and all(one.isascii() and one.isdecimal() for one in place[1:])
+    if numbered and place[0] in topics.ALL:
         return cluster_id, place[0], int(place[1]), int(place[2])
     return "", message.topic, message.partition, message.offset

@@ -49,7 +49,7 @@ def _kept_keys(folder: Path) -> dict[int, bytes]:
     numbers = {
         int(number): file
         for file in folder.glob("signing-*.hex")
-        if (number := file.stem.removeprefix("signing-")).isdecimal()
+        if (number := file.stem.removeprefix("signing-")).isascii() and number.isdecimal()
     }
     numbers = numbers or {_FIRST_KEY_ID: folder / f"signing-{_FIRST_KEY_ID}.hex"}
     return {number: _kept_key(numbers[number]) for number in sorted(numbers, reverse=True)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import falcon
 import msgspec
+from falcon.routing import IntConverter
 from prometheus_client import Histogram
 
 from adctl.control.catalog import check_postgres
@@ -48,6 +49,14 @@ class Timing:
         self._seconds.labels(*labels).observe(time.perf_counter() - req.context.began)
 
 
+class Digits(IntConverter):
+    """A number in a path: ASCII's digits, where ``int`` also takes other scripts' and ``1_0``."""
+
+    def convert(self, value: str) -> int | None:
+        """Return the number; None if it is none, or not within bounds."""
+        return super().convert(value) if value.isascii() and value.isdecimal() else None
+
+
 class OpenApi:
     """``GET /openapi.json``."""
 
@@ -62,6 +71,7 @@ class OpenApi:
 def create_app(plane: ControlPlane, registry: CollectorRegistry) -> falcon.App[Request, Response]:
     """Return the app on ``plane``. Safe to serve from several threads."""
     app = falcon.App(middleware=[Timing(registry)])
+    app.router_options.converters["int"] = Digits
     add_error_handlers(app)
     add_control_routes(app, plane)
     add_catalog_routes(app, plane)

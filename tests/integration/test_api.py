@@ -139,7 +139,17 @@ def test_body_of_another_type_is_415(
     assert answer.status_code == 415
 
 
-@pytest.mark.parametrize("path", ["/campaigns/999", "/campaigns/99999999999", "/campaigns/x", "/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/campaigns/999",
+        "/campaigns/99999999999",
+        "/campaigns/x",
+        "/campaigns/0_1",
+        "/campaigns/%D9%A1",
+        "/x",
+    ],
+)
 def test_what_is_not_there_is_404(client: falcon.testing.TestClient, path: str) -> None:
     answer = client.simulate_get(path)
     assert answer.status_code == 404
