@@ -137,3 +137,19 @@ def test_older_key_still_verifies_but_does_not_sign() -> None:
 def test_user_hash_depends_on_the_key_and_survives_any_id() -> None:
     assert hash_user(NEW, "u1") != hash_user(OLD, "u1")
     assert len(hash_user(NEW, "\ud800" * 1000)) == 32
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_appended_to_a_token_is_no_part_of_it(appended: str) -> None:
+    for purpose, text in zip(Purpose, SIGNER.sign(TOKEN), strict=True):
+        assert SIGNER.verify(text + appended, purpose, TOKEN.bid_at_ms, 60) == TOKEN
+        assert TOKEN_FORM.match(text + appended)[0] == text  # type: ignore[index]
+
+
+def test_token_that_is_too_old_to_count_still_proves_its_bid() -> None:
+    text = SIGNER.sign(TOKEN)[Purpose.CLICK]
+    with pytest.raises(ExpiredTokenError):
+        SIGNER.verify(text, Purpose.CLICK, TOKEN.bid_at_ms + 61_000, 60)
+    assert SIGNER.proven(text, Purpose.CLICK) == TOKEN
+    with pytest.raises(ForgedTokenError):
+        SIGNER.proven(text, Purpose.IMPRESSION)
