@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adctl.delivery.currency import BidCurrency
-from adctl.delivery.tokens import CLOCKS_APART_SEC, BidToken, Purpose, Signer, hash_user
+from adctl.delivery.tokens import (
+    CLOCKS_APART_SEC,
+    TOKEN_FORM,
+    BidToken,
+    Purpose,
+    Signer,
+    hash_user,
+)
 from adctl.errors import ExpiredTokenError, ForgedTokenError, FutureTokenError
 
 NEW, OLD = bytes(range(32)), bytes(range(1, 33))
