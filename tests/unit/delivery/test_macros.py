@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adctl.delivery.currency import BidCurrency, Rates
-from adctl.delivery.macros import ToldMacros
+from adctl.delivery.macros import ToldMacros, left_out
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import track
 from adctl.models import Event, EventKind
@@ -146,3 +146,43 @@ def test_what_makes_no_sense_is_not_told_and_never_zero(text: str) -> None:
 def test_no_text_at_all_is_an_error(told: dict[str, str]) -> None:
     for kind in EventKind:
         track(IN_EURO, kind, kind, ToldMacros(**told), NOW_MS, rates=RATES)
+
+
+OTHER_DIGITS = [chr(code) for code in range(128, 0x110000) if chr(code).isdigit()]
+
+
+@given(
+    st.sampled_from(["price", "loss", "quantity", "min_to_win", "market_bid_ratio", "shown_at"]),
+    st.sampled_from([*OTHER_DIGITS, "_"]),
+    st.integers(0, 13),
+)
+def test_number_with_other_digits_than_asciis_is_not_told(
+    macro: str, other: str, place: int
+) -> None:
+    digits = str(TOKEN.bid_at_ms + 9) if macro == "shown_at" else "12"
+    text = digits[:place] + other + digits[place + (macro == "shown_at") :]
+    kind = EventKind.LOSS if macro == "loss" else EventKind.IMPRESSION
+
+    def event(**told: str) -> Event:
+        return track(SCREEN, kind, kind, ToldMacros(**told), NOW_MS, rates=RATES).event
+
+    assert event(**{macro: text}) == event(**{macro: "" if macro != "loss" else "none"})
+    assert event(**{macro: digits}) != event()
+
+
+def test_what_is_told_and_comes_to_nothing_is_said_but_not_what_says_nothing() -> None:
+    told = ToldMacros("x1", "", "EURO", "-1", "y2", "1_0", "7")
+    found = left_out(told, billed(**msgspec.structs.asdict(told)), TOKEN)
+    assert [part.detail for part in found] == [
+        *("price", "currency", "quantity", "min_to_win", "market_bid_ratio", "shown_at_ms"),
+    ]
+    for nothing in ("", "AUDIT", "${AUCTION_PRICE}", "%24%7BAUCTION_PRICE%7D"):
+        told = ToldMacros(*[nothing] * 7)
+        assert not left_out(told, billed(**msgspec.structs.asdict(told)), TOKEN)
+
+
+def test_nothing_is_left_out_of_what_is_read() -> None:
+    told = ToldMacros("1.5", "102", "EUR", "1", "0.7", "0.5", str(TOKEN.bid_at_ms + 9))
+    for kind in EventKind:
+        event = track(TOKEN, kind, kind, told, NOW_MS, rates=RATES).event
+        assert not left_out(told, event, TOKEN)
