@@ -25,6 +25,6 @@ class AnyOrigin(falcon.CORSMiddleware):  # type: ignore[type-arg]
         self, req: Request, resp: Response, resource: object, req_succeeded: bool
     ) -> None:
         """Say so in an answer to one that comes from a page."""
-        if isinstance(resource, self._resources) and req.get_header("Origin") is not None:
+        if "HTTP_ORIGIN" in req.env and isinstance(resource, self._resources):
             super().process_response(req, resp, resource, req_succeeded)
             resp.append_header("Vary", "Origin")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
+import pytest
 
-from adctl.delivery.tokens import Purpose
+from adctl.delivery.tokens import CLOCKS_APART_SEC, Purpose
 from tests.integration.tracker.street import (
     SIGNER,
+    TOKEN_TTL_SEC,
     Street,
+    everything,
     url,
 )
 
@@ -47,3 +50,17 @@ def test_click_on_a_creative_nobody_knows_is_kept_and_asked_to_come_again(street
     assert reply.status == 503
     assert reply.headers["Retry-After"]
     assert [event.kind for event in street.events] == ["click"]
+
+
+@pytest.mark.parametrize("by_sec", [-TOKEN_TTL_SEC - 5, CLOCKS_APART_SEC + 60])
+def test_genuine_click_that_is_too_late_or_too_early_leads_on_and_is_not_counted(
+    street: Street, by_sec: int
+) -> None:
+    bid = street.bid()
+    stored = everything(street.redis)
+    moved = msgspec.structs.replace(bid, bid_at_ms=bid.bid_at_ms + by_sec * 1000)
+    reply = street.tell(moved, "click")
+    location = urlsplit(reply.headers["Location"])
+    assert (reply.status, location.netloc) == (302, "advertiser.example")
+    assert parse_qs(location.query, keep_blank_values=True)["click"] == [""]
+    assert everything(street.redis) == stored
