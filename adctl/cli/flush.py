@@ -47,7 +47,8 @@ def push_all(ctx: typer.Context) -> FlushedBatch:
     bootstrap, batch_size = resolve_kafka(settings), settings.flusher.batch_size
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
         streams = event_streams(client, settings.redis.shards)
-        flushers = [Flusher(pool, stream) for stream in streams]
+        most = settings.tracker.stream_max_entries
+        flushers = [Flusher(pool, stream, most) for stream in streams]
         flushed = sum((flusher.drain(batch_size) for flusher in flushers), FlushedBatch())
         producer = ReliableProducer(bootstrap, settings.kafka.topic_prefix)
         try:

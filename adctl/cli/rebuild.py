@@ -32,11 +32,14 @@ def rollups(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing: hold finished hours against events.")
+        bool, typer.Option("--check", help="Change nothing: hold the hours against their events.")
     ] = False,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="With --check: only so many hours, at random. Default: all."),
+        typer.Option(
+            min=1,
+            help="With --check: only so many hours, this one and others at random. Default: all.",
+        ),
     ] = None,
     dry_run: DryRunOption = False,
     output: OutputOption = Output.TABLE,
@@ -44,8 +47,8 @@ def rollups(
     """Rebuild the delivery rollups from the event table, beside running daemons.
 
     Bids and requests stay as they are: they come from the decision log, which is not kept.
-    With --check the exit code is 1 if any hour is not what its events say; what is on its way
-    through Kafka is given ten seconds.
+    With --check the exit code is 1 if any hour is not what its events say, the one that is not over
+    included; what is on its way through Kafka is given ten seconds.
 
     Example: adctl rebuild rollups --since 7d --check --sample 5
     """

@@ -15,6 +15,7 @@ from adctl.stores.event_rows import UnstorableEventError
 from adctl.stores.events import EventStore, Stored
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import postgres_errors
+from adctl.stores.relay_batches import RelayBatches
 from adctl.stores.stream import ORIGIN, EventStream, UnusableEntryError, id_order
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _OLDEST = timedelta(days=366)
 _NEWEST = timedelta(days=2)
 _READMITTED_TOGETHER = 500
+STREAM_MAX_ENTRIES = 2_000_000
+"""As tracker.stream_max_entries is, unless configured."""
 
 
 class FlushedBatch(msgspec.Struct, frozen=True):
@@ -70,7 +73,7 @@ class FlushedBatch(msgspec.Struct, frozen=True):
 class FlushStatus(msgspec.Struct, frozen=True):
     """How far the event stream has been written and relayed.
 
-    The ages are those of the oldest entry PostgreSQL, and Kafka, have not confirmed; 0 if none.
+    The ages are those of the oldest event PostgreSQL, and Kafka, have not confirmed; 0 if none.
     """
 
     entries: int
@@ -110,15 +113,23 @@ def together(by_shard: Sequence[FlushStatus]) -> FlushStatus:
 class Flusher:
     """Writes the event stream into PostgreSQL. Any number may run at once, in any process.
 
-    Each is for one thread at a time.
+    Each is for one thread at a time. Beyond half of ``stream_max_entries``, ``trim`` does not wait
+    for Kafka.
     """
 
-    def __init__(self, pool: ConnectionPool[psycopg.Connection], stream: EventStream) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool[psycopg.Connection],
+        stream: EventStream,
+        stream_max_entries: int = STREAM_MAX_ENTRIES,
+    ) -> None:
         self._pool = pool
         self._stream = stream
         self._reader = ReadAhead(stream)
         self._positions = StreamPositions(stream.key)
         self._events = EventStore()
+        self._batches = RelayBatches(stream.key)
+        self._kept_for_kafka = stream_max_entries // 2
 
     def flush_once(self, batch_size: int, then: int = 0) -> FlushedBatch:
         """Store the next ``batch_size`` entries with their ledger entries, and move the position.
@@ -159,27 +170,32 @@ class Flusher:
         return flushed
 
     def trim(self) -> int:
-        """Forget the entries that PostgreSQL and Kafka have both confirmed; return how many.
+        """Forget the entries that PostgreSQL has confirmed; return how many.
 
-        A stream that has never been relayed is kept whole.
+        Until the stream is half full they are kept until Kafka has them too, so that one of the two
+        has what a PostgreSQL lost that was restored to the past. Repeating it costs little.
         """
         with postgres_errors("read stream positions"), self._pool.connection() as conn:
             positions = self._positions.read(conn)
-        if not any(position.is_relay for position in positions):
+        flushed = _flushed(positions)
+        confirmed = min(flushed, _relayed(positions), key=id_order)
+        if confirmed != flushed and self._stream.length() > self._kept_for_kafka:
+            confirmed = flushed
+        # Never back: by it a PostgreSQL is recognised that was restored to the past.
+        if id_order(confirmed) <= id_order(self._stream.trimmed_id()):
             return 0
-        confirmed = min((position.last_id for position in positions), key=id_order)
-        return self._stream.trim(confirmed) if confirmed != ORIGIN else 0
+        return self._stream.trim(confirmed)
 
     def status(self) -> FlushStatus:
         """Return how far stream, PostgreSQL and Kafka are apart. Raises StoreUnavailableError."""
         with postgres_errors("read stream positions"), self._pool.connection() as conn:
             positions = self._positions.read(conn)
-        flushed = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
-        relayed = next((p.last_id for p in positions if p.is_relay), ORIGIN)
+            unrelayed_age_sec = self._batches.age_sec(conn)
+        unflushed_age_sec = self._stream.age_sec(_flushed(positions))
         return FlushStatus(
             self._stream.length(),
-            self._stream.age_sec(flushed),
-            self._stream.age_sec(relayed),
+            unflushed_age_sec,
+            max(unflushed_age_sec, unrelayed_age_sec),
             tuple(positions),
         )
 
@@ -227,7 +243,7 @@ class Flusher:
         self._events.make_partitions(conn, partitions_needed(batch.rows))
         rejected = len(batch.refused)
         try:
-            stored = self._events.store(conn, batch.rows, meanwhile)
+            stored = self._events.store(conn, batch.rows, meanwhile, stream=self._stream.key)
         except UnstorableEventError:
             stored, unstorable = self._store_one_by_one(conn, batch)
             rejected += unstorable
@@ -239,7 +255,7 @@ class Flusher:
         entries = {entry.id: entry for entry in batch.entries}
         for row in batch.rows:
             try:
-                stored = self._events.store(conn, [row])
+                stored = self._events.store(conn, [row], stream=self._stream.key)
             except UnstorableEventError as exc:
                 reason, entry = str(exc), entries[row.stream_id]
                 self._events.reject(conn, self._stream.key, entry, reason)
@@ -248,6 +264,14 @@ class Flusher:
                 count += stored.events
                 booked_nanos += stored.booked_nanos
         return Stored(count, booked_nanos), rejected
+
+
+def _flushed(positions: Iterable[Position]) -> str:
+    return next((at.last_id for at in positions if at.reader == POSTGRES), ORIGIN)
+
+
+def _relayed(positions: Iterable[Position]) -> str:
+    return min((at.last_id for at in positions if at.is_relay), key=id_order, default=ORIGIN)
 
 
 def partitions_needed(rows: Iterable[EventRow]) -> set[date]:

@@ -175,7 +175,7 @@ class Reconciler:
         with postgres_errors("store events"), self._pool.connection() as conn, conn.transaction():
             rows = [EventRow.of(stream_id, event) for stream_id, event in missing]
             self._events.make_partitions(conn, partitions_needed(rows))
-            self._events.store(conn, rows)
+            self._events.store(conn, rows, stream=None)
 
     def _catch_up(self) -> None:
         """Let the flusher go on after what the stream has forgotten: Kafka's part is stored."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import random
-import time
-from datetime import datetime, timedelta
+from contextlib import closing
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from adctl.control.settled import moments
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.rollups import Rollups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import psycopg
     from psycopg_pool import ConnectionPool
-
-_AGAIN_SEC = 0.25
-_HOUR = timedelta(hours=1)
 
 
 class CheckedHour(NamedTuple):
@@ -28,7 +24,7 @@ class CheckedHour(NamedTuple):
 
 
 class RollupCheck:
-    """Compares hours that are over. Safe beside running daemons."""
+    """Compares hours, the one that is not over included. Safe beside running daemons."""
 
     def __init__(self, pool: ConnectionPool[psycopg.Connection]) -> None:
         self._pool = pool
@@ -37,22 +33,22 @@ class RollupCheck:
     def check(
         self, since: datetime, now: datetime, sample: int | None, wait_sec: float
     ) -> list[CheckedHour]:
-        """Return ``sample`` of the hours from ``since`` on that ended before ``now``; None: all.
+        """Return ``sample`` of the hours from ``since``'s to ``now``'s, the newest among them.
 
-        Hours before the oldest event are left out. What is on its way through Kafka has
-        ``wait_sec`` to arrive. Raises StoreUnavailableError.
+        None: all of them. Hours before the oldest event are left out. What is on its way through
+        Kafka has ``wait_sec`` to arrive, and relays wait meanwhile. Raises StoreUnavailableError.
         """
-        deadline = time.monotonic() + wait_sec
         with postgres_errors("list hours"), self._pool.connection() as conn:
-            hours = self._rollups.hours(conn, since, now - _HOUR)
+            hours = self._rollups.hours(conn, since, now)
         if sample is not None and sample < len(hours):
-            hours = random.sample(hours, sample)
-        checked = self._compare(hours)
-        while any(checked.values()) and time.monotonic() < deadline:
-            time.sleep(_AGAIN_SEC)
-            checked |= self._compare([hour for hour, count in checked.items() if count])
+            hours = [*random.sample(hours[:-1], sample - 1), hours[-1]]
+        checked = dict.fromkeys(hours, 0)
+        wrong = hours
+        with postgres_errors("compare rollups"), closing(moments(self._pool, wait_sec)) as looks:
+            for conn, untold in looks:
+                for hour in wrong:
+                    checked[hour] = self._rollups.differences(conn, hour, untold=untold)
+                wrong = [hour for hour, different in checked.items() if different]
+                if not wrong:
+                    break
         return [CheckedHour(hour, count) for hour, count in sorted(checked.items())]
-
-    def _compare(self, hours: Sequence[datetime]) -> dict[datetime, int]:
-        with postgres_errors("compare rollups"), self._pool.connection() as conn:
-            return {hour: self._rollups.differences(conn, hour) for hour in hours}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import closing
 from datetime import date
 from operator import gt, lt
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import astuple
 
+from adctl.control.settled import moments
 from adctl.money import format_nanos
 from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.statement_lines import Charge, LineKey, StatementLines
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from adctl.control.statements import Month
 
     Lines = Mapping[LineKey, Charge]
-
-_AGAIN_SEC = 0.25
 
 _queries = load_queries("reports/statements.sql")
 
@@ -70,28 +69,22 @@ def check_lines(
 ) -> list[LineFault]:
     """Return the lines of a month that are not what the ledger says. Safe beside running daemons.
 
-    A line may be short of what is on its way through Kafka: what the ledger has now must be in it
-    within ``wait_sec``. It may never have more than the ledger. Raises StoreUnavailableError.
+    What is on its way through Kafka has ``wait_sec`` to arrive, and relays wait meanwhile. A line
+    may never have more than the ledger. Raises StoreUnavailableError.
     """
-    deadline = time.monotonic() + wait_sec
-    _, least = _moment(pool, month)
-    while True:
-        lines, most = _moment(pool, month)
-        over = list(_faults(lines, most, gt, "more than the ledger has"))
-        short = list(_faults(lines, least, lt, "less than the ledger has"))
-        if over or not short or time.monotonic() >= deadline:
-            return sorted([*over, *short])
-        time.sleep(_AGAIN_SEC)
-
-
-def _moment(pool: ConnectionPool[psycopg.Connection], month: Month) -> tuple[Lines, Lines]:
-    store = StatementLines()
-    with postgres_errors("read the ledger"), pool.connection() as conn:
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return (
-            store.read(conn, month.since, month.until),
-            store.booked(conn, month.since, month.until),
-        )
+    store, between = StatementLines(), (month.since, month.until)
+    found: list[LineFault] = []
+    with postgres_errors("read the ledger"), closing(moments(pool, wait_sec)) as looks:
+        for conn, untold in looks:
+            # The ledger after the lines: it has all that they have.
+            lines = store.read(conn, *between)
+            least = store.booked(conn, *between, untold=untold)
+            most = store.booked(conn, *between, untold=True)
+            over = list(_faults(lines, most, gt, "more than the ledger has"))
+            found = sorted([*over, *_faults(lines, least, lt, "less than the ledger has")])
+            if over or not found:
+                break
+    return found
 
 
 def _faults(

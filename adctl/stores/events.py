@@ -52,8 +52,12 @@ class EventStore:
         conn: psycopg.Connection,
         rows: Sequence[EventRow],
         meanwhile: Callable[[], None] | None = None,
+        *,
+        stream: str | None = None,
     ) -> Stored:
         """Store events that are not there yet, and book what those cost.
+
+        They came through ``stream``, in its order, and wait for its relay; None: Kafka has them.
 
         All or nothing: raises UnstorableEventError, and undoes what it did, if one of them does
         not fit the schema. A partition for each event's date must be there. Users who were
@@ -71,7 +75,10 @@ class EventStore:
                     copy.write(b"".join([row.line for row in told]))
                 if meanwhile:
                     meanwhile()
-                stored = Stored(*self._queries.store_incoming(conn))
+                last_id = rows[-1].stream_id
+                stored = Stored(
+                    *self._queries.store_incoming(conn, stream=stream, last_id=last_id)
+                )
                 if stored.events < len(rows):
                     self._queries.note_recounted(conn)
                 return stored
@@ -84,26 +91,14 @@ class EventStore:
         """Keep an entry that cannot be stored, with the reason; a repeat changes nothing."""
         self._queries.reject(conn, stream=stream, stream_id=entry.id, reason=reason, raw=entry.raw)
 
-    def stored_stream_ids(self, conn: psycopg.Connection, events: Sequence[Event]) -> set[str]:
-        """Return the stream ids under which these events were stored.
-
-        An event that came twice was stored under the first id only.
-        """
-        return {stream_id for _, stream_id in self._stored(conn, events)}
-
     def stored_ids(self, conn: psycopg.Connection, events: Sequence[Event]) -> set[str]:
         """Return the event ids of those among ``events`` that are stored."""
-        return {event_id for event_id, _ in self._stored(conn, events)}
-
-    def _stored(
-        self, conn: psycopg.Connection, events: Sequence[Event]
-    ) -> Iterable[tuple[str, str]]:
         storable = [
             (day, event.event_id)
             for event in events
             if (day := bid_date(event)) and "\0" not in event.event_id
         ]
-        rows: Iterable[tuple[str, str]] = self._queries.stored(
+        rows = self._queries.stored(
             conn, dates=[day for day, _ in storable], ids=[event_id for _, event_id in storable]
         )
-        return rows
+        return {event_id for (event_id,) in rows}

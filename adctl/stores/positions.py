@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.stores.postgres import load_queries
+from adctl.stores.stream import ORIGIN
 
 if TYPE_CHECKING:
     import psycopg
@@ -47,6 +48,10 @@ class StreamPositions:
         self._queries.begin_stream(conn, stream=self._stream, reader=POSTGRES)
         last_id: str = self._queries.lock_position(conn, stream=self._stream, reader=POSTGRES)
         return last_id
+
+    def flushed(self, conn: psycopg.Connection) -> str:
+        """Return PostgreSQL's position; the origin of a stream that was never read."""
+        return next((at.last_id for at in self.read(conn) if at.reader == POSTGRES), ORIGIN)
 
     def has_relay(self, conn: psycopg.Connection, cluster_id: str) -> bool:
         """Return whether the relay to this cluster has a position."""

@@ -149,9 +149,12 @@ class Rollups:
         """
         return [hour for (hour,) in self._queries.list_hours(conn, since=since, until=until)]
 
-    def differences(self, conn: psycopg.Connection, hour: datetime) -> int:
-        """Return in how many rows an hour's deliveries are not what the event table says."""
-        count: int = self._queries.count_differences(conn, hour=hour)
+    def differences(self, conn: psycopg.Connection, hour: datetime, *, untold: bool) -> int:
+        """Return in how many rows an hour's deliveries are not what the event table says.
+
+        Without ``untold``, what it says of the events that no relay has before it any longer.
+        """
+        count: int = self._queries.count_differences(conn, hour=hour, untold=untold)
         return count
 
 

@@ -82,8 +82,11 @@ class StatementLines:
         return {LineKey(*row[:3]): Charge(*row[3:]) for row in rows}
 
     def booked(
-        self, conn: psycopg.Connection, since: datetime, until: datetime
+        self, conn: psycopg.Connection, since: datetime, until: datetime, *, untold: bool
     ) -> dict[LineKey, Charge]:
-        """Return what the ledger says the lines of these days should be."""
-        rows = self._queries.booked_lines(conn, since=since, until=until)
+        """Return what the ledger says the lines of these days should be.
+
+        Without ``untold``, what it says of the events that no relay has before it any longer.
+        """
+        rows = self._queries.booked_lines(conn, since=since, until=until, untold=untold)
         return {LineKey(*row[:3]): Charge(*row[3:]) for row in rows}

@@ -42,9 +42,10 @@ def main(settings: Settings) -> None:
         producer = ReliableProducer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
         closing.callback(producer.close)
         admin = KafkaAdmin(endpoints.kafka_bootstrap, settings.kafka)
+        most = settings.tracker.stream_max_entries
         work = FlusherWork(
             [
-                (Flusher(pool, stream), Relay(pool, stream, producer, admin))
+                (Flusher(pool, stream, most), Relay(pool, stream, producer, admin))
                 for stream in event_streams(client, settings.redis.shards)
             ],
             section.batch_size,
@@ -52,15 +53,17 @@ def main(settings: Settings) -> None:
         )
         flush = Job("flush", work.flush, section.interval_sec, metrics)
         relay = Job("relay", work.relay, section.interval_sec, metrics)
+        trim = Job("trim", work.trim, section.interval_sec, metrics)
         measure = Job("measure", work.measure, _MEASURE_SEC, metrics)
         app = create_health_app(
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
             registry,
         )
-        with scheduled([flush, relay, measure]):
+        with scheduled([flush, relay, trim, measure]):
             run_threaded(app, section.host, section.port, _THREADS, stop)
         flush.run()
         relay.run()
+        trim.run()
 
 
 if __name__ == "__main__":

@@ -26,13 +26,13 @@ class FlusherMetrics(JobMetrics):
         )
         self.relayed = Counter(
             "adctl_relayed_entries_total",
-            "Stream entries Kafka has confirmed, duplicates and rejected ones included.",
+            "Events Kafka has confirmed.",
             registry=registry,
         )
         self.stream_entries = Gauge(
             "adctl_stream_entries",
-            "Entries in the stream. Grows while PostgreSQL or Kafka is down: alarm on it, because "
-            "Redis' memory is its limit.",
+            "Entries in the stream. Grows while PostgreSQL is down, and up to half its bound while "
+            "Kafka is: alarm on it, because Redis' memory is its limit.",
             registry=registry,
         )
         self.unflushed_age = Gauge(

@@ -80,18 +80,18 @@ class FlusherWork:
                 return
 
     def relay(self) -> None:
-        """Send to Kafka what PostgreSQL has, then forget what both have."""
-        for flusher, relay in self._streams:
-            self._relay(flusher, relay)
+        """Send to Kafka what PostgreSQL has."""
+        for _, relay in self._streams:
+            for size in itertools.islice(growing(self._batch_size), _MAX_BATCHES):
+                sent = relay.relay_once(size)
+                self._metrics.relayed.inc(sent)
+                if not sent:
+                    break
 
-    def _relay(self, flusher: Flusher, relay: Relay) -> None:
-        for size in itertools.islice(growing(self._batch_size), _MAX_BATCHES):
-            read = relay.relay_once(size)
-            self._metrics.relayed.inc(read)
-            if read:
-                flusher.trim()
-            if read < size:
-                return
+    def trim(self) -> None:
+        """Forget what the streams need not hold any longer, whether or not anything came."""
+        for flusher, _ in self._streams:
+            flusher.trim()
 
     def measure(self) -> None:
         """Take the measures that Prometheus alarms on."""

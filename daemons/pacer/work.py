@@ -208,7 +208,7 @@ class ProofWork:
             log.error("the money does not add up", **breach.fields())
 
     def check_rollups(self) -> None:
-        """Hold some finished hours of the last week against their events, others every time."""
+        """Hold this hour and some of the last week against their events, others every time."""
         now = datetime.now(UTC)
         hours = self._rollups.check(now - _LOOKED_AT, now, _SAMPLE, _CATCH_UP_SEC)
         self._metrics.rollup_differences.set(sum(hour.different for hour in hours))

@@ -7,11 +7,12 @@ SELECT event_partition(:day);
 -- name: last_dropped()$
 SELECT max(day) FROM dropped_day;
 
--- name: store_incoming()^
+-- name: store_incoming(stream, last_id)^
 -- Of events that are there already, in this batch or before, nothing is stored or booked again.
 -- Fees are exact: what is owed beyond whole nanos is carried to the next batch, whatever campaign
 -- of the advertiser spends then.
 -- An order that was counted for another bid is not stored either.
+-- What was stored waits in relay_batch for Kafka, but where there is no stream: Kafka has it then.
 WITH ordered AS (
     INSERT INTO conversion_order
     SELECT advertiser_id, order_id, event_date, event_id
@@ -23,7 +24,13 @@ WITH ordered AS (
     SELECT * FROM incoming_event
     WHERE order_id = '' OR advertiser_id = 0 OR (event_date, event_id) IN (SELECT event_date, event_id FROM ordered)
     ON CONFLICT DO NOTHING
-    RETURNING event_id, campaign_id, exchange, cost_nanos, occurred_at, late, unpriced
+    RETURNING event_date, event_id, campaign_id, exchange, cost_nanos, occurred_at, late, unpriced
+), untold AS (
+    INSERT INTO relay_batch (stream, last_id, events, event_dates, event_ids)
+    SELECT :stream::text, :last_id::text, count(*), array_agg(event_date), array_agg(event_id)
+    FROM stored
+    WHERE :stream::text IS NOT NULL
+    HAVING count(*) > 0
 ), booked AS (
     INSERT INTO ledger_entry (transaction, account, campaign_id, amount_nanos, occurred_at,
                               exchange, late, unpriced)
@@ -74,7 +81,7 @@ VALUES (:stream, :stream_id, :reason, :raw)
 ON CONFLICT DO NOTHING;
 
 -- name: stored(dates, ids)
-SELECT event.event_id, event.stream_id
+SELECT event_id
 FROM event
 JOIN unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id)
   USING (event_date, event_id);

@@ -117,7 +117,7 @@ WHERE EXISTS (SELECT FROM rollup_delivery AS rollup WHERE rollup.hour = series.h
               WHERE occurred_at >= series.hour AND occurred_at < series.hour + interval '1 hour')
 ORDER BY 1;
 
--- name: count_differences(hour)$
+-- name: count_differences(hour, untold)$
 -- Rows that one side has and the other has not, or not with these counts.
 WITH counted AS (
     SELECT hour, campaign_id, creative_id, exchange, site, country, device,
@@ -128,7 +128,7 @@ WITH counted AS (
       AND (wins + losses + impressions + clicks + conversions + view_conversions > 0
            OR spend_nanos > 0 OR value_nanos > 0)
 ), made AS (
-    SELECT * FROM delivery_of_events(:hour, :hour::timestamptz + interval '1 hour')
+    SELECT * FROM delivery_of_events(:hour, :hour::timestamptz + interval '1 hour', :untold)
 )
 SELECT count(DISTINCT (hour, campaign_id, creative_id, exchange, site, country, device))
 FROM ((TABLE counted EXCEPT TABLE made) UNION ALL (TABLE made EXCEPT TABLE counted)) AS different;

@@ -40,8 +40,8 @@ FROM statement_line
 WHERE day >= (:since AT TIME ZONE 'UTC')::date AND day < (:until AT TIME ZONE 'UTC')::date
 ORDER BY day, campaign_id, exchange;
 
--- name: booked_lines(since, until)
--- The same as the ledger says.
+-- name: booked_lines(since, until, untold)
+-- The same as the ledger says; with `untold` false, without what Kafka has not been told of yet.
 SELECT (booked_at AT TIME ZONE 'UTC')::date AS day, campaign_id, exchange,
        count(*), sum(amount_nanos)::bigint,
        count(*) FILTER (WHERE late),
@@ -50,5 +50,6 @@ SELECT (booked_at AT TIME ZONE 'UTC')::date AS day, campaign_id, exchange,
        coalesce(sum(amount_nanos) FILTER (WHERE unpriced), 0)::bigint
 FROM ledger_entry
 WHERE account = 'campaign' AND booked_at >= :since AND booked_at < :until
+  AND (:untold OR transaction NOT IN (SELECT unnest(event_ids) FROM relay_batch))
 GROUP BY day, campaign_id, exchange
 ORDER BY day, campaign_id, exchange;
