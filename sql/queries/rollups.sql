@@ -109,7 +109,8 @@ DELETE FROM rollup_landscape WHERE hour >= :since AND bids + wins + losses = 0;
 SELECT series.hour
 FROM generate_series(
     -- Hours that had events of days that were dropped cannot be looked at.
-    greatest(:since::timestamptz, (SELECT min(event_date) FROM event)::timestamp AT TIME ZONE 'UTC',
+    greatest(date_trunc('hour', :since::timestamptz, 'UTC'),
+             (SELECT min(event_date) FROM event)::timestamp AT TIME ZONE 'UTC',
              (SELECT date_trunc('hour', max(rebuild_from), 'UTC') FROM dropped_day)),
     date_trunc('hour', :until::timestamptz, 'UTC'), interval '1 hour') AS series(hour)
 WHERE EXISTS (SELECT FROM rollup_delivery AS rollup WHERE rollup.hour = series.hour)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import psycopg
+    import redis
     from psycopg_pool import ConnectionPool
 
     from adctl.models import Event
@@ -117,6 +118,20 @@ def test_nothing_is_dropped_while_events_are_on_their_way(
     monkeypatch.setattr("adctl.control.retaining._STALE_SEC", 0.0)
     assert archive.retention.prune(NOW, "me") == []
     assert archive.rows("SELECT count(*) FROM event") == [(1,)]
+
+
+def test_nothing_is_dropped_while_kafka_misses_events_that_redis_has_forgotten(
+    archive: Archive,
+    append: Callable[..., None],
+    aged: Callable[..., Event],
+    redis_client: redis.Redis,
+) -> None:
+    arrive(archive, append, aged("old", 60))
+    redis_client.flushdb()
+    archive.rows("UPDATE relay_batch SET stored_at = now() - interval '2 hours' RETURNING 1")
+    assert archive.retention.prune(NOW, "me") == []
+    archive.rows("DELETE FROM relay_batch RETURNING 1")
+    assert len(archive.retention.prune(NOW, "me")) == 1
 
 
 def test_everything_is_kept_unless_a_policy_says_otherwise(
