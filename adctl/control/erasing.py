@@ -34,7 +34,7 @@ class Receipt(NamedTuple):
     """What was forgotten, by store; ``number`` is None for a dry run.
 
     ``spooled`` are events in spools on this machine. ``waiting`` are entries of the event stream
-    that still name the user, and go once Kafka has confirmed them.
+    that still name the user, and go when the stream is trimmed.
     """
 
     number: int | None

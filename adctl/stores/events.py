@@ -76,9 +76,7 @@ class EventStore:
                 if meanwhile:
                     meanwhile()
                 last_id = rows[-1].stream_id
-                stored = Stored(
-                    *self._queries.store_incoming(conn, stream=stream, last_id=last_id)
-                )
+                stored = Stored(*self._queries.store_incoming(conn, stream=stream, last_id=last_id))
                 if stored.events < len(rows):
                     self._queries.note_recounted(conn)
                 return stored

@@ -37,6 +37,15 @@ PLANTS = (
         "(SELECT ctid FROM statement_line LIMIT 1)",
     ),
     Plant(
+        "the statement lines' sum is the ledger's",
+        "DELETE FROM statement_line WHERE ctid = (SELECT ctid FROM statement_line LIMIT 1)",
+    ),
+    Plant(
+        "the rollups' sums are the events'",
+        "DELETE FROM rollup_delivery WHERE ctid = "
+        "(SELECT ctid FROM rollup_delivery WHERE impressions > 0 LIMIT 1)",
+    ),
+    Plant(
         "rollups agree with the events",
         "UPDATE rollup_delivery SET clicks = clicks + 1 WHERE ctid = "
         "(SELECT ctid FROM rollup_delivery LIMIT 1)",

@@ -40,6 +40,13 @@ _TOTALS = """
 """
 
 
+_CHARGED = """
+    SELECT (SELECT coalesce(sum(amount_nanos), 0) FROM ledger_entry
+            WHERE account = 'campaign' AND kind = 'spend'),
+           (SELECT coalesce(sum(spend_nanos), 0) FROM statement_line)
+"""
+
+
 def rebuilt_checks(
     postgres_url: str, tend: Callable[[], None], within_sec: float
 ) -> tuple[Check, ...]:
@@ -47,7 +54,7 @@ def rebuilt_checks(
     deadline = time.monotonic() + within_sec
     with ConnectionPool(postgres_url, min_size=1, max_size=1) as pool:
         while True:
-            checks = (*(_check(pool, built) for built in _BUILT), _totals(pool))
+            checks = (*(_check(pool, built) for built in _BUILT), _totals(pool), _charged(pool))
             if all(check.holds for check in checks) or time.monotonic() > deadline:
                 return checks
             tend()
@@ -78,3 +85,10 @@ def _totals(pool: ConnectionPool[psycopg.Connection]) -> Check:
     told = f"{counted} of {events_} events, {spend_nanos} of {cost_nanos} nanos"
     same = (events_, cost_nanos) == (counted, spend_nanos)
     return Check("the rollups' sums are the events'", same, told)
+
+
+def _charged(pool: ConnectionPool[psycopg.Connection]) -> Check:
+    with pool.connection() as conn:
+        booked_nanos, charged_nanos = conn.execute(_CHARGED).fetchone() or ()
+    told = f"{charged_nanos} of {booked_nanos} nanos"
+    return Check("the statement lines' sum is the ledger's", booked_nanos == charged_nanos, told)

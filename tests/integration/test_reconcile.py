@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from adctl.cli.root import app
 from adctl.control.relaying import Relay
+from adctl.stores import keys
+from adctl.stores.budgets import SHARD
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 
@@ -140,6 +142,27 @@ def test_postgres_restored_to_the_past_catches_up_from_kafka(
     desk.deliver()
     assert ledger(postgres) == 3_000_000
     assert desk.run().exit_code == 0
+
+
+def test_what_kafka_brings_back_is_not_sent_to_it_again(
+    desk: Desk, house: House, postgres: psycopg.Connection
+) -> None:
+    house.show(house.bid())
+    desk.deliver()
+    forget_events(postgres)
+    desk.repair()
+    assert postgres.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
+    assert postgres.execute("SELECT count(*) FROM relay_batch").fetchall() == [(0,)]
+
+
+def test_stores_agree_while_redis_has_forgotten_what_kafka_still_misses(
+    desk: Desk, house: House
+) -> None:
+    house.show(house.bid())
+    house.flusher.drain(100)
+    house.redis.delete(keys.events(SHARD))
+    agreed = desk.run()
+    assert agreed.exit_code == 0, agreed.output
 
 
 @pytest.mark.parametrize(
