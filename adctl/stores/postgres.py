@@ -44,6 +44,14 @@ def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Co
     )
 
 
+_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
+
+
 @contextmanager
 def postgres_errors(doing: str) -> Iterator[None]:
     """Turn a lost or unreachable server into StoreUnavailableError, naming what was being done.
@@ -52,7 +60,7 @@ def postgres_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
+    except _LOST as exc:
         raise StoreUnavailableError(f"PostgreSQL: could not {doing}: {exc}") from exc
 
 

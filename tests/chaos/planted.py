@@ -33,17 +33,12 @@ PLANTS = (
     ),
     Plant(
         "statement_line is what a rebuild makes of it",
-        "UPDATE statement_line SET spend_nanos = spend_nanos + 1 WHERE ctid = "
+        "UPDATE statement_line SET impressions = impressions + 1 WHERE ctid = "
         "(SELECT ctid FROM statement_line LIMIT 1)",
     ),
     Plant(
         "the statement lines' sum is the ledger's",
         "DELETE FROM statement_line WHERE ctid = (SELECT ctid FROM statement_line LIMIT 1)",
-    ),
-    Plant(
-        "the rollups' sums are the events'",
-        "DELETE FROM rollup_delivery WHERE ctid = "
-        "(SELECT ctid FROM rollup_delivery WHERE impressions > 0 LIMIT 1)",
     ),
     Plant(
         "rollups agree with the events",
