@@ -14,7 +14,7 @@ from adctl.money import format_nanos
 from adctl.stores.event_rows import UnstorableEventError
 from adctl.stores.events import EventStore, Stored
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
-from adctl.stores.postgres import postgres_errors
+from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.relay_batches import RelayBatches
 from adctl.stores.stream import ORIGIN, EventStream, UnusableEntryError, id_order
 
@@ -35,6 +35,8 @@ _NEWEST = timedelta(days=2)
 _READMITTED_TOGETHER = 500
 STREAM_MAX_ENTRIES = 2_000_000
 """As tracker.stream_max_entries is, unless configured."""
+
+_servers = load_queries("queries/redis_marks.sql")
 
 
 class FlushedBatch(msgspec.Struct, frozen=True):
@@ -173,18 +175,17 @@ class Flusher:
         """Forget the entries that PostgreSQL has confirmed; return how many.
 
         Until the stream is half full they are kept until Kafka has them too, so that one of the two
-        has what a PostgreSQL lost that was restored to the past. Repeating it costs little.
+        has what a PostgreSQL lost that was restored to the past. A server that took over forgets
+        nothing before the pacer found it right: until then ``readmit`` may have to look.
         """
         with postgres_errors("read stream positions"), self._pool.connection() as conn:
             positions = self._positions.read(conn)
+            server = _servers.found_right(conn, shard=self._stream.shard) or ""
         flushed = _flushed(positions)
         confirmed = min(flushed, _relayed(positions), key=id_order)
         if confirmed != flushed and self._stream.length() > self._kept_for_kafka:
             confirmed = flushed
-        # Never back: by it a PostgreSQL is recognised that was restored to the past.
-        if id_order(confirmed) <= id_order(self._stream.trimmed_id()):
-            return 0
-        return self._stream.trim(confirmed)
+        return self._stream.trim(confirmed, server)
 
     def status(self) -> FlushStatus:
         """Return how far stream, PostgreSQL and Kafka are apart. Raises StoreUnavailableError."""
@@ -218,8 +219,7 @@ class Flusher:
         first with it. Repeating it changes nothing. Raises StoreUnavailableError.
         """
         with postgres_errors("look events up"), self._pool.connection() as conn:
-            positions = self._positions.read(conn)
-            position = next((p.last_id for p in positions if p.reader == POSTGRES), ORIGIN)
+            position = self._positions.flushed(conn)
             moved, after_id = 0, ORIGIN
             while entries := self._stream.read(after_id, _READMITTED_TOGETHER, position):
                 after_id = entries[-1].id

@@ -79,6 +79,7 @@ class EventStream:
         self.key = keys.events(shard)
         self._trimmed = keys.trimmed(shard)
         self._redis = client
+        self._trim = Script("trim_stream")
         self._renumber = Script("renumber_stream")
         self._append_again = Script("append_again")
 
@@ -104,19 +105,17 @@ class EventStream:
         )
         return [StreamEntry(stream_id.decode(), fields) for stream_id, fields in replies]
 
-    def trim(self, upto_id: str) -> int:
+    def trim(self, upto_id: str, server: str = "") -> int:
         """Remove every entry up to and including ``upto_id``; return how many there were.
 
-        Only for entries that PostgreSQL and Kafka have both confirmed.
+        Only for entries that PostgreSQL has confirmed; not beyond where it was trimmed before, and
+        only in the ``server`` of that run id, if it is told. Repeating it changes nothing.
         """
         ms, seq = id_order(upto_id)
-        with redis_errors("trim the event stream"):
-            pipeline = self._redis.pipeline(transaction=True)
-            # A reader that comes back from further behind has lost what it had confirmed.
-            pipeline.set(self._trimmed, upto_id)
-            pipeline.xtrim(self.key, minid=f"{ms}-{seq + 1}", approximate=False)
-            _, removed = pipeline.execute()
-        return int(removed)
+        removed: int = self._trim.run(
+            self._redis, [self.key, self._trimmed], [upto_id, f"{ms}-{seq + 1}", server]
+        )
+        return removed
 
     def trimmed_id(self) -> str:
         """Return the id up to which entries were trimmed, ORIGIN if none ever was."""

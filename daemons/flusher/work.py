@@ -66,11 +66,7 @@ class FlusherWork:
 
     def _flush(self, flusher: Flusher) -> None:
         if moved := flusher.recover_stream():
-            log.warning(
-                "the event stream had lost its past and was renumbered; "
-                "`adctl rebuild rollups` makes sure of the reports",
-                entries=moved,
-            )
+            log.warning("the event stream had lost its past and was renumbered", entries=moved)
         sizes = itertools.pairwise(growing(self._batch_size))
         for size, then in itertools.islice(sizes, _MAX_BATCHES):
             with self._metrics.batch_seconds.time():

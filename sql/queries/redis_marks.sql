@@ -1,6 +1,9 @@
 -- name: read()
 SELECT shard, run_id, mark, generation FROM redis_mark;
 
+-- name: found_right(shard)$
+SELECT run_id FROM redis_mark WHERE shard = :shard;
+
 -- name: advance(shards, marks)!
 UPDATE redis_mark SET mark = greatest(redis_mark.mark, told.mark)
 FROM unnest(:shards::integer[], :marks::bigint[]) AS told (shard, mark)

@@ -241,6 +241,28 @@ def test_a_trim_never_goes_back(
         flusher.flush_once(100)
 
 
+def test_a_server_that_took_over_forgets_nothing_before_it_was_found_right(
+    flusher: Flusher,
+    relay: Relay,
+    append: Append,
+    make_event: MakeEvent,
+    stream: EventStream,
+    postgres: psycopg.Connection,
+    redis_client: redis.Redis,
+) -> None:
+    append(make_event("a"))
+    flusher.flush_once(100)
+    relay.drain(100)
+    begin = "INSERT INTO redis_mark (shard, run_id, mark, generation) VALUES (0, 'f00d', 1, 1)"
+    postgres.execute(begin)
+    postgres.commit()
+    assert flusher.trim() == 0
+    assert stream.length() == 1
+    postgres.execute("UPDATE redis_mark SET run_id = %s", [redis_client.info("server")["run_id"]])
+    postgres.commit()
+    assert flusher.trim() == 1
+
+
 def test_postgresql_restored_to_the_past_has_all_again_though_kafka_had_nothing(
     flusher: Flusher, append: Append, make_event: MakeEvent, postgres: psycopg.Connection
 ) -> None:
