@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,11 +43,16 @@ class RollupCheck:
             hours = self._rollups.hours(conn, since, now)
         if sample is not None and sample < len(hours):
             hours = [*random.sample(hours[:-1], sample - 1), hours[-1]]
+        deadline = time.monotonic() + wait_sec
         checked = dict.fromkeys(hours, 0)
         wrong = hours
         with postgres_errors("compare rollups"), closing(moments(self._pool, wait_sec)) as looks:
             for conn, untold in looks:
-                for hour in wrong:
+                # The newest first: it is theirs that may be on their way. Many hours take long, and
+                # relays must not wait for them.
+                for hour in reversed(wrong):
+                    if not untold and time.monotonic() >= deadline:
+                        break
                     checked[hour] = self._rollups.differences(conn, hour, untold=untold)
                 wrong = [hour for hour, different in checked.items() if different]
                 if not wrong:
