@@ -28,6 +28,7 @@ from adctl.stores.stream import EventStream
 from adctl.stores.tables import open_engine
 from tests.apache_kafka.broker import apache_kafka
 from tests.integration.house import House
+from tests.integration.plant import Plant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
-    from adctl.config import Settings
+    from adctl.config import KafkaSettings, Settings
     from adctl.stores.endpoints import Endpoints
 
 
@@ -242,3 +243,13 @@ def house(
     plane = ControlPlane(engine, CatalogStore(redis_client), Budgets(redis_client))
     yield House(plane, redis_client, Flusher(pool, stream))
     engine.dispose()
+
+
+@pytest.fixture
+def plant(
+    redis_client: redis.Redis, pool: ConnectionPool[psycopg.Connection], kafka: KafkaSettings
+) -> Iterator[Plant]:
+    """Both consumer groups, with their ways to Kafka."""
+    plant = Plant(redis_client, pool, kafka)
+    yield plant
+    plant.close()
