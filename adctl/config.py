@@ -28,6 +28,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adctl.config_ceiling import checked_max_cpm
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of
@@ -130,6 +131,8 @@ class BidderSettings(DaemonSettings):
     network_margin_ms: int = Field(default=20, ge=0)
     decision_buffer: Positive = 10_000
     explain_every: int = Field(default=1000, ge=0)
+    max_cpm: str = "20.00"
+    _max_cpm_is_a_price = field_validator("max_cpm")(checked_max_cpm)
 
 
 class TrackerSettings(DaemonSettings):

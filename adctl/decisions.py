@@ -5,16 +5,18 @@ from __future__ import annotations
 import msgspec
 
 
-class CandidateOutcome(msgspec.Struct, frozen=True, gc=False):
+class CandidateOutcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One campaign's part in a decision: its bid, and why it did not win (empty if it did).
 
-    ``creative_id`` is 0 for a campaign that was passed over.
+    ``creative_id`` is 0 for a campaign that was passed over. ``cut_micros`` is by how much the bid
+    was lowered to its ceiling.
     """
 
     campaign_id: int
     creative_id: int
     bid_cpm_micros: int
     reason: str = ""
+    cut_micros: int = 0
 
 
 class CampaignLook(msgspec.Struct, frozen=True, gc=False):

@@ -261,6 +261,8 @@ class Campaign(msgspec.Struct, frozen=True, gc=False):
     deals: tuple[Deal, ...] = ()
     # Takes all impressions of a page together, or none.
     roadblock: bool = False
+    # The most it bids for 1,000 impressions; None: as delivery.pricing.ceiling_micros says.
+    max_cpm_micros: int | None = None
     version: int = 1
     creatives: tuple[Creative, ...] = ()
 

@@ -24,7 +24,7 @@ from adctl.control.budget_report import read_budgets
 from adctl.control.periods import parse_period
 from adctl.control.plane import open_plane
 from adctl.control.reporting import candidates
-from adctl.control.standing import standing
+from adctl.control.standing import Standing, standing
 from adctl.models import Status
 from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
@@ -120,7 +120,8 @@ def explain(
         budgets, steering = open_budgets(client, shards), SteeringStore(client, shards)
         (budget,) = read_budgets(conn, budgets, steering, view.id)
         fared = candidates(conn, parse_period("1h", None, "UTC", now), view.id)
-    render_rows([one._asdict() for one in standing(view, budget, fared)], output)
+    found = standing(view, budget, fared, settings_of(ctx).bidder.max_cpm)
+    render_rows([one._asdict() for one in found], output, Standing._fields)
 
 
 @app.command()
@@ -132,7 +133,7 @@ def update(
     clear: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take a field back: end, caps, deals, targeting or targeting.countries. "
+            help="Take a field back: end, caps, deals, max_cpm, targeting or targeting.countries. "
             "May be repeated."
         ),
     ] = None,

@@ -26,6 +26,7 @@ _FLIGHT = {
     "cap": "caps",
     "deal": "deals",
     "roadblock": "roadblock",
+    "max_cpm": "max_cpm",
     "late_margin": "late_margin",
 }
 
@@ -76,6 +77,7 @@ CAMPAIGN_OPTIONS: dict[str, Any] = {
             show_default=False,
         ),
     ],
+    "max_cpm": option("The most it bids for 1,000 impressions; else, cpc, cpa: bidder.max_cpm."),
     "late_margin": option("What of the budget to hold back for wins billed late. A new one: 0."),
     "country": repeated("Country, e.g. USA or US."),
     "region": repeated("Region, ISO 3166-2 without the country, e.g. CA."),
@@ -132,7 +134,7 @@ def cleared(fields: dict[str, object], names: Iterable[str]) -> dict[str, object
 
     Raises FaultyInputError for a name that cannot be cleared.
     """
-    clearable = ["end", "caps", "deals", "targeting"]
+    clearable = ["end", "caps", "deals", "max_cpm", "targeting"]
     clearable += [f"targeting.{field}" for field in Targeting.__struct_fields__]
     faults = []
     for name in names:

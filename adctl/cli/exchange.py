@@ -8,6 +8,7 @@ from adctl.cli.context import settings_of
 from adctl.cli.render import Output, OutputOption, render_record, render_rows
 from adctl.cli.stores import redis_client
 from adctl.config import Settings, rates_path
+from adctl.config_ceiling import max_cpm_micros
 from adctl.control.exchange_trial import Trial, try_exchange
 from adctl.delivery.currency import Rates
 from adctl.delivery.terms import terms_by_exchange
@@ -55,7 +56,8 @@ def try_out(ctx: typer.Context, name: NameArgument, output: OutputOption = Outpu
     rates = read_rates(file, settings.currency) if file else Rates(settings.currency)
     terms, signer = terms_by_exchange(settings)[name], Signer(load_signing(settings).keys)
     with redis_client(ctx) as client:
-        trials = try_exchange(terms, name, client, signer, rates)
+        ceiling = max_cpm_micros(settings.bidder.max_cpm)
+        trials = try_exchange(terms, name, client, signer, rates, ceiling)
     render_rows([trial._asdict() for trial in trials], output, Trial._fields)
 
 

@@ -132,10 +132,14 @@ class RollupBatch:
             for candidate in (*imp.candidates, *imp.passed_over):
                 outcome = candidate.reason or "won"
                 about = CandidatesKey(hour, candidate.campaign_id, exchange, outcome)
-                additions.candidates[about] += 1
+                row = additions.candidates[about]
+                row.candidates += 1
+                if candidate.cut_micros:
+                    row.capped += 1
+                    row.cut_micros += candidate.cut_micros
         for look in decision.looks:
             about = CandidatesKey(hour, look.campaign_id, exchange, look.reason, sampled=True)
-            additions.candidates[about] += 1
+            additions.candidates[about].candidates += 1
 
 
 class RollupBuilder:

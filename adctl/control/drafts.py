@@ -138,6 +138,9 @@ class CampaignDraft(Struct, omit_defaults=True, forbid_unknown_fields=True):
     roadblock: Annotated[
         bool, Meta(description="Takes all impressions of a page together, or none.")
     ] = False
+    max_cpm: Annotated[
+        Money | None, Meta(description="The most it bids for 1,000 impressions, whatever the bid.")
+    ] = None
     late_margin: Annotated[
         str, Meta(description="What of the budget is held back for wins that are billed late.")
     ] = "0"
@@ -161,6 +164,7 @@ class CampaignPatch(Struct, omit_defaults=True, forbid_unknown_fields=True):
     unidentified: Literal["no_bid", "skip_cap"] | None = None
     deals: list[DealText] | None = None
     roadblock: bool | None = None
+    max_cpm: Money | None = None
     late_margin: str | None = None
 
 
@@ -282,6 +286,7 @@ class CampaignView(Struct, frozen=True):
     unidentified: str
     deals: list[str]
     roadblock: bool
+    max_cpm: Money | None
     late_margin: str
     targeting: dict[str, object]
     version: int

@@ -80,7 +80,12 @@ class LookingLedger:
 
 
 def try_exchange(
-    terms: Terms, exchange: str, client: redis.Redis, signer: Signer, rates: Rates
+    terms: Terms,
+    exchange: str,
+    client: redis.Redis,
+    signer: Signer,
+    rates: Rates,
+    default_max_micros: int,
 ) -> list[Trial]:
     """Return what each sample request gets just now at ``exchange``, whose terms these are.
 
@@ -90,7 +95,8 @@ def try_exchange(
     ids = store.active_ids()
     if ids is None:
         raise NotFoundError("Redis has no catalog; the pacer fills it within seconds")
-    catalog = Catalog.build(store.read(ids).values(), SteeringStore(client).read(ids))
+    factors = SteeringStore(client).read(ids)
+    catalog = Catalog.build(store.read(ids).values(), factors, default_max_micros)
     currency = terms.usual_currency or terms.currency
     samples = sample_requests(currency, terms.seat, catalog.index.formats, catalog.index.deals)
     # No sample names a user, so no key is needed to hash one.

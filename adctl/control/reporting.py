@@ -116,6 +116,7 @@ class CandidatesRow(NamedTuple):
     """How often this came of a campaign; the share is of all its times on the same ``basis``.
 
     ``counted`` is of every decision, ``sampled`` of those that were looked into, one in many.
+    ``capped`` of the candidates bid less because of their ceiling, on the average by ``avg_cut``.
     """
 
     campaign_id: int
@@ -124,6 +125,8 @@ class CandidatesRow(NamedTuple):
     outcome: str
     candidates: int
     share: float | None
+    capped: int
+    avg_cut: str | None
 
 
 class OddityRow(NamedTuple):
@@ -215,7 +218,7 @@ def candidates(
             )
         )
     totals = Counter[tuple[int, bool]]()
-    for number, _, sampled, _, count in rows:
+    for number, _, sampled, _, count, _, _ in rows:
         totals[number, sampled] += count
     return [
         CandidatesRow(
@@ -225,8 +228,10 @@ def candidates(
             outcome,
             count,
             _rate(count, totals[number, sampled]),
+            capped,
+            format_micros(cut_micros // capped) if capped else None,
         )
-        for number, name, sampled, outcome, count in rows
+        for number, name, sampled, outcome, count, capped, cut_micros in rows
     ]
 
 

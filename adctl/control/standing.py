@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from adctl.models import BidStrategy
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -22,15 +24,23 @@ class Standing(NamedTuple):
 
 
 def standing(
-    view: CampaignView, budget: CampaignBudget, fared: Sequence[CandidatesRow]
+    view: CampaignView,
+    budget: CampaignBudget,
+    fared: Sequence[CandidatesRow],
+    default_max_cpm: str,
 ) -> list[Standing]:
-    """Return what bears on the campaign's bidding; ``fared`` is what came of it lately."""
+    """Return what bears on the campaign's bidding; ``fared`` is what came of it lately.
+
+    ``default_max_cpm`` is the configuration's ceiling of CPC and CPA bids, '' for none.
+    """
     return [
         Standing("status", view.status),
         Standing("serving", view.serving),
         Standing("flight", f"{view.start} to {view.end or 'no end'} ({view.timezone})"),
         Standing("creatives", _creatives(view)),
         Standing("bid", f"{view.bid} {view.currency} {view.strategy}"),
+        Standing("ceiling", _ceiling(view, default_max_cpm)),
+        Standing("cut last hour", _cut(fared)),
         *_money(budget),
         Standing("caps", _caps(view)),
         *_fared("counted", fared),
@@ -41,6 +51,23 @@ def standing(
 def _creatives(view: CampaignView) -> str:
     active = sum(creative.status == "active" for creative in view.creatives)
     return f"{active} active of {len(view.creatives)}"
+
+
+def _ceiling(view: CampaignView, default_max_cpm: str) -> str:
+    if view.max_cpm is not None:
+        return f"{view.max_cpm} {view.currency} per 1,000 impressions"
+    if view.strategy is BidStrategy.CPM or not default_max_cpm:
+        return "none"
+    return f"{default_max_cpm} {view.currency} per 1,000 impressions (bidder.max_cpm)"
+
+
+def _cut(fared: Sequence[CandidatesRow]) -> str:
+    cut = [
+        f"{row.outcome}: {row.capped} of {row.candidates}, by {row.avg_cut} on the average"
+        for row in fared
+        if row.capped
+    ]
+    return "; ".join(cut) or "nothing"
 
 
 def _money(budget: CampaignBudget) -> Iterator[Standing]:

@@ -11,14 +11,16 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from adctl.control.deals_input import read_deals
+from adctl.control.deals_input import format_deal, read_deals
 from adctl.control.drafts import AdvertiserDraft, CampaignDraft
 from adctl.control.fields import FieldReader, near
 from adctl.control.targeting_input import read_targeting
 from adctl.models import BidStrategy, FrequencyCap, Pacing, Targeting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from adctl.models import Deal
 
 _CAP = re.compile(r"([0-9]{1,6})/([0-9]{1,6})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
@@ -99,20 +101,22 @@ def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
         expected = f"at most the whole budget ({reader.values['budget']})"
         reader.reject("daily_budget", reader.values["daily_budget"], expected)
     targeting = reader.nested("targeting")
+    deals, bid = read_deals(reader), reader.micros("bid")
     return {
         "name": reader.text("name", required=True),
         "total_budget_nanos": budget,
         "daily_budget_nanos": daily,
         "bid_strategy": reader.choice("strategy", list(BidStrategy)),
-        "bid_amount_micros": reader.micros("bid"),
+        "bid_amount_micros": bid,
         "starts_at": starts_at,
         "ends_at": ends_at,
         "timezone": zone.key,
         "pacing": reader.choice("pacing", list(Pacing)),
         "unidentified": reader.choice("unidentified", ["no_bid", "skip_cap"]),
         "caps": msgspec.to_builtins(_caps(reader)),
-        "deals": msgspec.to_builtins(read_deals(reader)),
+        "deals": msgspec.to_builtins(deals),
         "roadblock": _roadblock(reader),
+        "max_cpm_micros": _max_cpm(reader, bid, deals),
         "late_margin_nanos": _late_margin(reader, budget),
         "targeting": stored_targeting(read_targeting(targeting) if targeting else Targeting()),
     }
@@ -169,6 +173,22 @@ def _late_margin(reader: FieldReader, budget: int | None) -> int | None:
         expected = f"less than the whole budget ({reader.values['budget']})"
         reader.reject("late_margin", reader.values["late_margin"], expected)
     return margin
+
+
+def _max_cpm(reader: FieldReader, bid: int | None, deals: Sequence[Deal]) -> int | None:
+    """Return the ceiling; prices that somebody wrote above it are faults, not bids cut short."""
+    if reader.values.get("max_cpm") is None:
+        return None
+    ceiling = reader.micros("max_cpm")
+    if ceiling is None:
+        return None
+    expected = f"at most max_cpm ({reader.values['max_cpm']})"
+    if bid and bid > ceiling and reader.values.get("strategy") == BidStrategy.CPM:
+        reader.reject("bid", reader.values["bid"], expected)
+    for deal in deals:
+        if (deal.bid_amount_micros or 0) > ceiling:
+            reader.reject("deals", format_deal(deal), expected)
+    return ceiling
 
 
 def _roadblock(reader: FieldReader) -> bool:

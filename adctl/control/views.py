@@ -73,6 +73,7 @@ def campaign_fields(row: CampaignRow) -> dict[str, object]:
         "unidentified": row.unidentified,
         "deals": [format_deal(deal) for deal in msgspec.convert(row.deals, list[Deal])],
         "roadblock": row.roadblock,
+        "max_cpm": None if row.max_cpm_micros is None else format_micros(row.max_cpm_micros),
         "late_margin": format_nanos(row.late_margin_nanos),
     }
 
@@ -185,6 +186,7 @@ def _campaign_view(
         unidentified=row.unidentified,
         deals=fields["deals"],  # type: ignore[arg-type]
         roadblock=row.roadblock,
+        max_cpm=None if fields["max_cpm"] is None else str(fields["max_cpm"]),
         late_margin=str(fields["late_margin"]),
         targeting=fields["targeting"],  # type: ignore[arg-type]
         version=row.version,

@@ -24,7 +24,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     ``floor_micros`` is the least it may pay: long ads may have to pay more than short ones.
     For a deal (``deal_id``) it is the whole bid: what was agreed is not lowered by a runner-up.
     ``guaranteed`` deals must be bid on, so they come first. A road-block takes ``together``
-    impressions of the request or none; others (0) take one.
+    impressions of the request or none; others (0) take one. ``cut_micros`` is by how much the bid
+    was lowered to its ceiling.
     """
 
     campaign: Campaign
@@ -35,6 +36,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     deal_id: str = ""
     guaranteed: bool = False
     together: int = 0
+    cut_micros: int = 0
 
 
 class ImpAuction(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +111,11 @@ def outcomes(auction: ImpAuction, verdict: Verdict) -> tuple[CandidateOutcome, .
     return tuple(
         [
             CandidateOutcome(
-                candidate.campaign.id, candidate.creative.id, candidate.bid_cpm_micros, reason
+                candidate.campaign.id,
+                candidate.creative.id,
+                candidate.bid_cpm_micros,
+                reason,
+                candidate.cut_micros,
             )
             for candidate, reason in zip(auction.candidates, verdict.reasons, strict=True)
             if reason != reasons.NOT_NEEDED

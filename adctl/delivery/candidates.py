@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from adctl.decisions import CandidateOutcome
 from adctl.delivery import reasons
 from adctl.delivery.auction import Candidate
-from adctl.delivery.deals import OfferedDeal, offered_deals
+from adctl.delivery.deals import DealBid, OfferedDeal, offered_deals
 from adctl.delivery.eligibility import (
     CreativeRules,
     bidfloor_micros,
@@ -124,14 +124,18 @@ class CandidateSearch:
             for campaign in index.match(
                 self._attributes, offer.formats if offer else (), self._now_ms, deal.id
             ):
-                bid = deal.price_for(campaign, self._catalog.factors_of(campaign.id))
+                bid = deal.bid_of(
+                    campaign,
+                    self._catalog.factors_of(campaign.id),
+                    self._catalog.default_max_micros,
+                )
                 candidate, why_not = self._for_deal(
                     campaign, bid, deal, offer, identified=identified
                 )
                 if candidate is not None:
                     found.append(candidate)
                     continue
-                self._pass_over(campaign, bid, why_not)
+                self._pass_over(campaign, bid.micros, why_not, bid.cut_micros)
                 reason = _of_imp(why_not)
         found.sort(key=lambda one: (not one.guaranteed, -one.bid_cpm_micros, one.campaign.id))
         return found[: self._terms.max_candidates], "" if found else reason
@@ -162,22 +166,28 @@ class CandidateSearch:
     def _for_deal(
         self,
         campaign: Campaign,
-        bid: int,
+        bid: DealBid,
         deal: OfferedDeal,
         offer: Offer | None,
         *,
         identified: bool,
     ) -> tuple[Candidate | None, str]:
-        if offer is None or not bid:
-            return None, reasons.FLOOR if deal.floor_micros else reasons.PACED
+        if offer is None or not bid.micros:
+            return None, bid.reason
         if self._passes_on(campaign, identified=identified):
             return None, reasons.UNIDENTIFIED
-        creative, reason = self._creative(campaign, offer, bid, deal)
+        creative, reason = self._creative(campaign, offer, bid.micros, deal)
         if creative is None:
             return None, reason
-        caps = campaign.caps if identified else ()
         return Candidate(
-            campaign, creative, bid, caps, bid, deal_id=deal.id, guaranteed=deal.guaranteed
+            campaign,
+            creative,
+            bid.micros,
+            campaign.caps if identified else (),
+            bid.micros,
+            deal_id=deal.id,
+            guaranteed=deal.guaranteed,
+            cut_micros=bid.cut_micros,
         ), ""
 
     def _dearest(
@@ -187,38 +197,49 @@ class CandidateSearch:
         reason = reasons.NO_CAMPAIGN
         least_floor = offer.least_floor_micros
         attributes = self._attributes
+        cut_of = self._catalog.cut_of
         for campaign, bid in self._catalog.dearest_first(matches, attributes):
             if bid < least_floor:
                 # And so is every later one; some of them are put on record.
                 reason = reasons.FLOOR
-                self._pass_over(campaign, bid, reason)
+                self._pass_over(campaign, bid, reason, cut_of(campaign.id))
                 if len(self.passed_over) < MAX_PASSED_OVER:
                     continue
                 break
             if campaign.caps and self._passes_on(campaign, identified=identified):
                 reason = reasons.UNIDENTIFIED
-                self._pass_over(campaign, bid, reason)
+                self._pass_over(campaign, bid, reason, cut_of(campaign.id))
                 continue
             if campaign.roadblock and not self._page:
                 reason = reasons.ROADBLOCK
-                self._pass_over(campaign, bid, reason)
+                self._pass_over(campaign, bid, reason, cut_of(campaign.id))
                 continue
             creative, why_not = self._creative(campaign, offer, bid)
             if creative is None:
                 reason = _of_imp(why_not)
-                self._pass_over(campaign, bid, why_not)
+                self._pass_over(campaign, bid, why_not, cut_of(campaign.id))
                 continue
             caps = campaign.caps if identified else ()
             floor = offer.floor_of(creative)
             together = impressions_together(campaign, self._page) if campaign.roadblock else 0
-            found.append(Candidate(campaign, creative, bid, caps, floor, together=together))
+            found.append(
+                Candidate(
+                    campaign,
+                    creative,
+                    bid,
+                    caps,
+                    floor,
+                    together=together,
+                    cut_micros=cut_of(campaign.id),
+                )
+            )
             if len(found) == most:
                 break
         return found, reason
 
-    def _pass_over(self, campaign: Campaign, bid: int, reason: str) -> None:
+    def _pass_over(self, campaign: Campaign, bid: int, reason: str, cut_micros: int) -> None:
         if len(self.passed_over) < MAX_PASSED_OVER:
-            self.passed_over.append(CandidateOutcome(campaign.id, 0, bid, reason))
+            self.passed_over.append(CandidateOutcome(campaign.id, 0, bid, reason, cut_micros))
 
     def _passes_on(self, campaign: Campaign, *, identified: bool) -> bool:
         return bool(campaign.caps) and not identified and campaign.unidentified == "no_bid"
@@ -260,5 +281,5 @@ def _of_imp(reason: str) -> str:
     """Return the reason of an impression for which a campaign was passed over for ``reason``."""
     if reason == reasons.PACED:
         return reasons.NO_CAMPAIGN
-    of_creative = reason not in (reasons.FLOOR, reasons.UNIDENTIFIED)
+    of_creative = reason not in (reasons.FLOOR, reasons.CEILING, reasons.UNIDENTIFIED)
     return reasons.NO_CREATIVE if of_creative else reason

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Self
 
 from adctl.delivery.bid_blocks import BidBlocks
 from adctl.delivery.campaign_index import CampaignIndex, is_near
-from adctl.delivery.pricing import base_bid_micros, bid_cpm_micros, performance_ppm
+from adctl.delivery.pricing import bid_cpm_micros, ceiling_micros, uncapped_bid_micros
 from adctl.delivery.traits import KnownTraits
 from adctl.models import Factors
+from adctl.money import MAX_CPM_MICROS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,8 @@ class Catalog:
 
     Immutable: every change returns the next catalog, so a bidder that has taken one decides a
     whole request on it while a refresh makes another. Factors of campaigns that are not (or not
-    yet) in the catalog are kept.
+    yet) in the catalog are kept. ``default_max_micros`` is the ceiling of campaigns that have none
+    of their own, see pricing.ceiling_micros: every bid of the catalog is under its ceiling.
     """
 
     def __init__(
@@ -34,15 +36,23 @@ class Catalog:
         factors: Mapping[int, Factors],
         bids: BidBlocks,
         traits: KnownTraits,
+        cuts: Mapping[int, int],
+        default_max_micros: int,
     ) -> None:
         self.index = index
         self.traits = traits
+        self.default_max_micros = default_max_micros
         self._factors = factors
         self._bids = bids
+        # By how much bids are lowered to their ceilings, of the few campaigns whose bids are.
+        self._cuts = cuts
 
     @classmethod
     def build(
-        cls, campaigns: Iterable[Campaign] = (), factors: Mapping[int, Factors] | None = None
+        cls,
+        campaigns: Iterable[Campaign] = (),
+        factors: Mapping[int, Factors] | None = None,
+        default_max_micros: int = MAX_CPM_MICROS,
     ) -> Self:
         """Return the catalog of ``campaigns``, ranked by what they would bid if nothing paced them.
 
@@ -51,13 +61,16 @@ class Catalog:
         known = dict(factors or {})
         index = CampaignIndex.build(
             campaigns,
-            lambda campaign: (
-                base_bid_micros(campaign)
-                * performance_ppm(campaign, known.get(campaign.id, _NEUTRAL))
+            lambda campaign: bid_cpm_micros(
+                campaign, _unpaced(known.get(campaign.id, _NEUTRAL)), default_max_micros
             ),
         )
-        bids = [_bid(index.at(position), known) for position in range(index.size)]
-        return cls(index, known, BidBlocks.build(bids), KnownTraits())
+        cuts: dict[int, int] = {}
+        bids = [
+            _bid(index.at(position), known, default_max_micros, cuts)
+            for position in range(index.size)
+        ]
+        return cls(index, known, BidBlocks.build(bids), KnownTraits(), cuts, default_max_micros)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -77,7 +90,11 @@ class Catalog:
 
     def bid_of(self, campaign: Campaign) -> int:
         """Return what a campaign bids for one impression, as a CPM in micros; 0: nothing now."""
-        return _bid(campaign, self._factors)
+        return bid_cpm_micros(campaign, self.factors_of(campaign.id), self.default_max_micros)
+
+    def cut_of(self, campaign_id: int) -> int:
+        """Return by how much a campaign's bid for one impression is lowered to its ceiling."""
+        return self._cuts.get(campaign_id, 0)
 
     def dearest_first(
         self, matches: Matches, attributes: RequestAttributes
@@ -110,13 +127,33 @@ class Catalog:
     def _next(
         self, index: CampaignIndex, factors: Mapping[int, Factors], changed: Iterable[int]
     ) -> Catalog:
-        bids = {}
+        bids, cuts = {}, dict(self._cuts)
         for campaign_id in changed:
+            cuts.pop(campaign_id, None)
             for position in (self.index.position_of(campaign_id), index.position_of(campaign_id)):
                 if position is not None:
-                    bids[position] = _bid(index.at(position), factors)
-        return Catalog(index, factors, self._bids.replaced(bids), self.traits)
+                    bids[position] = _bid(
+                        index.at(position), factors, self.default_max_micros, cuts
+                    )
+        blocks = self._bids.replaced(bids)
+        return Catalog(index, factors, blocks, self.traits, cuts, self.default_max_micros)
 
 
-def _bid(campaign: Campaign | None, factors: Mapping[int, Factors]) -> int:
-    return bid_cpm_micros(campaign, factors.get(campaign.id, _NEUTRAL)) if campaign else 0
+def _unpaced(factors: Factors) -> Factors:
+    return Factors(ctr_ppm=factors.ctr_ppm, cvr_ppm=factors.cvr_ppm)
+
+
+def _bid(
+    campaign: Campaign | None,
+    factors: Mapping[int, Factors],
+    default_max_micros: int,
+    cuts: dict[int, int],
+) -> int:
+    """Return what a campaign bids; what its ceiling takes from that goes to ``cuts``."""
+    if campaign is None:
+        return 0
+    uncapped = uncapped_bid_micros(campaign, factors.get(campaign.id, _NEUTRAL))
+    bid = min(uncapped, ceiling_micros(campaign, default_max_micros))
+    if bid < uncapped:
+        cuts[campaign.id] = uncapped - bid
+    return bid

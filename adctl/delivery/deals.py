@@ -6,7 +6,7 @@ and advertisers of its own [3.2.12].
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from adctl.delivery import reasons
 # The struct's fields, read at run time by msgspec.
 from adctl.delivery.currency import Rates
 from adctl.delivery.media.linear import per_second_floor_micros, range_floor_micros
-from adctl.delivery.pricing import deal_bid_micros
+from adctl.delivery.pricing import deal_ceiling_micros, uncapped_deal_bid_micros
 from adctl.money import MAX_CPM_MICROS, floor_to_micros
 from adctl.openrtb import Deal
 
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from adctl.openrtb import Imp
 
 _FIXED_PRICE = 3
+
+
+class DealBid(NamedTuple):
+    """What a campaign bids for a deal, as a CPM in micros; 0, and the reason, if it does not.
+
+    ``cut_micros`` is by how much the bid was lowered to the campaign's ceiling.
+    """
+
+    micros: int
+    cut_micros: int = 0
+    reason: str = ""
 
 
 class OfferedDeal(msgspec.Struct, frozen=True):
@@ -63,19 +74,28 @@ class OfferedDeal(msgspec.Struct, frozen=True):
         converted = self.rates.to_account_micros(micros, currency)
         return MAX_CPM_MICROS + 1 if converted is None else converted
 
-    def price_for(self, campaign: Campaign, factors: Factors) -> int:
-        """Return what the campaign bids for the deal as a CPM, 0 if it does not.
+    def bid_of(self, campaign: Campaign, factors: Factors, default_max_micros: int) -> DealBid:
+        """Return what the campaign bids for the deal; ``default_max_micros`` as in the catalog.
 
         At a fixed price that is the deal's floor, if the campaign would pay as much; its pace then
         decides only whether it bids.
         """
         ours = next((deal for deal in campaign.deals if deal.id == self.id), None)
         offered = ours.bid_amount_micros if ours else None
-        whole = deal_bid_micros(campaign, offered, factors, guaranteed=True)
-        paced = deal_bid_micros(campaign, offered, factors, guaranteed=self.guaranteed)
+        ceiling = deal_ceiling_micros(campaign, offered, default_max_micros)
+        whole = uncapped_deal_bid_micros(campaign, offered, factors, guaranteed=True)
+        paced = uncapped_deal_bid_micros(campaign, offered, factors, guaranteed=self.guaranteed)
+        if not paced:
+            return DealBid(0, reason=reasons.FLOOR if self.floor_micros else reasons.PACED)
         if self.fixed and self.floor_micros:
-            return self.floor_micros if paced and whole >= self.floor_micros else 0
-        return paced
+            if whole < self.floor_micros:
+                return DealBid(0, reason=reasons.FLOOR)
+            if ceiling < self.floor_micros:
+                # What it takes is not offered: the fixed price, which is the deal's whole bid.
+                return DealBid(0, self.floor_micros - ceiling, reasons.CEILING)
+            return DealBid(self.floor_micros)
+        bid = min(paced, ceiling)
+        return DealBid(bid, paced - bid)
 
     def takes(self, creative: Creative) -> bool:
         """Return whether the deal is for the creative's advertiser."""

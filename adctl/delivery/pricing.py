@@ -1,7 +1,8 @@
 """What a campaign bids for one impression, and what the winner pays.
 
-bid = base bid * performance multiplier * pacing factor * competition estimate. Prices are CPM in
-micros; rates and factors are parts per million; all of it is integer arithmetic.
+bid = base bid * performance multiplier * pacing factor * competition estimate, but never above the
+campaign's ceiling. Prices are CPM in micros; rates and factors are parts per million; all of it is
+integer arithmetic.
 """
 
 from __future__ import annotations
@@ -26,12 +27,30 @@ SECOND_PRICE_STEP_MICROS = 10_000
 _IMPRESSIONS_PER_CPM = 1_000
 
 
-def bid_cpm_micros(campaign: Campaign, factors: Factors) -> int:
+def ceiling_micros(campaign: Campaign, default_micros: int = MAX_CPM_MICROS) -> int:
+    """Return the most the campaign bids for 1,000 impressions.
+
+    Its own, else ``default_micros`` where its bids are worked out from rates that strangers' clicks
+    can raise. A CPM campaign bids what somebody wrote.
+    """
+    if campaign.max_cpm_micros is not None:
+        return campaign.max_cpm_micros
+    return MAX_CPM_MICROS if campaign.bid_strategy is BidStrategy.CPM else default_micros
+
+
+def bid_cpm_micros(
+    campaign: Campaign, factors: Factors, default_max_micros: int = MAX_CPM_MICROS
+) -> int:
     """Return the campaign's bid for one impression, as a CPM. 0 means that it does not bid.
 
-    Rounded down to a micro. Never above MAX_CPM_MICROS, and never above what the operator's amount
-    is worth: pacing and competition only lower a bid.
+    Rounded down to a micro. Never above its ceiling (ceiling_micros), and never above what the
+    operator's amount is worth: pacing and competition only lower a bid.
     """
+    return min(uncapped_bid_micros(campaign, factors), ceiling_micros(campaign, default_max_micros))
+
+
+def uncapped_bid_micros(campaign: Campaign, factors: Factors) -> int:
+    """Return what the campaign would bid without a ceiling; at most MAX_CPM_MICROS."""
     exact = (
         base_bid_micros(campaign)
         * performance_ppm(campaign, factors)
@@ -41,16 +60,24 @@ def bid_cpm_micros(campaign: Campaign, factors: Factors) -> int:
     return min(exact // PPM**3, MAX_CPM_MICROS)
 
 
-def deal_bid_micros(
+def deal_ceiling_micros(
+    campaign: Campaign, price_micros: int | None, default_max_micros: int = MAX_CPM_MICROS
+) -> int:
+    """Return the most the campaign bids for a deal: of a price somebody wrote, only its own."""
+    default = default_max_micros if price_micros is None else MAX_CPM_MICROS
+    return ceiling_micros(campaign, default)
+
+
+def uncapped_deal_bid_micros(
     campaign: Campaign, price_micros: int | None, factors: Factors, *, guaranteed: bool
 ) -> int:
-    """Return what the campaign bids for a deal, as a CPM; 0 means that it does not bid.
+    """Return what the campaign would bid for a deal without a ceiling; 0: it does not bid.
 
     ``price_micros`` is what it offers for the deal, or None: as in the open auction. A guaranteed
     deal must be bid on, whatever the pace.
     """
     unpaced = msgspec.structs.replace(factors, pacing_ppm=PPM, competition_ppm=PPM)
-    whole = bid_cpm_micros(campaign, unpaced) if price_micros is None else price_micros
+    whole = uncapped_bid_micros(campaign, unpaced) if price_micros is None else price_micros
     if guaranteed:
         return whole
     return whole * pacing_factor_ppm(factors) * competition_factor_ppm(factors) // PPM**2

@@ -21,6 +21,7 @@ NO_CAMPAIGN = "no_campaign"  # no active campaign targets this request
 NO_CREATIVE = "no_creative"  # those that do have no creative that may be shown
 QUANTITY = "quantity"  # one display would be no impressions, or more than can be paid
 FLOOR = "floor"  # every bid is under the floor
+CEILING = "ceiling"  # a deal's fixed price is above what its buyers bid at most
 RATE_LIMIT = "rate_limit"  # more requests a second than the exchange is allowed
 UNAVAILABLE = "unavailable"  # Redis did not answer: what cannot be reserved is not bid
 TOO_MANY_IMPS = "too_many_imps"  # beyond the impressions looked at
@@ -125,6 +126,7 @@ NBR = {
     NOT_NEEDED: 512,
     RATE_LIMIT: 513,
     QUANTITY: 514,
+    CEILING: 515,
 }
 """OpenRTB's no-bid reason codes (its list 5.24), and ours from 500 on."""
 

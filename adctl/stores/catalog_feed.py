@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from adctl.config_ceiling import max_cpm_micros
 from adctl.delivery.catalog import Catalog
 from adctl.errors import ConfigError, StoreUnavailableError
 from adctl.models import Factors
@@ -55,7 +56,8 @@ class CatalogFeed:
         self._source = CatalogSource(self._store, CatalogApi(settings.api.host, settings.api.port))
         self._shards = settings.redis.shards
         self._refresh_sec = settings.catalog.refresh_sec
-        self._catalog = Catalog.build()
+        self._max_micros = max_cpm_micros(settings.bidder.max_cpm)
+        self._catalog = Catalog.build(default_max_micros=self._max_micros)
         self._documents: dict[int, Campaign] = {}
         self._factor_texts: dict[str, str] = {}
         self._factors: dict[int, Factors] = {}
@@ -150,9 +152,9 @@ class CatalogFeed:
 
     def _build(self, documents: Mapping[int, Campaign]) -> Catalog:
         try:
-            return Catalog.build(documents.values(), self._factors)
+            return Catalog.build(documents.values(), self._factors, self._max_micros)
         except _UNUSABLE:
-            catalog = Catalog.build((), self._factors)
+            catalog = Catalog.build((), self._factors, self._max_micros)
             for campaign in documents.values():
                 catalog = _with(catalog, campaign)
             return catalog

@@ -90,6 +90,17 @@ class CandidatesKey(NamedTuple):
     sampled: bool = False
 
 
+class Candidacies(msgspec.Struct):
+    """What is added to a row of rollup_candidates.
+
+    ``capped`` of them bid less because of their ceiling, all together by ``cut_micros``.
+    """
+
+    candidates: int = 0
+    capped: int = 0
+    cut_micros: int = 0
+
+
 class Additions:
     """What is to be added to the rollups, by their keys."""
 
@@ -97,7 +108,7 @@ class Additions:
         self.delivery: defaultdict[DeliveryKey, Delivery] = defaultdict(Delivery)
         self.landscape: defaultdict[LandscapeKey, Landscape] = defaultdict(Landscape)
         self.requests: Counter[RequestsKey] = Counter()
-        self.candidates: Counter[CandidatesKey] = Counter()
+        self.candidates: defaultdict[CandidatesKey, Candidacies] = defaultdict(Candidacies)
 
 
 class Rollups:
@@ -112,7 +123,7 @@ class Rollups:
             (self._queries.add_delivery, additions.delivery, Delivery.__struct_fields__),
             (self._queries.add_landscape, additions.landscape, Landscape.__struct_fields__),
             (self._queries.add_requests, additions.requests, ["requests"]),
-            (self._queries.add_candidates, additions.candidates, ["candidates"]),
+            (self._queries.add_candidates, additions.candidates, Candidacies.__struct_fields__),
         ]
         for write, rows, names in tables:
             if rows:

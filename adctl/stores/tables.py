@@ -62,6 +62,7 @@ class CampaignRow(SQLModel, table=True):
     unidentified: str
     deals: list[dict[str, Any]] = _json()
     roadblock: bool = False
+    max_cpm_micros: int | None = Field(default=None, sa_type=BigInteger)
     late_margin_nanos: int = Field(default=0, sa_type=BigInteger)
     version: int = 1
     created_at: datetime = _instant()

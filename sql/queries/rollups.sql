@@ -41,13 +41,16 @@ SELECT * FROM unnest(
 ON CONFLICT (hour, exchange, reason) DO UPDATE
 SET requests = rollup.requests + excluded.requests;
 
--- name: add_candidates(hour, campaign_id, exchange, outcome, sampled, candidates)!
-INSERT INTO rollup_candidates AS rollup (hour, campaign_id, exchange, outcome, sampled, candidates)
+-- name: add_candidates(hour, campaign_id, exchange, outcome, sampled, candidates, capped, cut_micros)!
+INSERT INTO rollup_candidates AS rollup
+    (hour, campaign_id, exchange, outcome, sampled, candidates, capped, cut_micros)
 SELECT * FROM unnest(
     :hour::timestamptz[], :campaign_id::integer[], :exchange::text[], :outcome::text[],
-    :sampled::boolean[], :candidates::bigint[])
+    :sampled::boolean[], :candidates::bigint[], :capped::bigint[], :cut_micros::bigint[])
 ON CONFLICT (hour, campaign_id, exchange, sampled, outcome) DO UPDATE
-SET candidates = rollup.candidates + excluded.candidates;
+SET candidates = rollup.candidates + excluded.candidates,
+    capped = rollup.capped + excluded.capped,
+    cut_micros = rollup.cut_micros + excluded.cut_micros;
 
 -- name: clear_delivery(since)!
 UPDATE rollup_delivery

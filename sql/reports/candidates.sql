@@ -1,5 +1,6 @@
 -- name: candidates(since, until, campaign_id)
-SELECT c.campaign_id, campaign.name, c.sampled, c.outcome, sum(c.candidates)::bigint
+SELECT c.campaign_id, campaign.name, c.sampled, c.outcome, sum(c.candidates)::bigint,
+       sum(c.capped)::bigint, sum(c.cut_micros)::bigint
 FROM rollup_candidates AS c
 LEFT JOIN campaign ON campaign.id = c.campaign_id
 WHERE c.hour >= :since AND c.hour < :until

@@ -119,7 +119,7 @@ def furnish(case: dict[str, Any], request: BidRequest, client: redis.Redis) -> H
     factors = {draft["id"]: factors_of(draft) for draft in drafts}
     numbers = count(1)
     bidder = Bidder(
-        Shelf(Catalog.build(campaigns, factors)),
+        Shelf(Catalog.build(campaigns, factors, parse_micros(case.get("max_cpm", "1000000")))),
         RedisLedger(ClientScripts(client), _HOLD_SEC),
         _SIGNER,
         _USER_KEY,
@@ -149,6 +149,7 @@ def campaign_of(draft: dict[str, Any]) -> Campaign:
         "caps": [msgspec.to_builtins(cap_of(text)) for text in draft.get("caps", [])],
         "unidentified": draft.get("unidentified", "no_bid"),
         "roadblock": draft.get("roadblock", False),
+        "max_cpm_micros": parse_micros(draft["max_cpm"]) if "max_cpm" in draft else None,
         "deals": [msgspec.to_builtins(parse_deal(text)) for text in draft.get("deals", [])],
         "creatives": [creative_of(number, place, one) for place, one in enumerate(creatives, 1)],
     }

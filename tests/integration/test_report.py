@@ -16,6 +16,7 @@ from adctl.models import Campaign, EventKind, Factors
 from adctl.stores.budgets import Budgets, Spent
 from adctl.stores.rollups import (
     Additions,
+    Candidacies,
     CandidatesKey,
     Delivery,
     DeliveryKey,
@@ -96,11 +97,13 @@ def delivered(campaigns: psycopg.Connection) -> psycopg.Connection:
     )
     additions.candidates.update(
         {
-            CandidatesKey(TEN, 1, "default", "won"): 10,
-            CandidatesKey(TEN, 1, "default", "frequency_cap"): 20,
-            CandidatesKey(night, 1, "other", "frequency_cap"): 10,
-            CandidatesKey(night, 2, "default", "outbid"): 3,
-            CandidatesKey(TEN, 1, "default", "targeting_country", sampled=True): 7,
+            CandidatesKey(TEN, 1, "default", "won"): Candidacies(
+                10, capped=4, cut_micros=10_000_000
+            ),
+            CandidatesKey(TEN, 1, "default", "frequency_cap"): Candidacies(20),
+            CandidatesKey(night, 1, "other", "frequency_cap"): Candidacies(10),
+            CandidatesKey(night, 2, "default", "outbid"): Candidacies(3),
+            CandidatesKey(TEN, 1, "default", "targeting_country", sampled=True): Candidacies(7),
         }
     )
     Rollups().add(campaigns, additions)

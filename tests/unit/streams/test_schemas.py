@@ -128,7 +128,7 @@ def test_missing_files_are_written_and_others_left_alone(tmp_path: Path) -> None
     assert len(schemas.write_schemas(tmp_path)) == len(VERSIONS)
     other = tmp_path / "Event.v1.json"
     other.write_text("{}")
-    described = tmp_path / "Decision.v1.json"
+    described = tmp_path / "Decision.v2.json"
     described.write_text(described.read_text().replace("The record of", "What became of"))
     assert schemas.write_schemas(tmp_path) == ["Decision.v1.json"]
     assert other.read_text() == "{}"
