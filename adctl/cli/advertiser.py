@@ -268,7 +268,7 @@ def statement(
     asked = statements.parse_month(month, datetime.now(UTC))
     with open_plane(settings_of(ctx)) as plane:
         moved = statements.movements(plane, advertiser, asked)
-    render_rows([movement.fields() for movement in moved], output)
+    render_rows([movement.fields() for movement in moved], output, statements.MOVEMENT_COLUMNS)
 
 
 @app.command()

@@ -95,7 +95,7 @@ def prove(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
         everything = {"invariants": proof.rows(), "breaches": breaches, "bound": bound}
         render_record(everything, output)
     else:
-        render_rows(proof.rows(), output)
+        render_rows(proof.rows(), output, ("invariant", "says", "holds", "broken"))
         if output is Output.TABLE:
             render_record(bound)
         for breach in breaches:
@@ -139,7 +139,8 @@ def reconcile(
         found = reconciler.repair(batches, actor) if repair else reconciler.compare(batches)
         remaining = len(reconciler.compare(())) if repair else len(found)
     if found:
-        render_rows([difference.fields() for difference in found], output)
+        rows = [difference.fields() for difference in found]
+        render_rows(rows, output, Difference._fields)
     elif output is not Output.TABLE:
         render_rows([], output, Difference._fields)
     else:

@@ -20,7 +20,7 @@ from adctl.control.consumer_status import GroupStatus, PartitionStatus
 from adctl.control.groups import GROUPS, find_group, require_rewindable
 from adctl.control.periods import parse_hour
 from adctl.control.rebuilding import RollupRebuilder
-from adctl.control.rewinding import AnalyticsRewind
+from adctl.control.rewinding import AnalyticsRewind, RewoundPartition
 from adctl.stores.endpoints import resolve_kafka
 from adctl.stores.stream import stream_keys
 from adctl.streams.admin import KafkaAdmin
@@ -85,4 +85,4 @@ def rewind(
         rebuilder = RollupRebuilder(pool, *stream_keys(settings.redis.shards))
         rewound = AnalyticsRewind(rebuilder, places, cluster_id).rewind(since, dry_run=dry_run)
     say("nothing was changed" if dry_run else "the group reads again")
-    render_rows([partition.fields() for partition in rewound], output)
+    render_rows([partition.fields() for partition in rewound], output, RewoundPartition._fields)

@@ -27,6 +27,8 @@ from adctl.stores.stream import event_streams
 
 app = typer.Typer(no_args_is_help=True)
 
+_MIGRATION = ("migration", "state")
+
 
 @app.command()
 def migrate(
@@ -42,7 +44,7 @@ def migrate(
         say("The schema is up to date.")
         return
     state = "pending" if dry_run else "applied"
-    render_rows([{"migration": name, "state": state} for name in names], output)
+    render_rows([{"migration": name, "state": state} for name in names], output, _MIGRATION)
 
 
 @app.command()
@@ -52,7 +54,8 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     Example: adctl db status --output csv
     """
     states = migration_states(resolve_postgres(settings_of(ctx)))
-    render_rows([{"migration": name, "state": state} for name, state in states.items()], output)
+    rows = [{"migration": name, "state": state} for name, state in states.items()]
+    render_rows(rows, output, _MIGRATION)
 
 
 @app.command()

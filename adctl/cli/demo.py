@@ -19,7 +19,7 @@ from adctl.config import load_settings
 from adctl.control.supervision import Supervisor
 from adctl.demo.plan import Plan, read_plan
 from adctl.demo.run import DemoRun, Snapshot, demo_environment
-from adctl.demo.summary import Summary
+from adctl.demo.summary import Check, Summary
 from adctl.errors import UnhealthyError
 from adctl.stores.embedded.stack import EmbeddedStack
 
@@ -118,7 +118,7 @@ def _show(summary: Summary, output: Output) -> None:
     if output is Output.JSON:
         render_record({**summary._asdict(), "checks": checks, "ok": not summary.failed}, output)
     elif output is Output.CSV:
-        render_rows(checks, output)
+        render_rows(checks, output, Check._fields)
     else:
         reasons = ", ".join(f"{reason} {number}" for reason, number in summary.no_bids.items())
         render_record({**summary.traffic, "why_no_bid": reasons})

@@ -1,10 +1,12 @@
 """``adctl doctor``: everything adctl needs, checked by name."""
 
+from dataclasses import fields
+
 import typer
 
 from adctl.cli.context import invocation_of
 from adctl.cli.render import Output, OutputOption, render_rows
-from adctl.control.checkup import Outcome, examine
+from adctl.control.checkup import Finding, Outcome, examine
 from adctl.errors import UnhealthyError
 
 app = typer.Typer()
@@ -19,7 +21,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     Example: adctl doctor --output json
     """
     findings = examine(lambda: invocation_of(ctx).settings)
-    render_rows([vars(finding) for finding in findings], output)
+    columns = [field.name for field in fields(Finding)]
+    render_rows([vars(finding) for finding in findings], output, columns)
     failed = {finding.check: None for finding in findings if finding.outcome is Outcome.FAIL}
     if failed:
         raise UnhealthyError(f"failed: {', '.join(failed)}")

@@ -29,7 +29,9 @@ def list_exchanges(ctx: typer.Context, output: OutputOption = Output.TABLE) -> N
     Example: adctl exchange list
     """
     settings = settings_of(ctx)
-    render_rows([_fields(settings, name) for name in settings.exchanges], output)
+    rows = [_fields(settings, name) for name in settings.exchanges]
+    # There is always one called default.
+    render_rows(rows, output, list(rows[0]))
 
 
 @app.command()

@@ -3,8 +3,6 @@
 Results go to stdout, everything said about them to stderr, so that a pipe carries results alone.
 """
 
-import csv
-import io
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from adctl.cli.csv_cells import csv_text
 from adctl.errors import ConflictError
 
 
@@ -53,26 +52,28 @@ def render_rows(
 ) -> None:
     """Print ``rows`` on stdout. ``columns`` picks and orders those of table and CSV.
 
-    JSON is one array holding the rows whole. Without ``columns`` those of the first row are taken.
+    JSON is one array holding the rows whole. Without ``columns`` those of the first row are taken;
+    where there may be no rows they are needed, for a CSV always has its header.
     """
-    rows = [_exact(row) for row in rows]
-    if output is Output.JSON:
-        _print_json(rows)
-        return
     names = list(columns if columns is not None else (rows[0] if rows else ()))
     if output is Output.CSV:
         _print_csv(rows, names)
+        return
+    rows = [_exact(row) for row in rows]
+    if output is Output.JSON:
+        _print_json(rows)
     else:
         _print_table(rows, names)
 
 
 def render_record(record: Mapping[str, object], output: Output = Output.TABLE) -> None:
     """Print one ``record``: a line per field, a JSON object, or CSV with one row."""
+    if output is Output.CSV:
+        _print_csv([record], list(record))
+        return
     record = _exact(record)
     if output is Output.JSON:
         _print_json(record)
-    elif output is Output.CSV:
-        _print_csv([record], list(record))
     else:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
@@ -104,7 +105,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = typer.confirm(question, err=True)
+        agreed = typer.confirm(_printable(question), err=True)
     except typer.Abort:
         typer.echo(err=True)  # the prompt's line is still open
         agreed = False
@@ -147,20 +148,8 @@ def _plain(value: Any) -> object:
 
 
 def _print_csv(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_csv_cell(row.get(name)) for name in names] for row in rows)
-    sys.stdout.write(text.getvalue())
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None or isinstance(value, (str, int)):
-        return value
-    built = msgspec.to_builtins(value, enc_hook=_plain)
-    return built if isinstance(built, str) else msgspec.json.encode(built).decode()
+    text = csv_text(names, rows)
+    sys.stdout.write(_printable(text) if sys.stdout.isatty() else text)
 
 
 def _print_table(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> None:

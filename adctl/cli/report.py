@@ -1,6 +1,6 @@
 """``adctl report``: what was bid, delivered and spent."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -11,7 +11,7 @@ from adctl.cli.context import settings_of
 from adctl.cli.render import Output, OutputOption, render_record, render_rows, say
 from adctl.cli.stores import postgres_pool, postgres_session
 from adctl.control import reporting, statement_lines, statements
-from adctl.control.alarms import alarm_fields, read_alarms
+from adctl.control.alarms import ALARM_COLUMNS, alarm_fields, read_alarms
 from adctl.control.lookup import find_advertiser, find_campaign
 from adctl.control.periods import Period, parse_period
 from adctl.control.plane import open_plane
@@ -77,8 +77,9 @@ def performance(
         shown.append({first: "total"} | totals.fields())
         # Most campaigns have none of these, and lines are short.
         unused = [name for name in _SELDOM if not getattr(totals, name)]
-        shown = [_for_people(_without(row, unused)) for row in shown]
-    _render(shown, period, output)
+        shown = [_without(row, unused) for row in shown]
+    columns = [*reporting.about_columns(by), *reporting.Totals().fields()]
+    _render(shown, period, output, columns)
 
 
 @app.command()
@@ -96,10 +97,7 @@ def requests(
     period = parse_period(since, until, timezone, datetime.now(UTC))
     with postgres_session(ctx) as session:
         rows = reporting.requests(psycopg_of(session), period)
-    shown = [row._asdict() for row in rows]
-    _render(
-        [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
-    )
+    _render([row._asdict() for row in rows], period, output, reporting.RequestsRow._fields)
 
 
 @app.command()
@@ -120,10 +118,7 @@ def candidates(
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
     rows = _of_campaign(ctx, reporting.candidates, period, campaign)
-    shown = [row._asdict() for row in rows]
-    _render(
-        [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
-    )
+    _render([row._asdict() for row in rows], period, output, reporting.CandidatesRow._fields)
 
 
 @app.command()
@@ -141,7 +136,7 @@ def losses(
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
     rows = _of_campaign(ctx, reporting.losses, period, campaign)
-    _render([row._asdict() for row in rows], period, output)
+    _render([row._asdict() for row in rows], period, output, reporting.LossRow._fields)
 
 
 @app.command()
@@ -162,7 +157,7 @@ def oddities(
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
     rows = _of_campaign(ctx, reporting.oddities, period, campaign)
-    _render([row._asdict() for row in rows], period, output)
+    _render([row._asdict() for row in rows], period, output, reporting.OddityRow._fields)
 
 
 @app.command()
@@ -182,7 +177,7 @@ def alarms(
     """
     period = parse_period(since, until, timezone, datetime.now(UTC))
     rows = _of_campaign(ctx, read_alarms, period, campaign)
-    _render([alarm_fields(row) for row in rows], period, output)
+    _render([alarm_fields(row) for row in rows], period, output, ALARM_COLUMNS)
 
 
 @app.command()
@@ -203,10 +198,7 @@ def landscape(
     period = parse_period(since, until, timezone, datetime.now(UTC))
     with postgres_session(ctx) as session:
         rows = reporting.landscape(psycopg_of(session), period, exchange)
-    shown = [row._asdict() for row in rows]
-    _render(
-        [_for_people(row) for row in shown] if output is Output.TABLE else shown, period, output
-    )
+    _render([row._asdict() for row in rows], period, output, reporting.LandscapeRow._fields)
 
 
 @app.command()
@@ -283,12 +275,16 @@ def _of_campaign(
         return report(psycopg_of(session), period, campaign_id)
 
 
-def _render(rows: list[dict[str, object]], period: Period, output: Output) -> None:
+def _render(
+    rows: list[dict[str, object]], period: Period, output: Output, columns: Sequence[str]
+) -> None:
+    """Print a report. Tables have the columns that their rows have, with rates in percent."""
     if not rows:
         say(f"nothing from {period}")
-    if rows or output is not Output.TABLE:
-        render_rows(rows, output)
-    if rows and output is Output.TABLE:
+    if output is not Output.TABLE:
+        render_rows(rows, output, columns)
+    elif rows:
+        render_rows([_for_people(row) for row in rows])
         say(f"{period}")
 
 

@@ -58,7 +58,7 @@ def create(
         {"topic": topic.topic, "done": state if topic.topic in created else "existed"}
         for topic in topics
     ]
-    render_rows(rows, output)
+    render_rows(rows, output, ("topic", "done"))
 
 
 def _plan(ctx: typer.Context) -> TopicPlan:

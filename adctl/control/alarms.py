@@ -141,6 +141,13 @@ def read_alarms(
         return [_alarm(*row) for row in rows]
 
 
+ALARM_COLUMNS = (
+    *("at", "kind", "campaign_id", "campaign", "advertiser_id"),
+    *("percent", "spent", "budget", "expected"),
+)
+"""The names of alarm_fields."""
+
+
 def alarm_fields(alarm: Alarm) -> dict[str, object]:
     """Return everything a person asks for, amounts as exact decimals."""
     return {

@@ -186,6 +186,17 @@ def performance(
         return [_performance_row(by, period.zone, *row) for row in rows]
 
 
+def about_columns(by: By) -> tuple[str, ...]:
+    """Return the names of what a row ``by`` that is about."""
+    match by:
+        case By.CAMPAIGN | By.CREATIVE:
+            return f"{by.value}_id", by.value
+        case By.DAY:
+            return by.value, "timezone"
+        case _:
+            return (by.value,)
+
+
 def sum_of(rows: Iterable[PerformanceRow]) -> Totals:
     """Return the totals of all rows together."""
     columns = [msgspec.structs.astuple(row.totals) for row in rows]

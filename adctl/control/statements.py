@@ -48,6 +48,10 @@ INVOICE_COLUMNS = (
     "amount",
 )
 
+MOVEMENT_COLUMNS = (
+    *("at", "kind", "description", "entries", "late", "unpriced", "amount", "balance"),
+)
+
 _queries = load_queries("reports/statements.sql")
 
 

@@ -227,6 +227,7 @@ def decision_of(decision: Decision) -> dict[str, Any]:
                         "campaign": one.campaign_id,
                         "creative": one.creative_id,
                         "bid": format_micros(one.bid_cpm_micros),
+                        **({"cut": format_micros(one.cut_micros)} if one.cut_micros else {}),
                         "outcome": one.reason or "won",
                     }
                     for one in imp.candidates

@@ -154,6 +154,41 @@ def test_explain_says_what_keeps_a_campaign_from_bidding(
     assert found["sampled last hour"] == "targeting_country: 3 (100.00%)"
 
 
+def test_ceiling_is_shown_changed_taken_back_and_explained(
+    adctl: Callable[..., Result], spring: str, postgres: psycopg.Connection
+) -> None:
+    def ceiling() -> str:
+        rows = json.loads(adctl("campaign explain Spring -o json").stdout)
+        return {row["about"]: row["finding"] for row in rows}["ceiling"]
+
+    assert ceiling() == "none"
+    adctl("campaign update Spring --max-cpm 5")
+    assert json.loads(adctl("campaign show Spring -o json").stdout)["max_cpm"] == "5.00"
+    assert ceiling() == "5.00 USD per 1,000 impressions"
+    adctl("campaign update Spring --strategy cpc --clear max_cpm")
+    assert json.loads(adctl("campaign show Spring -o json").stdout)["max_cpm"] is None
+    assert ceiling() == "20.00 USD per 1,000 impressions (bidder.max_cpm)"
+    history = adctl("campaign history Spring --output csv").stdout
+    assert "update,max_cpm,,5.00" in history
+    assert "update,max_cpm,5.00," in history
+    postgres.execute(
+        "INSERT INTO rollup_candidates (hour, campaign_id, exchange, outcome, candidates, capped, "
+        "cut_micros) VALUES (date_trunc('hour', now(), 'UTC'), %s, 'default', 'won', 9, 4, %s)",
+        [int(spring), 10_000_000],
+    )
+    postgres.commit()
+    rows = json.loads(adctl("campaign explain Spring -o json").stdout)
+    found = {row["about"]: row["finding"] for row in rows}
+    assert found["cut last hour"] == "won: 4 of 9, by 2.50 on the average"
+
+
+def test_bid_above_its_ceiling_is_refused(adctl: Callable[..., Result], spring: str) -> None:
+    refused = adctl(f"campaign update {spring} --max-cpm 1.50")
+    assert refused.exit_code == 3
+    assert "bid" in refused.stderr
+    assert "at most max_cpm (1.50)" in refused.stderr
+
+
 def test_stores_being_down_exits_with_7() -> None:
     down = CliRunner().invoke(
         app,

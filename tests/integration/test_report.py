@@ -120,6 +120,8 @@ def test_candidates_tell_how_a_campaign_fared(run: Run) -> None:
         ("counted", "won", 10, 0.25),
         ("sampled", "targeting_country", 7, 1.0),
     ]
+    cut = [(row["capped"], row["avg_cut"]) for row in rows]
+    assert cut == [(0, None), (4, "2.50"), (0, None)]
 
 
 def test_losses_are_counted_by_campaign_exchange_and_reason(

@@ -208,3 +208,21 @@ def test_margin_for_late_wins_is_an_amount_below_the_budget(margin: str) -> None
     assert read(budget="10", late_margin="9.999999999")[0]["late_margin_nanos"] == 9_999_999_999
     assert read(budget="10")[0]["late_margin_nanos"] == 0
     assert set(read(budget="10", late_margin=margin)[1]) == {"late_margin"}
+
+
+def test_ceiling_is_a_price_above_0_or_none() -> None:
+    assert read()[0]["max_cpm_micros"] is None
+    assert read(max_cpm="2.000001")[0]["max_cpm_micros"] == 2_000_001
+    for wrong in ("0", "-1", "x", "1e3", 5, "2000000"):
+        assert set(read(max_cpm=wrong)[1]) == {"max_cpm"}
+
+
+@pytest.mark.parametrize("strategy", ["cpm", "cpc", "cpa"])
+def test_amounts_that_are_prices_are_not_above_the_ceiling(strategy: str) -> None:
+    at_most = {"max_cpm": "2", "strategy": strategy}
+    assert not read(**at_most, bid="2.00", deals=["deal-1=2.00", "deal-2"])[1]
+    # What a click or a conversion is worth is no price of 1,000 impressions; a deal's price is.
+    faults = read(**at_most, bid="2.01", deals=["deal-1=2.01"])[1]
+    assert faults == dict.fromkeys(
+        ["bid", "deals"] if strategy == "cpm" else ["deals"], "at most max_cpm (2)"
+    )

@@ -130,7 +130,7 @@ def test_missing_files_are_written_and_others_left_alone(tmp_path: Path) -> None
     other.write_text("{}")
     described = tmp_path / "Decision.v2.json"
     described.write_text(described.read_text().replace("The record of", "What became of"))
-    assert schemas.write_schemas(tmp_path) == ["Decision.v1.json"]
+    assert schemas.write_schemas(tmp_path) == ["Decision.v2.json"]
     assert other.read_text() == "{}"
 
 
