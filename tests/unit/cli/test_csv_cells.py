@@ -91,6 +91,6 @@ def written(*texts: str) -> str:
     """Return a CSV with one row of ``texts``."""
     row = {str(number): text for number, text in enumerate(texts)}
     text = csv_text(list(row), [row])
-    assert list(csv.reader(io.StringIO(text, newline="")))[0] == list(row)
+    assert next(iter(csv.reader(io.StringIO(text, newline="")))) == list(row)
     assert len(list(csv.reader(io.StringIO(text, newline="")))) == 2
     return text
