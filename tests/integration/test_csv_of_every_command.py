@@ -137,8 +137,8 @@ def hostile(run: Run, postgres: psycopg.Connection) -> Run:
         "advertiser correct 1 --charge 1.50 --reason @sum --yes",
         "campaign create --advertiser 1 --name +cmd --budget 500 --bid 2.00 --deal -deal",
         (
-            "creative create --campaign 1 --name @box --size 300x250 --landing-url https://a.example "
-            "--image-url https://a.example/b.png"
+            "creative create --campaign 1 --name @box --size 300x250 "
+            "--landing-url https://a.example --image-url https://a.example/b.png"
         ),
         "webhook create --url https://ops.example/hook --event budget.daily",
     ]

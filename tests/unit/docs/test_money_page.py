@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from adctl.config_ceiling import max_cpm_micros
 from adctl.control.allotment import Account
+from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import BidCurrency
 from adctl.delivery.macros import ToldMacros
 from adctl.delivery.oddities import RULES
@@ -27,6 +29,19 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[3] / "docs" / "money.md").read_text()
 _NO_VALUE = ("any", "none")
+
+
+CAMPAIGN = Campaign(
+    id=1,
+    advertiser_id=1,
+    name="example",
+    status=Status.ACTIVE,
+    bid_strategy=BidStrategy.CPM,
+    bid_amount_micros=1,
+    daily_budget_nanos=2_000_000_000,
+    total_budget_nanos=10_000_000_000,
+    starts_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
 
 
 def table(first_heading: str) -> list[list[str]]:
@@ -68,19 +83,32 @@ def tracked(event: str, told: str) -> TrackedEvent:
 def test_bids_are_what_the_page_says(
     strategy: str, amount: str, ctr: str, cvr: str, pacing: str, bid: str
 ) -> None:
-    campaign = Campaign(
-        id=1,
-        advertiser_id=1,
-        name="example",
-        status=Status.ACTIVE,
-        bid_strategy=BidStrategy(strategy),
-        bid_amount_micros=parse_micros(amount),
-        daily_budget_nanos=2_000_000_000,
-        total_budget_nanos=10_000_000_000,
-        starts_at=datetime(2026, 1, 1, tzinfo=UTC),
+    campaign = msgspec.structs.replace(
+        CAMPAIGN, bid_strategy=BidStrategy(strategy), bid_amount_micros=parse_micros(amount)
     )
     factors = Factors(pacing_ppm=ppm(pacing), ctr_ppm=ppm(ctr), cvr_ppm=ppm(cvr))
     assert format_micros(bid_cpm_micros(campaign, factors)) == bid
+
+
+@pytest.mark.parametrize(
+    ("worth", "strategy", "pacing", "own", "default", "bid", "cut"), table("worth"), ids=str
+)
+def test_ceilings_are_what_the_page_says(
+    worth: str, strategy: str, pacing: str, own: str, default: str, bid: str, cut: str
+) -> None:
+    # Of a thousand impressions one is clicked on, and every click converts.
+    campaign = msgspec.structs.replace(
+        CAMPAIGN,
+        bid_strategy=BidStrategy(strategy),
+        bid_amount_micros=parse_micros(worth),
+        max_cpm_micros=None if own == "none" else parse_micros(own),
+    )
+    factors = Factors(pacing_ppm=ppm(pacing), ctr_ppm=1_000, cvr_ppm=1_000_000)
+    catalog = Catalog.build(
+        [campaign], {1: factors}, max_cpm_micros("" if default == "none" else default)
+    )
+    told = (format_micros(catalog.bid_of(campaign)), format_micros(catalog.cut_of(1)))
+    assert told == (bid, cut)
 
 
 @pytest.mark.parametrize(("own", "runner_up", "floor", "price"), table("own bid"), ids=str)
