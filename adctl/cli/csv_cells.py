@@ -1,9 +1,9 @@
 """What stands in the cells of a CSV: nothing that a spreadsheet would run.
 
 Names, sites and messages are other people's. A spreadsheet takes a cell that begins with one of
-``= + - @`` for a formula, also behind blanks or quotes, and OWASP (CSV Injection) adds tab, CR, LF
-and the full-width forms. One that splits at semicolons or tabs, as some do by their locale, takes
-what follows those, or a line's end, for a cell too.
+``= + - @`` for a formula, also behind blanks or quotes, and OWASP (CSV Injection; ASVS 1.2.10) adds
+tab, CR, LF, NUL and the full-width forms. One that splits at semicolons or tabs, as some do by
+their locale, takes what follows those, or a line's end, for a cell too.
 """
 
 import csv
@@ -28,7 +28,7 @@ _AMOUNTS = frozenset(
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _IGNORED = "[\\s\"'\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2060\\ufeff]*"
 _BEGINS = "[=+\\-@\\uff1d\\uff0b\\uff0d\\uff20]"
-_RUN = re.compile(f"(?:^|(?<=[;\\t\\r\\n]))(?={_IGNORED}{_BEGINS})|^(?=[\\t\\r\\n])")
+_RUN = re.compile(f"(?:^|(?<=[;\\t\\r\\n]))(?={_IGNORED}{_BEGINS})|^(?=[\\0\\t\\r\\n])")
 
 
 def csv_text(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

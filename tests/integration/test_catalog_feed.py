@@ -244,6 +244,20 @@ def test_a_changed_campaign_is_decided_on_as_it_is_now(
     assert matching(RequestAttributes(country="usa")) == 1
 
 
+def test_campaigns_are_held_under_the_configured_ceiling_from_the_first_moment(
+    store: CatalogStore, redis_client: redis.Redis, start_feed: Callable[..., CatalogFeed]
+) -> None:
+    clicked = msgspec.structs.replace(make_campaign(1), bid_strategy=BidStrategy.CPC)
+    dear = msgspec.structs.replace(clicked, bid_amount_micros=50_000_000)
+    store.fill([dear])
+    feed = start_feed()
+    eventually(lambda: feed.ready)
+    assert feed.current.bid_of(dear) == 20_000_000
+    redis_client.hset(keys.FACTORS, "1", '{"ctr_ppm":60000}')
+    eventually(lambda: feed.current.factors_of(1).ctr_ppm == 60_000)
+    assert (feed.current.bid_of(dear), feed.current.cut_of(1)) == (20_000_000, 2_980_000_000)
+
+
 def test_factors_arrive_within_about_a_second_and_leave_again(
     store: CatalogStore, redis_client: redis.Redis, start_feed: Callable[..., CatalogFeed]
 ) -> None:

@@ -124,6 +124,22 @@ def test_every_candidate_of_a_decision_is_counted_with_its_outcome(
     ]
 
 
+def test_what_ceilings_cut_is_added_up_by_outcome(
+    analytics: Analytics, postgres: psycopg.Connection
+) -> None:
+    won = (CandidateOutcome(1, 1, 5, cut_micros=7), CandidateOutcome(2, 1, 4, "outbid"))
+    passed_over = (CandidateOutcome(1, 0, 0, "ceiling", 3),)
+    imps = (ImpDecision("1", 0, winner=1, candidates=won, passed_over=passed_over),)
+    uncut = (ImpDecision("1", 0, winner=1, candidates=(CandidateOutcome(1, 1, 5),)),)
+    messages = [decision_message(n, imps=uncut if n == 2 else imps) for n in range(3)]
+    analytics.apply(CLUSTER, messages)
+    rows = postgres.execute(
+        "SELECT campaign_id, outcome, candidates, capped, cut_micros FROM rollup_candidates "
+        "ORDER BY 1, 2"
+    ).fetchall()
+    assert rows == [(1, "ceiling", 2, 2, 6), (1, "won", 3, 2, 14), (2, "outbid", 2, 0, 0)]
+
+
 def test_what_was_looked_into_is_counted_apart(
     analytics: Analytics, postgres: psycopg.Connection
 ) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adctl.config import Settings, load_settings
+from adctl.config_ceiling import max_cpm_micros
 from adctl.config_keys import parse_price_keys
 from adctl.config_sources import settings_in_force, unknown_variables
 from adctl.config_urls import redis_node_urls
 from adctl.errors import ConfigError
+from adctl.money import MAX_CPM_MICROS
 from adctl.resources import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
@@ -298,3 +300,16 @@ def test_a_retention_of_the_compacted_topic_is_a_fault(
 ) -> None:
     faults = faults_in("[kafka.topics.campaigns]\nretention_hours = 9")
     assert "it is compacted" in faults["kafka.topics"]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "0.0000001", "1e3", "1_0", "x", " 1", "1000000.01"])
+def test_a_ceiling_is_a_price_above_0(
+    faults_in: Callable[[str], dict[str, str]], text: str
+) -> None:
+    assert "a price above 0" in faults_in(f'[bidder]\nmax_cpm = "{text}"')["bidder.max_cpm"]
+
+
+@pytest.mark.parametrize(("text", "micros"), [("20.00", 20_000_000), ("", MAX_CPM_MICROS)])
+def test_an_empty_ceiling_is_none(monkeypatch: pytest.MonkeyPatch, text: str, micros: int) -> None:
+    monkeypatch.setenv("ADCTL_BIDDER_MAX_CPM", text)
+    assert max_cpm_micros(load_settings().bidder.max_cpm) == micros

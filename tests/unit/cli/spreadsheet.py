@@ -18,7 +18,7 @@ def cells_that_run(text: str) -> list[str]:
     rows = _quoted_fields(text)
     pieces = [piece for cell in rows for piece in _SEPARATORS.split(cell)]
     found = [piece for piece in pieces if _BLANKS.sub("", piece[:40]).startswith(_RUNS)]
-    return [cell for cell in rows if cell[:1] in ("\t", "\r", "\n")] + [
+    return [cell for cell in rows if cell[:1] in ("\0", "\t", "\r", "\n")] + [
         piece for piece in found if not _NUMBER.fullmatch(piece)
     ]
 

@@ -16,7 +16,7 @@ from adctl.cli.csv_cells import csv_cell, csv_text, harmless
 from adctl.cli.render import Output, render_record, render_rows
 from tests.unit.cli.spreadsheet import cells_that_run
 
-_STARTS = ["=1+1", "+1", "-2+3", "@sum(1)", "\tx", "\rx", "\nx", "\uff1d1", "\uff0b1", "-"]
+_STARTS = ["=1+1", "+1", "-2+3", "@sum(1)", "\tx", "\rx", "\nx", "\0x", "\uff1d1", "-"]
 _BEFORE = ["", " ", "\u00a0", "\ufeff", '"', "'", "' \" ", "\x1b", "x;", "x\t", "x\n", "x; '"]
 
 

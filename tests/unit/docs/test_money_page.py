@@ -13,11 +13,10 @@ import pytest
 
 from adctl.config_ceiling import max_cpm_micros
 from adctl.control.allotment import Account
-from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import BidCurrency
 from adctl.delivery.macros import ToldMacros
 from adctl.delivery.oddities import RULES
-from adctl.delivery.pricing import bid_cpm_micros, second_price_cpm_micros
+from adctl.delivery.pricing import bid_cpm_micros, second_price_cpm_micros, uncapped_bid_micros
 from adctl.delivery.tokens import BidToken
 from adctl.delivery.tracking import track
 from adctl.models import BidStrategy, Campaign, EventKind, Factors, Status
@@ -104,10 +103,12 @@ def test_ceilings_are_what_the_page_says(
         max_cpm_micros=None if own == "none" else parse_micros(own),
     )
     factors = Factors(pacing_ppm=ppm(pacing), ctr_ppm=1_000, cvr_ppm=1_000_000)
-    catalog = Catalog.build(
-        [campaign], {1: factors}, max_cpm_micros("" if default == "none" else default)
+    highest = max_cpm_micros("" if default == "none" else default)
+    micros = bid_cpm_micros(campaign, factors, highest)
+    told = (
+        format_micros(micros),
+        format_micros(uncapped_bid_micros(campaign, factors) - micros),
     )
-    told = (format_micros(catalog.bid_of(campaign)), format_micros(catalog.cut_of(1)))
     assert told == (bid, cut)
 
 
