@@ -142,9 +142,10 @@ def _decimal_text(amount: int, scale: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}.{places}"
 
 
-def parse_clearing_price(text: str) -> int | None:
+def parse_clearing_price(text: str, unit_micros: int = MICROS_PER_UNIT) -> int | None:
     """Return the price an exchange put for ``${AUCTION_PRICE}`` in cpm micros, or None.
 
+    ``unit_micros`` is how many of them 1 is: a million where it is told in units of the currency.
     None means unpriced: empty, ``AUDIT``, the macro left as it was, or anything that is not a
     price. A fraction of a micro is dropped; a price beyond MAX_CLEARING_MICROS is that bound.
     """
@@ -153,5 +154,5 @@ def parse_clearing_price(text: str) -> int | None:
         return None
     if price.adjusted() > 30:
         return MAX_CLEARING_MICROS
-    scaled = (price * MICROS_PER_UNIT).to_integral_value(rounding=ROUND_DOWN)
+    scaled = _EXACT.multiply(price, unit_micros).to_integral_value(rounding=ROUND_DOWN)
     return min(int(scaled), MAX_CLEARING_MICROS)

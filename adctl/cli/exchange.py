@@ -10,6 +10,7 @@ from adctl.cli.stores import redis_client
 from adctl.config import Settings, rates_path
 from adctl.config_ceiling import max_cpm_micros
 from adctl.control.exchange_trial import Trial, try_exchange
+from adctl.control.price_trial import PriceTrial, try_price
 from adctl.delivery.currency import Rates
 from adctl.delivery.terms import terms_by_exchange
 from adctl.delivery.tokens import Signer
@@ -44,16 +45,28 @@ def show(ctx: typer.Context, name: NameArgument, output: OutputOption = Output.T
 
 
 @app.command("test")
-def try_out(ctx: typer.Context, name: NameArgument, output: OutputOption = Output.TABLE) -> None:
+def try_out(
+    ctx: typer.Context,
+    name: NameArgument,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="Instead, say how this price of its would be read. May be repeated."),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Answer a request of each kind as the bidder would, and say why there is no bid.
 
     On the campaigns and budgets of this moment. Nothing is reserved, recorded or sent; frequency
     caps are not looked at. Exits with 5 if there is no such exchange.
 
-    Example: adctl exchange test default
+    Example: adctl exchange test default --price 1.40
     """
     settings = settings_of(ctx)
     _fields(settings, name)
+    if price:
+        read = [try_price(settings.exchanges[name], told) for told in price]
+        render_rows([trial._asdict() for trial in read], output, PriceTrial._fields)
+        return
     file = rates_path(settings)
     rates = read_rates(file, settings.currency) if file else Rates(settings.currency)
     terms, signer = terms_by_exchange(settings)[name], Signer(load_signing(settings).keys)
@@ -77,7 +90,11 @@ def _fields(settings: Settings, name: str) -> dict[str, Any]:
         "win_notice": exchange.win_notice,
         "billing_notice": exchange.billing_notice,
         "loss_notice": exchange.loss_notice,
-        "price_encoding": exchange.price_encoding,
+        "preset": exchange.preset or None,
+        "price_encoding": exchange.price_form.encoding,
+        "price_unit": exchange.price_form.unit,
+        "price_macro": exchange.price_form.macro,
+        "price_lacks_fee_percent": exchange.price_lacks_fee_percent,
         "qps_limit": exchange.qps_limit or None,
         "no_bid": exchange.no_bid,
         "gdpr_policy": exchange.gdpr_policy or settings.privacy.gdpr_policy,

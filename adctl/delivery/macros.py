@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from adctl.delivery.currency import Rates
+    from adctl.delivery.price_macro import ReadPrice
     from adctl.delivery.tokens import BidToken
     from adctl.models import Event
 
@@ -84,12 +85,17 @@ def ratio_ppm(text: str) -> int | None:
     return ppm if ppm <= _HIGHEST_PPM else None
 
 
-def min_to_win_micros(told: ToldMacros, token: BidToken, rates: Rates | None) -> int | None:
+def min_to_win_micros(
+    told: ToldMacros,
+    token: BidToken,
+    rates: Rates | None,
+    read: ReadPrice = parse_clearing_price,
+) -> int | None:
     """Return ``${AUCTION_MIN_TO_WIN}``, which is in the bid's currency, in the account's.
 
     None for more than can be bid.
     """
-    micros = parse_clearing_price(told.min_to_win)
+    micros = read(told.min_to_win)
     worth = None if micros is None else account_micros(micros, told.currency, token, rates)
     return None if worth is None or worth > MAX_CPM_MICROS else worth
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adctl.delivery.privacy import PrivacyPolicy
-from adctl.delivery.tracking_urls import ALL_NOTICES, BASE64_PRICE_MACRO, PRICE_MACRO, Notices
+from adctl.delivery.tracking_urls import ALL_NOTICES, Notices
 
 if TYPE_CHECKING:
     from adctl.config import Settings
@@ -77,5 +77,5 @@ def _notices(exchange: ExchangeSettings) -> Notices:
         win=exchange.win_notice,
         billing=exchange.billing_notice,
         loss=exchange.loss_notice,
-        price_macro=BASE64_PRICE_MACRO if exchange.price_encoding == "base64" else PRICE_MACRO,
+        price_macro=exchange.price_form.macro,
     )

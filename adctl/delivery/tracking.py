@@ -13,14 +13,15 @@ from adctl.delivery import macros
 from adctl.delivery.conversion import NO_ORDER, Order, order_digest
 from adctl.delivery.loss_reasons import NOT_TOLD, WON
 from adctl.delivery.oddities import ABOVE_BID
+from adctl.delivery.price_macro import PLAIN_CPM
 from adctl.delivery.tokens import BidToken, Purpose
 from adctl.models import Event, EventKind
-from adctl.money import cost_nanos_of, parse_clearing_price
+from adctl.money import cost_nanos_of
 
 if TYPE_CHECKING:
     from adctl.delivery.currency import Rates
     from adctl.delivery.macros import ToldMacros
-    from adctl.delivery.price_macro import ReadPrice
+    from adctl.delivery.price_macro import PriceReader
 
 PURPOSE_OF = {
     EventKind.IMPRESSION: Purpose.IMPRESSION,
@@ -79,18 +80,19 @@ def track(
     billing_kind: EventKind,
     told: ToldMacros,
     now_ms: int,
-    read_price: ReadPrice = parse_clearing_price,
+    prices: PriceReader = PLAIN_CPM,
     rates: Rates | None = None,
     order: Order = NO_ORDER,
 ) -> TrackedEvent:
     """Return what ``kind`` means for the bid in ``token``.
 
-    ``told`` are the exchange's macros as they arrived, ``read_price`` reads its price as it writes
-    it, ``rates`` convert one in a currency that is not the bid's (None: all are in the bid's). The
-    billing event settles at the told price for the told quantity, both clamped to what was bid;
-    unpriced, at what was bid. A test bid costs nothing. ``order`` is what is told of a conversion.
+    ``told`` are the exchange's macros as they arrived, ``prices`` reads its prices as it writes
+    them, ``rates`` convert one in a currency that is not the bid's (None: all are in the bid's).
+    The billing event settles at the told price for the told quantity, both clamped to what was
+    bid; unpriced, at what was bid. A test bid costs nothing. ``order`` is what is told of a
+    conversion.
     """
-    price = read_price(told.price)
+    price = prices.charged(told.price)
     if price is not None:
         price = macros.account_micros(price, told.currency, token, rates)
     loss_reason = _loss_reason(told.loss) if kind is EventKind.LOSS else 0
@@ -119,7 +121,7 @@ def track(
             test=token.test,
             loss_reason=loss_reason,
             user_hash=token.user_hash,
-            min_to_win_micros=macros.min_to_win_micros(told, token, rates),
+            min_to_win_micros=macros.min_to_win_micros(told, token, rates, prices.plain),
             market_bid_ratio_ppm=macros.ratio_ppm(told.market_bid_ratio),
             shown_at_ms=macros.shown_at_ms(told.shown_at, token, now_ms),
             advertiser_id=token.advertiser_id,

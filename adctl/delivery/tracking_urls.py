@@ -20,9 +20,7 @@ _QUANTITY = "&q=${AUCTION_MULTIPLIER}"
 _SHOWN_AT = "s=${AUCTION_IMP_TS}"
 _MARKET = "m=${AUCTION_MIN_TO_WIN}&b=${AUCTION_MBR}"
 _LOSS = "r=${AUCTION_LOSS}"
-# The suffix is what the specification shows for base64; exchanges name it to their buyers.
 PRICE_MACRO = "${AUCTION_PRICE}"
-BASE64_PRICE_MACRO = "${AUCTION_PRICE:B64}"
 
 
 class Notices(msgspec.Struct, frozen=True):

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
-from adctl.config_keys import parse_price_keys
 from adctl.delivery.advertiser_keys import AdvertiserKeys
 from adctl.delivery.conversion import NO_ORDER, Order
 from adctl.delivery.details import LeftOut
 from adctl.delivery.landing_page import filled
 from adctl.delivery.macros import left_out
 from adctl.delivery.placeholders import is_placeholder
-from adctl.delivery.price_macro import PriceKeys, price_reader
+from adctl.delivery.price_macro import price_reader_of
 from adctl.delivery.sharding import shard_of
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
 from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, claim, track
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from adctl.config_exchange import ExchangeSettings
     from adctl.delivery.currency import Rates
     from adctl.delivery.macros import ToldMacros
-    from adctl.delivery.price_macro import ReadPrice
 
 
 class RatesSource(Protocol):
@@ -80,7 +78,7 @@ class Verifier:
         self._ttl_sec = dict.fromkeys(EventKind, ttl_sec)
         self._ttl_sec[EventKind.CONVERSION] = conversion_ttl_sec or ttl_sec
         self._exchanges = {
-            name: (BILLING_KIND[exchange.billing_event], _price_reader(exchange))
+            name: (BILLING_KIND[exchange.billing_event], price_reader_of(exchange))
             for name, exchange in exchanges.items()
         }
         self._clock_ms = clock_ms
@@ -99,8 +97,8 @@ class Verifier:
         """
         now_ms = self._clock_ms()
         token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec[kind])
-        billing_kind, read_price = self._exchanges.get(token.exchange, self._exchanges["default"])
-        event = track(token, kind, billing_kind, told, now_ms, read_price, self.rates, order)
+        billing_kind, prices = self._exchanges.get(token.exchange, self._exchanges["default"])
+        event = track(token, kind, billing_kind, told, now_ms, prices, self.rates, order)
         return Tracked(token, event, left_out(told, event.event, token))
 
     def clicked(self, text: str) -> BidToken:
@@ -146,10 +144,3 @@ class Verifier:
             return self._signer.sign(clicked)[Purpose.CONVERSION] if counted else ""
 
         return filled(url, token, click_id, now_ms)
-
-
-def _price_reader(exchange: ExchangeSettings) -> ReadPrice:
-    keys = exchange.price_keys.get_secret_value()
-    return price_reader(
-        exchange.price_encoding, PriceKeys(*parse_price_keys(keys)) if keys else None
-    )

@@ -6,7 +6,7 @@ from adctl.config import PrivacySettings, Settings, TrackerSettings
 from adctl.config_exchange import ExchangeSettings
 from adctl.delivery.privacy import PrivacyPolicy
 from adctl.delivery.terms import terms_by_exchange, terms_of
-from adctl.delivery.tracking_urls import BASE64_PRICE_MACRO, Notices
+from adctl.delivery.tracking_urls import Notices
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_exchange_is_asked_for_the_notices_it_sends_and_the_price_it_writes() ->
         }
     )
     assert terms_by_exchange(settings)["quiet"].notices == Notices(
-        win=False, loss=False, price_macro=BASE64_PRICE_MACRO
+        win=False, loss=False, price_macro="${AUCTION_PRICE:B64}"
     )

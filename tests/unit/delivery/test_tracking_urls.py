@@ -7,7 +7,6 @@ import pytest
 
 from adctl.delivery.tokens import BidToken, Purpose, Signer
 from adctl.delivery.tracking_urls import (
-    BASE64_PRICE_MACRO,
     Notices,
     TrackingUrls,
     tracking_urls,
@@ -68,7 +67,7 @@ def test_exchange_fills_in_the_price_where_it_can(urls: TrackingUrls, name: str)
 
 @pytest.mark.parametrize("name", ["nurl", "burl", "lurl", "impression"])
 def test_price_is_asked_for_as_the_exchange_writes_it(name: str) -> None:
-    notices = Notices(price_macro=BASE64_PRICE_MACRO)
+    notices = Notices(price_macro="${AUCTION_PRICE:B64}")
     asked = getattr(tracking_urls("https://t.example", SIGNER, TOKEN, notices), name)
     assert "&p=${AUCTION_PRICE:B64}&" in asked
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from adctl.config_presets import PRESETS
+
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGES = [
@@ -110,3 +112,13 @@ def test_the_picture_keeps_its_text_as_text() -> None:
     for name in ("bidder", "tracker", "flusher", "consumer", "pacer", "api", "PostgreSQL", "Kafka"):
         assert f">{name}" in picture
     assert "prefers-color-scheme: dark" in picture
+
+
+def test_every_preset_is_in_the_table_of_exchanges() -> None:
+    page = (DOCS / "exchanges.md").read_text()
+    for name, preset in PRESETS.items():
+        cells = (preset.exchange, preset.price_encoding, preset.price_unit)
+        row = f"| `{name}` | {' | '.join(cells)} | `{preset.price_macro}` | "
+        assert row in page
+        [line] = [line for line in page.splitlines() if line.startswith(row)]
+        assert all(address in line for address in preset.pages)
