@@ -15,15 +15,20 @@ class AlarmKind(StrEnum):
     TOTAL_BUDGET = "budget.total"  # a share of the whole budget is spent
     BEHIND = "pacing.behind"  # less is spent than evenly paced, for some time
     AHEAD = "pacing.ahead"  # more is
+    REJECTED = "events.rejected"  # events could not be stored, and wait to be put back
 
 
 class Alarm(msgspec.Struct, frozen=True):
     """One alarm: what Kafka's ``alarms`` topic carries, keyed by campaign id.
 
     It is raised once for each campaign, ``kind``, ``percent`` and ``scope``: the day in the
-    campaign's zone, or the total budget in nanos. ``percent`` is the share of the budget that was
-    reached, or how far from its pace the campaign was at least. ``expected_nanos`` is what evenly
-    paced would have been spent (0 for budgets), of ``budget_nanos``, when ``spent_nanos`` was.
+    campaign's zone, the total budget in nanos, or the UTC hour of the newest rejected event.
+    ``percent`` is the share of the budget that was reached, or how far from its pace the campaign
+    was at least. ``expected_nanos`` is what evenly paced would have been spent (0 for budgets), of
+    ``budget_nanos``, when ``spent_nanos`` was.
+
+    Of rejected events ``events`` is how many wait, and ``spent_nanos`` what they cost; those that
+    do not say which campaign they are of have an alarm of campaign 0.
     """
 
     id: int
@@ -37,3 +42,4 @@ class Alarm(msgspec.Struct, frozen=True):
     budget_nanos: int
     spent_nanos: int
     expected_nanos: int = 0
+    events: int = 0

@@ -169,7 +169,7 @@ def alarms(
     timezone: TimezoneOption = "UTC",
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show alarms: budgets of which a share is spent, campaigns behind or ahead of their pace.
+    """Show alarms: budgets that run out, campaigns off their pace, events that were not stored.
 
     When they are raised is set under [alarms] in the configuration; webhooks tell of them too.
 

@@ -33,6 +33,7 @@ NOUNS = {
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
     "topic": "Show and create the Kafka topics.",
+    "rejected": "Look into events that could not be stored, and put them back.",
     "deadletter": "Look into messages consumers could make nothing of, and put them back.",
     "consumer": "Show how far consumers have read, and let them read again.",
     "webhook": "Tell others of campaign changes and alarms.",

@@ -12,6 +12,7 @@ from adctl.delivery.alarms import Reason, budget_reasons, pacing_reason
 from adctl.delivery.pacing import local_day
 from adctl.money import format_nanos
 from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.stores.rejected_events import RejectedEvents
 from adctl.streams import topics
 from adctl.streams.producer import OutgoingMessage
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from adctl.control.periods import Period
     from adctl.models import Campaign
     from adctl.stores.budgets import BudgetState
+    from adctl.stores.rejected_events import RejectedCount
 
     Produce = Callable[[Sequence[OutgoingMessage]], None]
     Key = tuple[int, AlarmKind, int, str]
@@ -35,6 +37,7 @@ _BATCH = 200
 
 _queries = load_queries("queries/alarms.sql")
 _turns = load_queries("queries/control_documents.sql")
+_rejected = load_queries("queries/rejected_events.sql")
 
 
 class FoundAlarm(NamedTuple):
@@ -114,6 +117,19 @@ def raise_alarms(pool: ConnectionPool[psycopg.Connection], found: Sequence[Found
         )
 
 
+def raise_rejected(pool: ConnectionPool[psycopg.Connection], now: datetime) -> RejectedCount:
+    """Raise alarms of events that were rejected, and return how many wait.
+
+    One for each campaign in each hour that has new ones, and one for all that say no campaign.
+    Raises StoreUnavailableError.
+    """
+    with postgres_errors("look at rejected events"), pool.connection() as conn:
+        found = RejectedEvents().count(conn)
+        if found.all:
+            _rejected.raise_alarms(conn, kind=AlarmKind.REJECTED, at=now)
+    return found
+
+
 def publish_alarms(pool: ConnectionPool[psycopg.Connection], produce: Produce) -> int:
     """Bring waiting alarms to Kafka, oldest first; return how many were confirmed.
 
@@ -153,13 +169,14 @@ def alarm_fields(alarm: Alarm) -> dict[str, object]:
     return {
         "at": alarm.at,
         "kind": alarm.kind,
-        "campaign_id": alarm.campaign_id,
+        "campaign_id": alarm.campaign_id or None,
         "campaign": alarm.campaign,
-        "advertiser_id": alarm.advertiser_id,
+        "advertiser_id": alarm.advertiser_id or None,
         "percent": alarm.percent,
         "spent": format_nanos(alarm.spent_nanos),
         "budget": format_nanos(alarm.budget_nanos),
         "expected": format_nanos(alarm.expected_nanos) if alarm.expected_nanos else None,
+        "events": alarm.events or None,
     }
 
 

@@ -22,7 +22,8 @@ class Purse(NamedTuple):
     """One campaign's part. ``booked`` is its spend in the ledger, ``state`` its money in Redis.
 
     ``bid`` is what it bids for one impression. It is ``live`` if only money can keep it from that.
-    ``owed`` is what its shards can still spend beyond the budget.
+    ``owed`` is what its shards can still spend beyond the budget, ``rejected`` what is still to be
+    booked of events that PostgreSQL refused.
     """
 
     campaign_id: int
@@ -33,6 +34,7 @@ class Purse(NamedTuple):
     booked: int
     state: BudgetState | None
     owed: int = 0
+    rejected: int = 0
 
     @property
     def allowed(self) -> int:
@@ -42,7 +44,9 @@ class Purse(NamedTuple):
     @property
     def used(self) -> int:
         """What it has spent or promised."""
-        return self.state.spent + self.state.reserved if self.state else self.booked
+        if self.state:
+            return self.state.spent + self.state.reserved
+        return self.booked + self.rejected
 
     @property
     def held(self) -> int:

@@ -14,10 +14,12 @@ import msgspec
 import psycopg
 
 from adctl.errors import AdctlError, ConfigError
+from adctl.money import format_nanos
 from adctl.stores.endpoints import resolve_kafka, resolve_postgres, resolve_redis
 from adctl.stores.migrations import pending
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.redis import connect, redis_errors
+from adctl.stores.rejected_events import RejectedEvents
 from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adctl.config import DaemonSettings, Settings
+    from adctl.stores.rejected_events import RejectedCount
 
 MIN_POSTGRES = 15
 MIN_REDIS = (7, 0)
@@ -95,15 +98,28 @@ def _postgres(settings: Settings) -> list[Finding]:
     if number < MIN_POSTGRES * 10_000:
         hint = f"use PostgreSQL {MIN_POSTGRES} or newer"
         return [Finding("postgresql", Outcome.FAIL, version, hint)]
-    return [Finding("postgresql", Outcome.OK, version), _schema(url)]
+    return [Finding("postgresql", Outcome.OK, version), *_tables(url, timeout)]
 
 
-def _schema(url: str) -> Finding:
+def _tables(url: str, timeout: int) -> list[Finding]:
     missing = pending(url)
     if missing:
         detail = f"{len(missing)} migrations pending, first {missing[0]}"
-        return Finding("schema", Outcome.FAIL, detail, "adctl db migrate")
-    return Finding("schema", Outcome.OK, "up to date")
+        return [Finding("schema", Outcome.FAIL, detail, "adctl db migrate")]
+    with postgres_errors("count"), psycopg.connect(url, connect_timeout=timeout) as connection:
+        found = RejectedEvents().count(connection)
+    return [Finding("schema", Outcome.OK, "up to date"), _rejected(found)]
+
+
+def _rejected(found: RejectedCount) -> Finding:
+    if not found.all:
+        return Finding("rejected events", Outcome.OK, "none")
+    detail = (
+        f"{found.all} wait, {found.costly} of them with {format_nanos(found.nanos)} to be booked, "
+        f"{found.unknown} of unknown cost"
+    )
+    hint = "adctl rejected list; once their cause is mended, adctl rejected retry --all"
+    return Finding("rejected events", Outcome.WARNING, detail, hint)
 
 
 def _redis(settings: Settings) -> list[Finding]:

@@ -15,6 +15,7 @@ from adctl.stores.event_rows import UnstorableEventError
 from adctl.stores.events import EventStore, Stored
 from adctl.stores.positions import POSTGRES, Position, StreamPositions
 from adctl.stores.postgres import load_queries, postgres_errors
+from adctl.stores.rejected_events import RejectedEvents
 from adctl.stores.relay_batches import RelayBatches
 from adctl.stores.stream import ORIGIN, EventStream, UnusableEntryError, id_order
 
@@ -132,6 +133,7 @@ class Flusher:
         self._events = EventStore()
         self._batches = RelayBatches(stream.key)
         self._kept_for_kafka = stream_max_entries // 2
+        self._rejected = RejectedEvents()
 
     def flush_once(self, batch_size: int, then: int = 0) -> FlushedBatch:
         """Store the next ``batch_size`` entries with their ledger entries, and move the position.
@@ -238,28 +240,30 @@ class Flusher:
     def _store(
         self, conn: psycopg.Connection, batch: Batch, meanwhile: Callable[[], None] | None = None
     ) -> FlushedBatch:
+        refused = {entry.id for entry, _ in batch.refused}
         for entry, reason in batch.refused:
-            self._events.reject(conn, self._stream.key, entry, reason)
+            self._rejected.put(conn, self._stream.key, entry, reason)
         self._events.make_partitions(conn, partitions_needed(batch.rows))
-        rejected = len(batch.refused)
         try:
             stored = self._events.store(conn, batch.rows, meanwhile, stream=self._stream.key)
         except UnstorableEventError:
             stored, unstorable = self._store_one_by_one(conn, batch)
-            rejected += unstorable
-        return FlushedBatch(len(batch.entries), stored.events, rejected, stored.booked_nanos)
+            refused |= unstorable
+        retried = [entry for entry in batch.entries if entry.retried]
+        self._rejected.forget(conn, [one.retried for one in retried if one.id not in refused])
+        return FlushedBatch(len(batch.entries), stored.events, len(refused), stored.booked_nanos)
 
-    def _store_one_by_one(self, conn: psycopg.Connection, batch: Batch) -> tuple[Stored, int]:
-        """Store what can be; return that, and how many entries were rejected."""
-        count, booked_nanos, rejected = 0, 0, 0
+    def _store_one_by_one(self, conn: psycopg.Connection, batch: Batch) -> tuple[Stored, set[str]]:
+        """Store what can be; return that, and the ids of the entries that were rejected."""
+        count, booked_nanos, rejected = 0, 0, set[str]()
         entries = {entry.id: entry for entry in batch.entries}
         for row in batch.rows:
             try:
                 stored = self._events.store(conn, [row], stream=self._stream.key)
             except UnstorableEventError as exc:
                 reason, entry = str(exc), entries[row.stream_id]
-                self._events.reject(conn, self._stream.key, entry, reason)
-                rejected += 1
+                self._rejected.put(conn, self._stream.key, entry, reason)
+                rejected.add(entry.id)
             else:
                 count += stored.events
                 booked_nanos += stored.booked_nanos

@@ -121,12 +121,21 @@ def _purse(  # one campaign of the query
     total: int,
     granted: int,
     booked: int,
+    rejected: int,
 ) -> Purse:
     # A CPM in micros is the price of one impression in nanos.
     bid = amount_micros * _EXPECTED_PPM[BidStrategy(strategy)] // PPM
     state = states.get(campaign_id)
     return Purse(
-        campaign_id, live, bid, total, granted, int(booked), state, owed.get(campaign_id, 0)
+        campaign_id,
+        live,
+        bid,
+        total,
+        granted,
+        int(booked),
+        state,
+        owed.get(campaign_id, 0),
+        int(rejected),
     )
 
 

@@ -23,6 +23,7 @@ BOOKED = "spend_is_booked"
 OVERSPEND = "overspend_is_late"
 ENTRIES = "ledger_balances"
 STREAM = "stream_is_whole"
+REJECTED = "nothing_rejected"
 
 STATEMENTS = {
     STATE: "every campaign that serves has its money in Redis",
@@ -32,10 +33,11 @@ STATEMENTS = {
     RESERVED: "reserved = what the buckets of bids hold",
     EXPOSED: "exposed = what the expired buckets of bids hold",
     SIGNS: "spent, reserved, late, exposed and cut are not negative",
-    BOOKED: "spent in Redis = ledger + events on their way to it",
+    BOOKED: "spent in Redis = ledger + events on their way to it + rejected events",
     OVERSPEND: "what is over a budget was billed late, or the budget was cut",
     ENTRIES: "the entries of the ledger add up to 0",
     STREAM: "PostgreSQL has every event the stream has forgotten",
+    REJECTED: "no event that costs something, or may, was refused by PostgreSQL",
 }
 """Every invariant, by name."""
 
@@ -44,6 +46,7 @@ class LedgerBooks(NamedTuple):
     """A campaign as PostgreSQL has it; budgets and spend in nanos.
 
     ``budget`` is what it may bid with; ``margin`` is held back beside it for wins that come late.
+    ``rejected`` is the cost of its events that were rejected, and are to be booked yet.
     """
 
     campaign_id: int
@@ -53,12 +56,13 @@ class LedgerBooks(NamedTuple):
     margin: int
     serving: bool
     spent: int
+    rejected: int = 0
 
 
 class Breach(NamedTuple):
     """An invariant that does not hold, of one campaign or (id 0) of the whole.
 
-    ``expected`` and ``found`` are nanos, or stream ids.
+    ``expected`` and ``found`` are nanos, or texts.
     """
 
     invariant: str
@@ -102,6 +106,8 @@ NO_BOUND = Bound(0, 0, 0, 0)
 def breaches(ledger: LedgerBooks, books: CampaignBooks) -> Iterator[Breach]:
     """Yield what does not hold of one campaign, by what both stores say of it."""
     state = books.state
+    if ledger.rejected:
+        yield Breach(REJECTED, ledger.campaign_id, ledger.campaign, 0, ledger.rejected)
     if state is None:
         # A campaign that never served need not have any; spend without a state is lost money.
         if ledger.serving:
@@ -127,7 +133,7 @@ def _equations(
     yield CONFIGURED, ledger.day_budget, state.day_budget
     yield RESERVED, books.reserved, state.reserved
     yield EXPOSED, books.exposed, state.exposed
-    yield BOOKED, ledger.spent + books.unflushed, state.spent
+    yield BOOKED, ledger.spent + books.unflushed + ledger.rejected, state.spent
 
 
 def bound_of(state: BudgetState, margin: int) -> Bound:

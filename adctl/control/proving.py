@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from adctl.control.invariants import (
     ENTRIES,
     NO_BOUND,
+    REJECTED,
     STATEMENTS,
     STREAM,
     Bound,
@@ -52,11 +53,17 @@ class Proof(NamedTuple):
 
 
 class _Ledger(NamedTuple):
-    """PostgreSQL's books of one moment; ``unbalanced`` is the sum of all entries in nanos."""
+    """PostgreSQL's books of one moment; ``unbalanced`` is the sum of all entries in nanos.
+
+    ``rejected`` are nanos that wait in rejected events of no campaign among these, ``unknown`` how
+    many of them do not say what they cost.
+    """
 
     flushed_ids: list[str]
     unbalanced: int
     campaigns: list[LedgerBooks]
+    rejected: int
+    unknown: int
 
 
 class Prover:
@@ -90,6 +97,7 @@ class Prover:
             found = [breach for of, held in pairs for breach in breaches(of, held)]
             if ledger.unbalanced:
                 found.append(Breach(ENTRIES, 0, "", 0, ledger.unbalanced))
+            found += _rejected(ledger)
             return Proof(len(books), tuple(found), bound(pairs))
         raise StoreUnavailableError("the ledger moves on faster than it can be compared")
 
@@ -100,6 +108,7 @@ class Prover:
                 [_flushed_id(conn, stream) for stream in self._streams],
                 int(self._queries.unbalanced(conn)),
                 [LedgerBooks(*row) for row in self._queries.campaigns(conn)],
+                *map(int, self._queries.rejected_elsewhere(conn)),
             )
 
     def _behind(self) -> Breach | None:
@@ -110,6 +119,13 @@ class Prover:
             if id_order(flushed_id) < id_order(trimmed_id):
                 return Breach(STREAM, 0, "", trimmed_id, flushed_id)
         return None
+
+
+def _rejected(ledger: _Ledger) -> list[Breach]:
+    found = [Breach(REJECTED, 0, "", 0, ledger.rejected)] if ledger.rejected else []
+    if ledger.unknown:
+        found.append(Breach(REJECTED, 0, "", 0, f"{ledger.unknown} of unknown cost"))
+    return found
 
 
 def _flushed_id(conn: psycopg.Connection, stream: EventStream) -> str:

@@ -42,6 +42,7 @@ _REDIS_LOST = "Redis has lost spend: it was restored to the past"
 _DAMAGED = "the money state in Redis is damaged"
 _UNTOLD = "a change of the budget has not reached Redis"
 _GONE = "Redis has no money state"
+_REJECTED = "PostgreSQL refused events: look at `adctl rejected list`, then put them back"
 _UNBALANCED = "the ledger does not balance: look at it by hand"
 
 _STORE = "store and book them"
@@ -53,6 +54,7 @@ _CAUSES = {
     invariants.STATE: _GONE,
     invariants.CONFIGURED: _UNTOLD,
     invariants.ENTRIES: _UNBALANCED,
+    invariants.REJECTED: _REJECTED,
 }
 
 
@@ -231,7 +233,8 @@ def _difference(breach: Breach) -> Difference:
         more = isinstance(breach.found, int) and breach.found > int(breach.expected)
         cause = _TWICE if more else _REDIS_LOST
     fields = breach.fields()
-    repair = _MAKE_ANEW if breach.campaign_id else _GO_ON if cause == _RESTORED else ""
+    by_campaign = breach.campaign_id and cause != _REJECTED
+    repair = _MAKE_ANEW if by_campaign else _GO_ON if cause == _RESTORED else ""
     return Difference(
         breach.campaign_id,
         breach.campaign,

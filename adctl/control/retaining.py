@@ -70,13 +70,16 @@ class Retention:
         self._queries = load_queries("queries/retention.sql")
 
     def days(self, now: datetime) -> list[Day]:
-        """Return the partitions there are, oldest first, and which the policy would drop."""
+        """Return the partitions there are, oldest first, and which the policy would drop.
+
+        A day that rejected events wait to go to is kept.
+        """
         oldest = self._policy.oldest(now.astimezone(UTC).date())
         with postgres_errors("look at partitions"), self._pool.connection() as conn:
             rows = list(self._queries.days(conn))
         return [
-            Day(day, count, size, drop=oldest is not None and day < oldest)
-            for day, _, count, size in rows
+            Day(day, count, size, drop=oldest is not None and day < oldest and not awaited)
+            for day, _, count, size, awaited in rows
         ]
 
     def prune(self, now: datetime, actor: str) -> list[Day]:

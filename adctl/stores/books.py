@@ -98,7 +98,8 @@ class BookReader:
                     event = entry.decode()
                 except UnusableEntryError:
                     continue
-                if event.cost_nanos:
+                # What was rejected costs where it waits, until it is booked.
+                if event.cost_nanos and not entry.retried:
                     costs.setdefault(event.campaign_id, []).append((entry.id, event.cost_nanos))
             after_id = entries[-1].id
         return costs

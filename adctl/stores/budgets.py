@@ -35,7 +35,9 @@ class LedgerMovedOnError(AdctlError):
 
 
 class Spent(NamedTuple):
-    """What the ledger says a campaign spent, in nanos: ever, on its day, and ever but late.
+    """What a campaign spent, in nanos: ever, on its day, and ever but late.
+
+    It is what the ledger says, and what events cost that were rejected and are to be booked yet.
 
     ``flushed_ids`` say up to where each shard's stream had been flushed at that moment.
     """

@@ -1,4 +1,4 @@
-"""The event table, the ledger entries that follow from it, and what was refused."""
+"""The event table, and the ledger entries that follow from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from adctl.models import Event
     from adctl.stores.event_rows import EventRow
-    from adctl.stores.stream import StreamEntry
 
 _COPY = "COPY incoming_event FROM STDIN"
 
@@ -82,12 +81,6 @@ class EventStore:
                 return stored
         except (psycopg.DataError, psycopg.IntegrityError) as exc:
             raise UnstorableEventError(str(exc).splitlines()[0]) from exc
-
-    def reject(
-        self, conn: psycopg.Connection, stream: str, entry: StreamEntry, reason: str
-    ) -> None:
-        """Keep an entry that cannot be stored, with the reason; a repeat changes nothing."""
-        self._queries.reject(conn, stream=stream, stream_id=entry.id, reason=reason, raw=entry.raw)
 
     def stored_ids(self, conn: psycopg.Connection, events: Sequence[Event]) -> set[str]:
         """Return the event ids of those among ``events`` that are stored."""

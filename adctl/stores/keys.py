@@ -125,7 +125,9 @@ def counters(shard: int, campaign_id: int | str) -> str:
 def events(shard: int) -> str:
     """Return the key (stream) of events not yet flushed.
 
-    Fields, in this order: ``e`` Event JSON, ``late`` 0/1, ``odd`` track.lua's verdict.
+    Fields, in this order: ``e`` Event JSON, ``late`` 0/1, ``odd`` track.lua's verdict; and
+    ``rejected`` in an entry that was made of one in PostgreSQL's rejected_event, by its name: what
+    that costs counts there, and not in the stream.
     """
     return f"{PREFIX}:{{s{shard}}}:events"
 

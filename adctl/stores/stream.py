@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The position before the first entry of any stream.
 ORIGIN = "0-0"
+# The field of an entry that was made of a rejected one: its name.
+_RETRIED = b"rejected"
 # track.lua's words for an event there is nothing to say of, and for a bid that was billed already.
 _TAKEN, _REBILLED = b"taken", b"rebilled"
 _DECODE = msgspec.json.Decoder(Event).decode
@@ -58,6 +60,14 @@ class StreamEntry(msgspec.Struct, frozen=True, gc=False):
             odd=event.odd if verdict == _TAKEN else verdict.decode("ascii", "replace"),
             cost_nanos=0 if event.test or verdict == _REBILLED else event.cost_nanos,
         )
+
+    @property
+    def retried(self) -> str:
+        """The name of the rejected entry it was made of; '' for one as it came.
+
+        The cost of such a one waits in that entry, and counts there until it is booked.
+        """
+        return self.fields.get(_RETRIED, b"").decode("ascii", "replace")
 
     @property
     def raw(self) -> bytes:
@@ -152,6 +162,13 @@ class EventStream:
         """
         moved: int = self._renumber.run(self._redis, [self.key], [after_id])
         return moved
+
+    def retry(self, raw: bytes, *, late: bool, odd: str, name: str) -> str:
+        """Append an event that was rejected, under that ``name``; return its id."""
+        fields = ("e", raw, "late", str(int(late)), "odd", odd, _RETRIED, name)
+        with redis_errors("append to the event stream"):
+            reply: str = self._redis.execute_command("XADD", self.key, "*", *fields)
+        return reply
 
     def append_again(self, after_id: str, entry_ids: Sequence[str]) -> int:
         """Give entries new ids, beyond ``after_id`` and all others; return how many there were."""

@@ -30,7 +30,7 @@ VERSIONS: Mapping[type[msgspec.Struct], int] = {
     Decision: 2,
     Event: 2,
     CampaignChange: 2,
-    Alarm: 1,
+    Alarm: 2,
     DeadLetter: 2,
 }
 

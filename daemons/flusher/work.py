@@ -102,4 +102,4 @@ class FlusherWork:
         self._metrics.entries.labels("rejected").inc(batch.rejected)
         self._metrics.booked_nanos.inc(batch.booked_nanos)
         if batch.rejected:
-            log.error("events rejected; they are in table rejected_event", entries=batch.rejected)
+            log.error("events rejected; `adctl rejected list` shows them", entries=batch.rejected)

@@ -46,6 +46,7 @@ _THREADS = 4
 _STEERING_SHARE = 0.6
 _OUTBOX_SEC = 1.0
 _FUNDING_SEC = 1.0
+_REJECTED_SEC = 5.0
 _SYNC_SEC = 2.0
 _LOOK_SEC = 0.5
 _RECOUNTED_SEC = 1.0
@@ -114,6 +115,7 @@ def main(settings: Settings) -> None:
             Job("funding", Funding(pool, plane).fund, _FUNDING_SEC, metrics),
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
             Job("alarms", alarms.publish, _OUTBOX_SEC, metrics),
+            Job("rejected", alarms.look_at_rejected, _REJECTED_SEC, metrics),
             Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
             Job("prune", keeping.prune, _PRUNE_SEC, metrics),
             Job("steer", steering.steer, section.interval_sec, metrics),

@@ -53,6 +53,12 @@ class PacerMetrics(JobMetrics):
             "Campaigns whose money was made anew, as Redis had counted an event twice.",
             registry=registry,
         )
+        self.rejected = Gauge(
+            "adctl_rejected_events",
+            "Events that PostgreSQL refused and that wait, by cost: some, none, or unknown.",
+            ["cost"],
+            registry=registry,
+        )
         self.breaches = Gauge(
             "adctl_proof_breaches",
             "Campaigns of which an invariant of the money did not hold at the last look.",

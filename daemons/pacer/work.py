@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from adctl.control.alarms import AlarmWatch, publish_alarms, raise_alarms
+from adctl.control.alarms import AlarmWatch, publish_alarms, raise_alarms, raise_rejected
 from adctl.control.publishing import relay_outbox, sync_all
 from adctl.errors import StoreUnavailableError
 from adctl.money import NANOS_PER_UNIT
@@ -174,6 +174,13 @@ class AlarmWork:
             self._watch.forget()
             raise
         self._metrics.alarms.inc(len(found))
+
+    def look_at_rejected(self) -> None:
+        """Raise alarms of events that wait because PostgreSQL refused them, and count those."""
+        found = raise_rejected(self._pool, datetime.now(UTC))
+        counts = {"some": found.costly, "none": found.free, "unknown": found.unknown}
+        for cost, count in counts.items():
+            self._metrics.rejected.labels(cost).set(count)
 
     def publish(self) -> None:
         """Bring what was raised to Kafka."""

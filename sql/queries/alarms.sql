@@ -7,9 +7,9 @@ FROM campaign WHERE id = :campaign_id
 ON CONFLICT DO NOTHING;
 
 -- name: waiting_alarms(batch_size)
-SELECT a.id, a.kind, a.campaign_id, c.name, c.advertiser_id, a.percent, a.scope, a.raised_at,
-       a.budget_nanos, a.spent_nanos, a.expected_nanos
-FROM alarm AS a JOIN campaign AS c ON c.id = a.campaign_id
+SELECT a.id, a.kind, coalesce(c.id, 0), coalesce(c.name, ''), coalesce(c.advertiser_id, 0), a.percent,
+       a.scope, a.raised_at, a.budget_nanos, a.spent_nanos, a.expected_nanos, a.events
+FROM alarm AS a LEFT JOIN campaign AS c ON c.id = a.campaign_id
 WHERE NOT a.published
 ORDER BY a.id
 LIMIT :batch_size;
@@ -18,9 +18,9 @@ LIMIT :batch_size;
 UPDATE alarm SET published = true WHERE id = ANY(:ids);
 
 -- name: alarms_since(since, until, campaign_id)
-SELECT a.id, a.kind, a.campaign_id, c.name, c.advertiser_id, a.percent, a.scope, a.raised_at,
-       a.budget_nanos, a.spent_nanos, a.expected_nanos
-FROM alarm AS a JOIN campaign AS c ON c.id = a.campaign_id
+SELECT a.id, a.kind, coalesce(c.id, 0), coalesce(c.name, ''), coalesce(c.advertiser_id, 0), a.percent,
+       a.scope, a.raised_at, a.budget_nanos, a.spent_nanos, a.expected_nanos, a.events
+FROM alarm AS a LEFT JOIN campaign AS c ON c.id = a.campaign_id
 WHERE a.raised_at >= :since AND a.raised_at < :until
   AND (:campaign_id::integer IS NULL OR a.campaign_id = :campaign_id)
 ORDER BY a.raised_at, a.id;

@@ -26,21 +26,28 @@ WHERE c.status = 'active' AND a.status = 'active' AND (a.funded OR NOT a.prepaid
   AND (c.ends_at IS NULL OR c.ends_at > now());
 
 -- name: spent(campaign_ids, days_began, streams, reader)
--- What the ledger says a campaign spent: ever, since its day began, and ever but late; and, of the
--- same moment, how far each event stream is in the ledger.
+-- What a campaign spent, as the ledger says, and the rejected events that are still to be booked: ever,
+-- since its day began, and ever but late; and, of the same moment, how far each event stream is in the
+-- ledger.
 SELECT
     b.campaign_id,
-    coalesce(l.amount_nanos, 0)::bigint,
-    coalesce((SELECT sum(amount_nanos) FROM ledger_entry AS e
-              WHERE e.account = 'campaign' AND e.campaign_id = b.campaign_id
-                AND e.occurred_at >= b.day_began), 0)::bigint,
-    coalesce((SELECT sum(amount_nanos) FROM ledger_entry AS e
-              WHERE e.account = 'campaign' AND e.campaign_id = b.campaign_id AND e.late), 0)::bigint,
+    (coalesce(l.amount_nanos, 0) + coalesce(r.nanos, 0))::bigint,
+    (coalesce((SELECT sum(amount_nanos) FROM ledger_entry AS e
+               WHERE e.account = 'campaign' AND e.campaign_id = b.campaign_id
+                 AND e.occurred_at >= b.day_began), 0) + coalesce(r.day_nanos, 0))::bigint,
+    (coalesce((SELECT sum(amount_nanos) FROM ledger_entry AS e
+               WHERE e.account = 'campaign' AND e.campaign_id = b.campaign_id AND e.late), 0)
+     + coalesce(r.late_nanos, 0))::bigint,
     (SELECT array_agg(coalesce(p.last_id, '0-0') ORDER BY s.place)
      FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
      LEFT JOIN stream_position AS p ON p.stream = s.stream AND p.reader = :reader)
 FROM unnest(:campaign_ids::int[], :days_began::timestamptz[]) AS b (campaign_id, day_began)
-LEFT JOIN ledger_balance AS l ON l.account = 'campaign' AND l.owner_id = b.campaign_id;
+LEFT JOIN ledger_balance AS l ON l.account = 'campaign' AND l.owner_id = b.campaign_id
+CROSS JOIN LATERAL (
+    SELECT sum(cost_nanos) AS nanos, sum(cost_nanos) FILTER (WHERE late) AS late_nanos,
+           sum(cost_nanos) FILTER (WHERE occurred_at >= b.day_began) AS day_nanos
+    FROM rejected_event AS e WHERE e.campaign_id = b.campaign_id AND e.cost_nanos > 0
+) AS r;
 
 -- name: take_turn(lock)$
 SELECT pg_try_advisory_xact_lock(:lock);

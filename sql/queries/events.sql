@@ -75,11 +75,6 @@ JOIN event AS stored USING (event_date, event_id)
 WHERE again.cost_nanos > 0 AND stored.stream_id <> again.stream_id
 ON CONFLICT DO NOTHING;
 
--- name: reject(stream, stream_id, reason, raw)!
-INSERT INTO rejected_event (stream, stream_id, reason, raw)
-VALUES (:stream, :stream_id, :reason, :raw)
-ON CONFLICT DO NOTHING;
-
 -- name: stored(dates, ids)
 SELECT event_id
 FROM event

@@ -18,7 +18,8 @@ LEFT JOIN budget_grant AS g ON g.campaign_id = c.id
 WHERE c.id = ANY(:campaign_ids);
 
 -- name: purses(advertiser_ids)
--- The campaigns of prepaid advertisers (null: of all), and what the ledger says of both. One
+-- The campaigns of prepaid advertisers (null: of all), what the ledger says of both, and what events
+-- cost that were rejected. One
 -- statement, so that what a campaign was charged is gone from the balance.
 SELECT a.id, a.fee_ppm, a.funded,
        -coalesce((SELECT amount_nanos FROM ledger_balance
@@ -27,7 +28,9 @@ SELECT a.id, a.fee_ppm, a.funded,
        c.id,
        c.status = 'active' AND a.status = 'active' AND (c.ends_at IS NULL OR c.ends_at > now()),
        c.bid_strategy, c.bid_amount_micros, c.total_budget_nanos, coalesce(g.granted_nanos, 0),
-       coalesce(b.amount_nanos, 0)
+       coalesce(b.amount_nanos, 0),
+       coalesce((SELECT sum(cost_nanos) FROM rejected_event AS r
+                 WHERE r.campaign_id = c.id AND r.cost_nanos > 0), 0)
 FROM advertiser AS a
 JOIN campaign AS c ON c.advertiser_id = a.id
 LEFT JOIN budget_grant AS g ON g.campaign_id = c.id

@@ -1,7 +1,10 @@
 -- name: days()
--- The partitions of the event table, with estimates of their rows.
+-- The partitions of the event table, with estimates of their rows, and whether rejected events wait to
+-- go there.
 SELECT to_date(substr(child.relname, 7), 'YYYYMMDD') AS day, child.relname::text,
-       greatest(child.reltuples, 0)::bigint AS rows, pg_total_relation_size(child.oid) AS bytes
+       greatest(child.reltuples, 0)::bigint AS rows, pg_total_relation_size(child.oid) AS bytes,
+       EXISTS (SELECT FROM rejected_event
+               WHERE event_date = to_date(substr(child.relname, 7), 'YYYYMMDD')) AS awaited
 FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
 WHERE inhparent = 'event'::regclass
 ORDER BY 1;

@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from adctl.control import advertisers, campaigns
 from adctl.control.publishing import read_documents
 from adctl.delivery.auction import Candidate, ImpAuction
@@ -19,12 +21,13 @@ from adctl.stores.budgets import SHARD, BudgetState
 from adctl.stores.event_intake import EventIntake
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import redis
 
     from adctl.control.flushing import Flusher
     from adctl.control.plane import ControlPlane
+    from adctl.models import Event
     from adctl.stores.redis import Script
 
 PRICE = 2_000_000
@@ -89,7 +92,12 @@ class House:
         )
 
     def show(self, bid: BidToken) -> str:
+        return self.tell(bid, EventKind.IMPRESSION, lambda event: event)
+
+    def tell(self, bid: BidToken, kind: EventKind, change: Callable[[Event], Event]) -> str:
+        """Tell of an event of ``bid``, which is what ``change`` makes of it."""
         now_ms = bid.bid_at_ms + 1000
+        tracked = track(bid, kind, EventKind.IMPRESSION, ToldMacros(price="1.5"), now_ms)
         return self._intake.take(
-            track(bid, EventKind.IMPRESSION, EventKind.IMPRESSION, ToldMacros(price="1.5"), now_ms)
+            msgspec.structs.replace(tracked, event=change(tracked.event)),
         )

@@ -12,7 +12,13 @@ from typer.testing import CliRunner
 from adctl.alarms import Alarm, AlarmKind
 from adctl.cli.root import app
 from adctl.config_notices import AlarmSettings
-from adctl.control.alarms import AlarmWatch, FoundAlarm, publish_alarms, raise_alarms
+from adctl.control.alarms import (
+    AlarmWatch,
+    FoundAlarm,
+    publish_alarms,
+    raise_alarms,
+    raise_rejected,
+)
 from adctl.control.steering import Pacer
 from adctl.delivery.alarms import Reason
 from adctl.errors import StoreUnavailableError
@@ -114,3 +120,59 @@ def test_an_operator_sees_alarms(
     found = CliRunner().invoke(app, ["report", "alarms", "--campaign", "Spring", "-o", "json"])
     (row,) = msgspec.json.decode(found.stdout)
     assert (row["kind"], row["percent"], row["spent"]) == ("budget.daily", 50, "0.0000005")
+
+
+REFUSE = (
+    "INSERT INTO rejected_event (stream, stream_id, reason, raw, campaign_id, cost_nanos, "
+    "rejected_at) VALUES ('s', %s, 'r', 'x', %s, %s, %s)"
+)
+HOUR = datetime(2026, 11, 1, 10, 30, tzinfo=UTC)
+
+
+def refuse(postgres: psycopg.Connection, *of: tuple[object, ...]) -> None:
+    for number, (campaign_id, cost_nanos, at) in enumerate(of):
+        postgres.execute(REFUSE, [f"{at.timestamp():.0f}-{number}", campaign_id, cost_nanos, at])
+    postgres.commit()
+
+
+def test_rejected_events_raise_an_alarm_for_each_campaign_and_one_for_what_is_of_none(
+    house: House, pool: ConnectionPool[psycopg.Connection], postgres: psycopg.Connection
+) -> None:
+    number = house.campaign_id
+    refuse(postgres, (number, 5, HOUR), (number, 7, HOUR), (2**40, 1, HOUR), (None, None, HOUR))
+    for _ in range(2):
+        assert raise_rejected(pool, NOW).all == 4
+    sent: list[OutgoingMessage] = []
+    assert publish_alarms(pool, sent.extend) == 2
+    alarms = [msgspec.json.decode(message.value, type=Alarm) for message in sent]
+    told = {(one.campaign_id, one.campaign, one.spent_nanos, one.events) for one in alarms}
+    assert told == {(number, "Spring", 12, 2), (0, "", 1, 2)}
+    assert {one.kind for one in alarms} == {"events.rejected"}
+
+
+def test_rejected_events_raise_an_alarm_again_when_new_ones_come_in_another_hour(
+    house: House, pool: ConnectionPool[psycopg.Connection], postgres: psycopg.Connection
+) -> None:
+    refuse(postgres, (house.campaign_id, 5, HOUR))
+    raise_rejected(pool, NOW)
+    refuse(postgres, (house.campaign_id, 5, HOUR.replace(minute=31)))
+    raise_rejected(pool, NOW)
+    assert waiting(postgres) == (1, 1)
+    refuse(postgres, (house.campaign_id, 5, HOUR.replace(hour=11)))
+    raise_rejected(pool, NOW)
+    assert waiting(postgres) == (2, 2)
+
+
+def test_an_operator_sees_alarms_of_no_campaign(
+    house: House,
+    pool: ConnectionPool[psycopg.Connection],
+    postgres: psycopg.Connection,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ADCTL_POSTGRES_URL", settings.postgres.url.get_secret_value())
+    refuse(postgres, (None, None, HOUR))
+    raise_rejected(pool, NOW)
+    found = CliRunner().invoke(app, ["report", "alarms", "-o", "json"])
+    (row,) = msgspec.json.decode(found.stdout)
+    assert (row["kind"], row["campaign_id"], row["events"]) == ("events.rejected", None, 1)

@@ -66,6 +66,23 @@ def test_well_stores_are_ok(settings: Settings, kafka: KafkaSettings) -> None:
     assert {name: found[name].outcome for name in stores} == dict.fromkeys(stores, Outcome.OK)
 
 
+def test_events_that_wait_because_they_were_refused_are_a_warning(
+    settings: Settings, postgres: psycopg.Connection
+) -> None:
+    assert look(settings)["rejected events"].outcome is Outcome.OK
+    query = (
+        "INSERT INTO rejected_event (stream, stream_id, reason, raw, cost_nanos) "
+        "VALUES ('s', %s, 'r', 'x', %s)"
+    )
+    for number, cost_nanos in enumerate([1_500_000, 0, None]):
+        postgres.execute(query, [f"1-{number}", cost_nanos])
+    postgres.commit()
+    found = look(settings)["rejected events"]
+    assert found.outcome is Outcome.WARNING
+    assert found.detail == "3 wait, 1 of them with 0.0015 to be booked, 1 of unknown cost"
+    assert "adctl rejected" in found.hint
+
+
 def test_missing_topics_are_a_warning(settings: Settings, kafka: KafkaSettings) -> None:
     finding = look(settings, kafka=kafka)["kafka topics"]
     assert finding.outcome is Outcome.WARNING

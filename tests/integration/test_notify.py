@@ -97,6 +97,15 @@ def group(pool: Pool, postgres: psycopg.Connection) -> Group:
     return Group(pool)
 
 
+def test_an_alarm_of_no_campaign_is_owed_to_webhooks_of_no_advertiser(group: Group) -> None:
+    everything, rejected = group.hook(), group.hook("events.rejected")
+    hers = group.hook(advertiser_id=1)
+    raised = Alarm(3, AlarmKind.REJECTED, 0, "", 0, 0, "2026-11-01T10", later(), 0, 0, 0, 2)
+    group.tell(topics.ALARMS, msgspec.json.encode(raised))
+    assert group.owed(everything) == group.owed(rejected) == ["alarm-3"]
+    assert group.owed(hers) == []
+
+
 def test_a_webhook_is_owed_what_it_asked_for(group: Group) -> None:
     everything, budgets, other = group.hook(), group.hook("budget.daily"), group.hook()
     group.hook("pacing.ahead", advertiser_id=2)

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adctl.config import MoneySettings
+from adctl.config_notices import AlarmSettings
 from adctl.control.retaining import Policy, Retention
 from adctl.control.steering import Pacer
 from adctl.errors import StoreUnavailableError
@@ -17,7 +18,7 @@ from adctl.stores.budgets import SHARD, Budgets, Spent
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.steering import SteeringStore
 from daemons.pacer.metrics import PacerMetrics
-from daemons.pacer.work import CatalogWork
+from daemons.pacer.work import AlarmWork, CatalogWork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -217,6 +218,34 @@ def test_a_redis_that_lost_everything_is_filled_from_postgresql(
     keeping.sync()
     state = budgets.read([1])[1]
     assert (state.spent, state.available, state.day_spent) == (700, 4300, 700)
+
+
+def test_rejected_events_are_counted_by_what_they_cost(
+    pool: ConnectionPool[psycopg.Connection], postgres: psycopg.Connection
+) -> None:
+    registry = CollectorRegistry()
+    work = AlarmWork(pool, AlarmSettings(), lambda _messages: None, PacerMetrics(registry))
+    for number, cost_nanos in enumerate([5, 7, 0, None]):
+        postgres.execute(
+            "INSERT INTO rejected_event (stream, stream_id, reason, raw, cost_nanos) "
+            "VALUES ('s', %s, 'r', 'x', %s)",
+            [f"1-{number}", cost_nanos],
+        )
+    postgres.commit()
+    work.look_at_rejected()
+    assert counted(registry) == {"some": 2, "none": 1, "unknown": 1}
+    postgres.execute("DELETE FROM rejected_event")
+    postgres.commit()
+    work.look_at_rejected()
+    assert counted(registry) == {"some": 0, "none": 0, "unknown": 0}
+
+
+def counted(registry: CollectorRegistry) -> dict[str, float | None]:
+    name = "adctl_rejected_events"
+    return {
+        cost: registry.get_sample_value(name, {"cost": cost})
+        for cost in ("some", "none", "unknown")
+    }
 
 
 def test_event_partitions_are_made_a_day_ahead(

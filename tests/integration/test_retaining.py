@@ -107,6 +107,16 @@ def test_repeat_of_an_event_of_a_dropped_day_is_refused(
     assert "no partition" in str(reason)
 
 
+def test_a_day_is_kept_while_a_rejected_event_of_its_waits(
+    archive: Archive, append: Callable[..., None], aged: Callable[..., Event]
+) -> None:
+    arrive(archive, append, aged("old", 60), aged("older", 61), aged("broken", 60, bid_id="\0"))
+    assert [day.day for day in archive.retention.prune(NOW, "me")] == [days_ago(61)]
+    archive.postgres.execute("DELETE FROM rejected_event")
+    archive.postgres.commit()
+    assert [day.day for day in archive.retention.prune(NOW, "me")] == [days_ago(60)]
+
+
 def test_nothing_is_dropped_while_events_are_on_their_way(
     archive: Archive,
     append: Callable[..., None],

@@ -2,8 +2,8 @@
 -- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed batches
 --     [5] wanting hash  [6] the stream id up to which entries were trimmed
 -- ARGV    1 budget  2 day_budget  3 day (ISO)
---         only for a hash that is made: 4 spent, 5 day_spent and 6 late, as the ledger has them once
---         the stream was flushed up to  7 this stream id;  8 campaign id;  9 and 10 what the keys of
+--         only for a hash that is made: 4 spent, 5 day_spent and 6 late, as the ledger and the
+--         rejected events have them once the stream was flushed up to  7 this stream id;  8 campaign id;  9 and 10 what the keys of
 --         reservations and of exposed hashes begin with
 --         11 '1' to make the hash anew from all that, though it is there
 --         only where the campaign's money is divided among shards: 12 epoch
@@ -45,7 +45,8 @@ local function ledger_moved_on()
   return trimmed_ms > ms or (trimmed_ms == ms and tonumber(trimmed_seq) > tonumber(seq))
 end
 
--- What the stream holds of this campaign and the ledger does not know yet.
+-- What the stream holds of this campaign and the ledger does not know yet. An entry that was made of
+-- a rejected one, which its seventh field says, is in ARGV 4 to 6 until it is booked.
 local function spend_unflushed()
   local after, entries = ARGV[7], nil
   repeat
@@ -55,6 +56,7 @@ local function spend_unflushed()
       local fields = entry[2]
       local ok, event = pcall(cjson.decode, fields[2])
       local costs = ok and event.cost_nanos and not event.test and fields[6] ~= 'rebilled'
+        and fields[7] ~= 'rejected'
       if costs and event.campaign_id == tonumber(ARGV[8]) then
         local cost = string.format('%.0f', event.cost_nanos)
         redis.call('HINCRBY', key, 'spent', cost)

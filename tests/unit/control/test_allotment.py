@@ -176,3 +176,9 @@ def _told(one: Purse, granted: int) -> Purse:
         live=one.live,
         total=one.total,
     )
+
+
+def test_what_rejected_events_cost_is_used_where_redis_has_lost_the_money() -> None:
+    gone = purse(1, granted=1_000, spent=300)._replace(state=None, rejected=200)
+    assert gone.used == 500
+    assert withdrawals(account(gone, purse(2), paid=1_000))[1] >= 500

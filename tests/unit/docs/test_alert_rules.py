@@ -20,7 +20,12 @@ BY_NAME = dict(re.findall(r"- alert: (\w+)\n((?:        .*\n|\n)+)", RULES))
 
 
 def test_there_are_rules_for_the_events_and_for_the_money() -> None:
-    assert {"EventsNotFlushed", "EventsNotRelayed", "MoneyDoesNotAddUp"} <= set(BY_NAME)
+    assert {
+        "EventsNotFlushed",
+        "EventsNotRelayed",
+        "MoneyDoesNotAddUp",
+        "RejectedEventsWait",
+    } <= set(BY_NAME)
 
 
 @pytest.mark.parametrize("name", BY_NAME)
