@@ -8,10 +8,8 @@ stream.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
-
-import msgspec
 
 from adctl.stores import keys
 from adctl.stores.postgres import load_queries
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
 _SHARD = re.compile(r"\{s(\d+)\}")
 _NAME = re.compile(r"(\d{1,4})/(\d{1,20}-\d{1,20})")
-_HIGHEST = 2**63 - 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RejectedRef(NamedTuple):
@@ -53,22 +49,11 @@ class RejectedRef(NamedTuple):
         return f"{self.shard}/{self.stream_id}"
 
 
-class Claim(NamedTuple):
-    """What an entry says of itself; None for what it does not say, or not so that it can be read.
-
-    A ``cost_nanos`` of None may be any amount.
-    """
-
-    event_date: date | None = None
-    event_id: str | None = None
-    kind: str | None = None
-    campaign_id: int | None = None
-    cost_nanos: int | None = None
-    occurred_at: datetime | None = None
-
-
 class WaitingEntry(NamedTuple):
-    """A rejected entry, without what it holds. ``campaign`` is None where there is no such one."""
+    """A rejected entry, as far as it can be read; None stands for what it does not say.
+
+    A ``cost_nanos`` of None may be any amount. ``campaign`` is None where there is no such one.
+    """
 
     stream: str
     stream_id: str
@@ -141,7 +126,6 @@ class RejectedEvents:
             raw=entry.raw,
             late=late,
             odd=odd.decode("ascii", "replace"),
-            **claim_of(entry)._asdict(),
         )
 
     def forget(self, conn: psycopg.Connection, names: Iterable[str]) -> None:
@@ -173,47 +157,6 @@ class RejectedEvents:
     def count(self, conn: psycopg.Connection) -> RejectedCount:
         """Return how many wait."""
         return RejectedCount(*map(int, self._queries.count(conn)))
-
-
-def claim_of(entry: StreamEntry) -> Claim:
-    """Return what an entry says of itself, as far as it is the JSON of an object.
-
-    What was billed before, and a test, costs nothing, as in StreamEntry.decode.
-    """
-    try:
-        told = msgspec.json.decode(entry.fields.get(b"e", b""))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Claim()
-    if not isinstance(told, dict):
-        return Claim()
-    event_id, kind = told.get("event_id"), told.get("kind")
-    free = told.get("test") is True or entry.fields.get(b"odd") == b"rebilled"
-    return Claim(
-        _date(told.get("event_date")),
-        event_id if isinstance(event_id, str) and event_id.isprintable() else None,
-        kind if isinstance(kind, str) and kind.isascii() and kind.isalpha() else None,
-        _number(told.get("campaign_id")),
-        0 if free else _number(told.get("cost_nanos", 0)),
-        _moment(_number(told.get("occurred_at_ms"))),
-    )
-
-
-def _number(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value <= _HIGHEST else None
-
-
-def _date(value: object) -> date | None:
-    try:
-        return date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _moment(at_ms: int | None) -> datetime | None:
-    try:
-        return None if at_ms is None else _EPOCH + timedelta(milliseconds=at_ms)
-    except OverflowError:
-        return None
 
 
 def _columns(refs: Sequence[RejectedRef]) -> dict[str, list[str]]:

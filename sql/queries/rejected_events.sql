@@ -1,17 +1,18 @@
--- name: reject(stream, stream_id, reason, raw, late, odd, event_date, event_id, kind, campaign_id, cost_nanos, occurred_at)!
+-- name: reject(stream, stream_id, reason, raw, late, odd)!
 -- Of an event that waits already nothing is kept: Redis had forgotten it and counted it twice.
-WITH kept AS (
-    INSERT INTO rejected_event (stream, stream_id, reason, raw, late, odd, event_date, event_id, kind,
-                                campaign_id, cost_nanos, occurred_at)
-    SELECT :stream, :stream_id, :reason, :raw, :late, :odd, :event_date, :event_id, :kind,
-           :campaign_id, :cost_nanos, :occurred_at
-    WHERE NOT EXISTS (SELECT FROM rejected_event WHERE event_id = :event_id::text)
+WITH said AS (
+    SELECT * FROM rejected_event_says(:raw, :odd)
+), kept AS (
+    INSERT INTO rejected_event (stream, stream_id, reason, raw, late, odd)
+    SELECT :stream, :stream_id, :reason, :raw, :late, :odd
+    FROM said
+    WHERE NOT EXISTS (SELECT FROM rejected_event AS r WHERE r.event_id = said.event_id)
     ON CONFLICT DO NOTHING
     RETURNING stream_id
 )
 INSERT INTO recounted_campaign
-SELECT id FROM campaign
-WHERE id = :campaign_id::bigint AND :cost_nanos::bigint > 0 AND NOT EXISTS (SELECT FROM kept)
+SELECT c.id FROM said JOIN campaign AS c ON c.id = said.campaign_id
+WHERE said.cost_nanos > 0 AND NOT EXISTS (SELECT FROM kept)
 ON CONFLICT DO NOTHING;
 
 -- name: refuse_again(stream, stream_id, reason)!

@@ -123,15 +123,16 @@ def test_an_operator_sees_alarms(
 
 
 REFUSE = (
-    "INSERT INTO rejected_event (stream, stream_id, reason, raw, campaign_id, cost_nanos, "
-    "rejected_at) VALUES ('s', %s, 'r', 'x', %s, %s, %s)"
+    "INSERT INTO rejected_event (stream, stream_id, reason, raw, rejected_at) "
+    "VALUES ('s', %s, 'r', %s, %s)"
 )
 HOUR = datetime(2026, 11, 1, 10, 30, tzinfo=UTC)
 
 
 def refuse(postgres: psycopg.Connection, *of: tuple[object, ...]) -> None:
     for number, (campaign_id, cost_nanos, at) in enumerate(of):
-        postgres.execute(REFUSE, [f"{at.timestamp():.0f}-{number}", campaign_id, cost_nanos, at])
+        raw = msgspec.json.encode({"campaign_id": campaign_id, "cost_nanos": cost_nanos})
+        postgres.execute(REFUSE, [f"{at.timestamp():.0f}-{number}", raw, at])
     postgres.commit()
 
 

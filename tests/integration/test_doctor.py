@@ -70,12 +70,9 @@ def test_events_that_wait_because_they_were_refused_are_a_warning(
     settings: Settings, postgres: psycopg.Connection
 ) -> None:
     assert look(settings)["rejected events"].outcome is Outcome.OK
-    query = (
-        "INSERT INTO rejected_event (stream, stream_id, reason, raw, cost_nanos) "
-        "VALUES ('s', %s, 'r', 'x', %s)"
-    )
-    for number, cost_nanos in enumerate([1_500_000, 0, None]):
-        postgres.execute(query, [f"1-{number}", cost_nanos])
+    query = "INSERT INTO rejected_event (stream, stream_id, reason, raw) VALUES ('s', %s, 'r', %s)"
+    for number, raw in enumerate([b'{"cost_nanos":1500000}', b"{}", b"{"]):
+        postgres.execute(query, [f"1-{number}", raw])
     postgres.commit()
     found = look(settings)["rejected events"]
     assert found.outcome is Outcome.WARNING

@@ -225,11 +225,10 @@ def test_rejected_events_are_counted_by_what_they_cost(
 ) -> None:
     registry = CollectorRegistry()
     work = AlarmWork(pool, AlarmSettings(), lambda _messages: None, PacerMetrics(registry))
-    for number, cost_nanos in enumerate([5, 7, 0, None]):
+    for number, raw in enumerate([b'{"cost_nanos":5}', b'{"cost_nanos":7}', b"{}", b"{"]):
         postgres.execute(
-            "INSERT INTO rejected_event (stream, stream_id, reason, raw, cost_nanos) "
-            "VALUES ('s', %s, 'r', 'x', %s)",
-            [f"1-{number}", cost_nanos],
+            "INSERT INTO rejected_event (stream, stream_id, reason, raw) VALUES ('s', %s, 'r', %s)",
+            [f"1-{number}", raw],
         )
     postgres.commit()
     work.look_at_rejected()

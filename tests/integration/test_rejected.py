@@ -564,32 +564,68 @@ def test_reconcile_says_what_waits_and_leaves_its_money_alone(
     assert house.money.spent == COST
 
 
+@pytest.mark.parametrize(
+    ("raw", "odd", "says"),
+    [
+        (b'{"kind":"click","campaign_id":7,"event_id":"a"}', "taken", ("a", "click", 7, 0)),
+        (b'{"cost_nanos":5, "kind" : "win", "campaign_id": 7}', None, (None, "win", 7, 5)),
+        (b'{"cost_nanos":5}', "rebilled", (None, None, None, 0)),
+        (b'{"cost_nanos":5,"test":true}', "taken", (None, None, None, 0)),
+        (b'{"bid_id":"\\"cost_nanos\\":7,\\u0000","cost_nanos":5}', "taken", (None, None, None, 5)),
+        (b'{"cost_nanos":-5,"campaign_id":null}', "taken", (None, None, None, None)),
+        (b'{"cost_nanos":1.5}', "taken", (None, None, None, None)),
+        (b'{"cost_nanos":99999999999999999999}', "taken", (None, None, None, None)),
+        (b'{"cost_nanos":5,"event_date":"2026-99-99"}', "taken", (None, None, None, 5)),
+        (b'{"cost_nanos":5', "taken", (None, None, None, None)),
+        (b'["cost_nanos"]', "taken", (None, None, None, None)),
+        (b"\xff", "taken", (None, None, None, None)),
+        (b"a\0b", "taken", (None, None, None, None)),
+        (b"", "taken", (None, None, None, None)),
+        (b"[" * 100_000, "taken", (None, None, None, None)),
+    ],
+)
+def test_an_entry_says_what_can_be_read_of_it_whoever_put_it_there(
+    postgres: psycopg.Connection, raw: bytes, odd: str | None, says: tuple[object, ...]
+) -> None:
+    postgres.execute(
+        "INSERT INTO rejected_event (stream, stream_id, reason, raw, odd) "
+        "VALUES ('s', '1-1', 'r', %s, %s)",
+        [raw, odd],
+    )
+    columns = "event_id, kind, campaign_id, cost_nanos"
+    assert rows(postgres, f"SELECT {columns} FROM rejected_event") == [says]
+
+
 def test_rows_of_before_say_what_they_are_after_the_migration(
-    house: House,
-    postgres: psycopg.Connection,
-    stream: EventStream,
-    make_event: MakeEvent,
-    append: Callable[..., None],
+    house: House, postgres: psycopg.Connection
 ) -> None:
     broken(house)
-    append(
-        make_event("a", bid_id='"cost_nanos":7,\0', cost_nanos=5),
-        make_event("b", bid_id="\0", test=True),
-        make_event("c", occurred_at_ms=2**62),
-        make_event("d", bid_id="\0", cost_nanos=0),
-    )
-    for raw in (b"{", b"\xff", b"[1]", b"a\0b"):
-        house.redis.xadd(stream.key, {"e": raw})
-    house.flusher.drain(100)
     columns = "event_date, event_id, kind, campaign_id, cost_nanos, occurred_at"
-    query = f"SELECT {columns} FROM rejected_event ORDER BY stream_id"
-    known = rows(postgres, query)
+    known = rows(postgres, f"SELECT {columns} FROM rejected_event")
+    assert None not in known[0]
     wiped = ", ".join(f"{name} = NULL" for name in columns.split(", "))
     rows(postgres, f"UPDATE rejected_event SET {wiped} RETURNING 1")
     text = (SQL / "migrations" / "0019_rejected_events_say_what_they_are.sql").read_text()
-    postgres.execute(text[text.index("DO $$") : text.index("END $$;") + len("END $$;")])
+    update = text[text.index("UPDATE rejected_event") :]
+    postgres.execute(update[: update.index(";")])
     postgres.commit()
-    assert rows(postgres, query) == known
+    assert rows(postgres, f"SELECT {columns} FROM rejected_event") == known
+
+
+def test_an_entry_that_a_flusher_of_before_put_there_is_put_back(
+    house: House, desk: RejectedDesk, prover: Prover, postgres: psycopg.Connection
+) -> None:
+    broken(house)
+    [(stream, stream_id, raw)] = rows(postgres, "SELECT stream, stream_id, raw FROM rejected_event")
+    rows(postgres, "DELETE FROM rejected_event RETURNING 1")
+    postgres.execute(
+        "INSERT INTO rejected_event (stream, stream_id, reason, raw) VALUES (%s, %s, 'r', %s)",
+        [stream, stream_id, raw],
+    )
+    postgres.commit()
+    assert not_holding(prover) == {"nothing_rejected": COST}
+    assert fates(desk) == [Fate.STORED]
+    assert ledger(postgres) == COST
 
 
 def test_events_that_were_stored_misread_are_found_and_mended(
