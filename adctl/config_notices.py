@@ -18,6 +18,8 @@ class AlarmSettings(Section):
     budget_percents: tuple[Percent, ...] = (50, 80, 100)
     pacing_percent: int = Field(default=25, ge=0, le=100)
     pacing_minutes: int = Field(default=30, ge=0, le=1440)
+    prices_percent: int = Field(default=20, ge=0, le=100)
+    prices_least: int = Field(default=20, ge=1)
 
 
 class WebhookSettings(Section):

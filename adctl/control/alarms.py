@@ -9,6 +9,7 @@ import msgspec
 
 from adctl.alarms import Alarm, AlarmKind
 from adctl.delivery.alarms import Reason, budget_reasons, pacing_reason
+from adctl.delivery.exchange_prices import SETTINGS
 from adctl.delivery.pacing import local_day
 from adctl.money import format_nanos
 from adctl.stores.postgres import load_queries, postgres_errors
@@ -159,7 +160,7 @@ def read_alarms(
 
 ALARM_COLUMNS = (
     *("at", "kind", "campaign_id", "campaign", "advertiser_id"),
-    *("percent", "spent", "budget", "expected"),
+    *("percent", "spent", "budget", "expected", "events", "exchange", "look_at"),
 )
 """The names of alarm_fields."""
 
@@ -177,6 +178,8 @@ def alarm_fields(alarm: Alarm) -> dict[str, object]:
         "budget": format_nanos(alarm.budget_nanos),
         "expected": format_nanos(alarm.expected_nanos) if alarm.expected_nanos else None,
         "events": alarm.events or None,
+        "exchange": alarm.exchange or None,
+        "look_at": SETTINGS.get(alarm.kind),
     }
 
 

@@ -47,6 +47,7 @@ _STEERING_SHARE = 0.6
 _OUTBOX_SEC = 1.0
 _FUNDING_SEC = 1.0
 _REJECTED_SEC = 5.0
+_PRICES_SEC = 60.0
 _SYNC_SEC = 2.0
 _LOOK_SEC = 0.5
 _RECOUNTED_SEC = 1.0
@@ -116,6 +117,7 @@ def main(settings: Settings) -> None:
             Job("outbox", keeping.relay_outbox, _OUTBOX_SEC, metrics),
             Job("alarms", alarms.publish, _OUTBOX_SEC, metrics),
             Job("rejected", alarms.look_at_rejected, _REJECTED_SEC, metrics),
+            Job("prices", alarms.look_at_prices, _PRICES_SEC, metrics),
             Job("partitions", keeping.make_partitions, _PARTITIONS_SEC, metrics),
             Job("prune", keeping.prune, _PRUNE_SEC, metrics),
             Job("steer", steering.steer, section.interval_sec, metrics),

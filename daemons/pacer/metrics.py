@@ -59,6 +59,12 @@ class PacerMetrics(JobMetrics):
             ["cost"],
             registry=registry,
         )
+        self.prices = Gauge(
+            "adctl_exchange_odd_prices_ratio",
+            "Share of an exchange's prices of the last hour that are low, unread, or above_bid.",
+            ["exchange", "kind"],
+            registry=registry,
+        )
         self.breaches = Gauge(
             "adctl_proof_breaches",
             "Campaigns of which an invariant of the money did not hold at the last look.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adctl.control.alarms import AlarmWatch, publish_alarms, raise_alarms, raise_rejected
+from adctl.control.price_watch import raise_price_alarms
 from adctl.control.publishing import relay_outbox, sync_all
 from adctl.errors import StoreUnavailableError
 from adctl.money import NANOS_PER_UNIT
@@ -156,6 +157,7 @@ class AlarmWork:
         metrics: PacerMetrics,
     ) -> None:
         self._pool = pool
+        self._settings = settings
         self._watch = AlarmWatch(settings)
         self._produce = produce
         self._metrics = metrics
@@ -181,6 +183,14 @@ class AlarmWork:
         counts = {"some": found.costly, "none": found.free, "unknown": found.unknown}
         for cost, count in counts.items():
             self._metrics.rejected.labels(cost).set(count)
+
+    def look_at_prices(self) -> None:
+        """Raise alarms of exchanges whose prices look as if they were read in a wrong way."""
+        self._metrics.prices.clear()
+        for prices in raise_price_alarms(self._pool, self._settings, datetime.now(UTC)):
+            for kind, count in prices.counts().items():
+                name = kind.removeprefix("prices.")
+                self._metrics.prices.labels(prices.exchange, name).set(count / prices.billed)
 
     def publish(self) -> None:
         """Bring what was raised to Kafka."""

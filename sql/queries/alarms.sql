@@ -8,7 +8,8 @@ ON CONFLICT DO NOTHING;
 
 -- name: waiting_alarms(batch_size)
 SELECT a.id, a.kind, coalesce(c.id, 0), coalesce(c.name, ''), coalesce(c.advertiser_id, 0), a.percent,
-       a.scope, a.raised_at, a.budget_nanos, a.spent_nanos, a.expected_nanos, a.events
+       a.scope, a.raised_at, a.budget_nanos, a.spent_nanos, a.expected_nanos, a.events,
+       a.exchange
 FROM alarm AS a LEFT JOIN campaign AS c ON c.id = a.campaign_id
 WHERE NOT a.published
 ORDER BY a.id
@@ -19,7 +20,8 @@ UPDATE alarm SET published = true WHERE id = ANY(:ids);
 
 -- name: alarms_since(since, until, campaign_id)
 SELECT a.id, a.kind, coalesce(c.id, 0), coalesce(c.name, ''), coalesce(c.advertiser_id, 0), a.percent,
-       a.scope, a.raised_at, a.budget_nanos, a.spent_nanos, a.expected_nanos, a.events
+       a.scope, a.raised_at, a.budget_nanos, a.spent_nanos, a.expected_nanos, a.events,
+       a.exchange
 FROM alarm AS a LEFT JOIN campaign AS c ON c.id = a.campaign_id
 WHERE a.raised_at >= :since AND a.raised_at < :until
   AND (:campaign_id::integer IS NULL OR a.campaign_id = :campaign_id)
