@@ -64,6 +64,7 @@ _READING = {
     "budget reconcile": "--dry-run",
     "exchange list": "",
     "exchange show": "default",
+    "exchange test": "default --price =1+1",
     "fcap show": "=1+1",
     "user forget": "=1+1 --dry-run",
     "report performance": "--by site",
@@ -79,6 +80,7 @@ _READING = {
     "topic describe": "impressions",
     "topic create": "--dry-run",
     "deadletter list": "",
+    "rejected list": "",
     "consumer status": "",
     "webhook list": "",
     "webhook show": "1",
@@ -91,8 +93,9 @@ _CHANGING = {
     *(f"campaign {word}" for word in ("create", "update", "pause", "resume", "archive")),
     *(f"creative {word}" for word in ("create", "update", "pause", "resume", "archive")),
     *(f"webhook {word}" for word in ("create", "pause", "resume", "delete", "test", "retry")),
-    *("advertiser deposit", "advertiser correct", "stack start", "stack status", "exchange test"),
+    *("advertiser deposit", "advertiser correct", "stack start", "stack status"),
     *("flush status", "flush now", "deadletter show", "deadletter retry", "consumer rewind"),
+    *("rejected show", "rejected retry", "rejected misread"),
     *("rebuild statements", "bench", "demo"),
 }
 _HOSTILE = ("=1+1", "@sum", "-2+3.example", "+cmd|' /c calc'!a0", '=hyperlink("http://e.example")')
