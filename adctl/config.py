@@ -147,6 +147,7 @@ class TrackerSettings(DaemonSettings):
     )
     token_ttl_sec: Positive = 86_400
     spool_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    journal_max_bytes: int = Field(default=1 << 30, ge=1 << 20)
     stream_max_entries: Positive = 2_000_000
 
     @property

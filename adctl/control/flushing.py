@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.control.read_ahead import Batch, ReadAhead
-from adctl.errors import LedgerBehindError
+from adctl.errors import LedgerBehindError, StoreUnavailableError
 from adctl.money import format_nanos
 from adctl.stores.event_rows import UnstorableEventError
 from adctl.stores.events import EventStore, Stored
@@ -145,6 +145,16 @@ class Flusher:
         Raises StoreUnavailableError, and LedgerBehindError if PostgreSQL was restored to a moment
         before events that the stream has forgotten since.
         """
+        flushed, position = self._flush(batch_size, then)
+        # Said again where nothing came, too: a Redis that forgot it keeps trackers' journals. What
+        # was not heard does so until the next time.
+        if position != ORIGIN:
+            with suppress(StoreUnavailableError):
+                self._stream.tell_flushed(position)
+        return flushed
+
+    def _flush(self, batch_size: int, then: int) -> tuple[FlushedBatch, str]:
+        """Return what was stored, and PostgreSQL's position, once it is committed."""
         with postgres_errors("flush events"), self._pool.connection() as conn, conn.transaction():
             position = self._positions.lock_postgres(conn)
             trimmed_id = self._stream.trimmed_id()
@@ -156,14 +166,14 @@ class Flusher:
                 )
             batch = self._reader.take(position, batch_size)
             if not batch.entries:
-                return FlushedBatch()
+                return FlushedBatch(), position
             last_id = batch.entries[-1].id
             if not then or len(batch.entries) < batch_size:
                 flushed = self._store(conn, batch)
             else:
                 flushed = self._store(conn, batch, lambda: self._reader.prepare(last_id, then))
             self._positions.advance(conn, POSTGRES, last_id)
-        return flushed
+        return flushed, last_id
 
     def drain(self, batch_size: int) -> FlushedBatch:
         """Flush until nothing is left; return all of it. Raises StoreUnavailableError."""

@@ -151,3 +151,11 @@ def generation(shard: int) -> str:
     The generation goes up when a Redis was found to be from the past, and its money made anew.
     """
     return f"{PREFIX}:{{s{shard}}}:generation"
+
+
+def flushed(shard: int) -> str:
+    """Return the key (string) of the stream id up to which PostgreSQL has the events.
+
+    Written by the flusher after each commit. It may be missing, or older than that, never newer.
+    """
+    return f"{PREFIX}:{{s{shard}}}:flushed"

@@ -51,11 +51,8 @@ class Segments:
         self.all = _segments(folder, name)
         self._next_number = _number(self.all[-1].path) + 1 if self.all else 1
         self._writing: int | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes in all of them."""
-        return sum(segment.size for segment in self.all)
+        # Bytes in all of them.
+        self.size = sum(segment.size for segment in self.all)
 
     @property
     def open(self) -> Path | None:
@@ -82,6 +79,7 @@ class Segments:
             raise
         last = self.all[-1]
         self.all[-1] = last._replace(size=last.size + len(data))
+        self.size += len(data)
         return last.path
 
     def seal(self) -> None:
@@ -109,6 +107,7 @@ class Segments:
         if segment is self.all[-1]:
             self.seal()
         self.all.remove(segment)
+        self.size -= segment.size
         segment.path.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -90,7 +90,9 @@ class Spool:
             portion = self._segments.read(head, self._read_at, limit)
             self.damaged += portion.damaged
             if portion.damaged:
-                log.error("damaged events in the spool", places=portion.damaged, path=str(head.path))
+                log.error(
+                    "damaged events in the spool", places=portion.damaged, path=str(head.path)
+                )
             if portion.events:
                 self._portion = portion
                 return portion.events

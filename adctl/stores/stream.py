@@ -88,6 +88,7 @@ class EventStream:
         self.shard = shard
         self.key = keys.events(shard)
         self._trimmed = keys.trimmed(shard)
+        self._flushed = keys.flushed(shard)
         self._redis = client
         self._trim = Script("trim_stream")
         self._renumber = Script("renumber_stream")
@@ -131,6 +132,10 @@ class EventStream:
         """Return the id up to which entries were trimmed, ORIGIN if none ever was."""
         trimmed: str | None = self._execute("read what was trimmed", "GET", self._trimmed)
         return trimmed or ORIGIN
+
+    def tell_flushed(self, upto_id: str) -> None:
+        """Let trackers know up to which id PostgreSQL has the events."""
+        self._execute("tell what was flushed", "SET", self._flushed, upto_id)
 
     def length(self) -> int:
         """Return the number of entries that have not been trimmed."""

@@ -12,15 +12,18 @@ from adctl.config import load_settings, rates_path
 from adctl.stores.endpoints import resolve_redis
 from adctl.stores.event_intake import EventIntake, Windows
 from adctl.stores.hot_cluster import hot_connection
+from adctl.stores.journal import Journal
 from adctl.stores.landing_pages import LandingPages
 from adctl.stores.rates_file import RatesFile
 from adctl.stores.round_trip import RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.stores.spool import Spool
+from adctl.stores.stream_look import StreamLooks
 from daemons.lifecycle import run_daemon
 from daemons.prefork import Plan, run_workers, workers_registry
 from daemons.serving import DRAIN_SEC, make_server, serve
 from daemons.tracker.app import create_app
+from daemons.tracker.journaling import Journaling, Retaking
 from daemons.tracker.metrics import TrackerMetrics
 from daemons.tracker.sink import SpoolingSink
 from daemons.tracker.verifying import Users, Verifier
@@ -57,21 +60,29 @@ def work(
         name, room = f"tracker-{slot}", settings.tracker.spool_max_bytes
         spool = Spool(settings.state_dir / "spool", name, room, patience_sec=patience_sec)
         closing.callback(spool.close)
+        room = settings.tracker.journal_max_bytes
+        journal = Journal(
+            settings.state_dir / "journal", f"tracker-{slot}", room, patience_sec=patience_sec
+        )
+        closing.callback(journal.close)
+        metrics = TrackerMetrics(CollectorRegistry())
+        journaling = Journaling(journal, metrics)
         ttl_sec = settings.tracker.token_ttl_sec
         # A bucket's first event may come as late as its last bid's token allows.
         seen_ttl_sec = ttl_sec + settings.money.reservation_bucket_sec
         windows = Windows(*settings.conversions.windows)
-        sink = SpoolingSink(
-            EventIntake(
-                round_trips,
-                settings.fcap.hold_sec,
-                seen_ttl_sec + ttl_sec,
-                windows,
-                settings.tracker.stream_max_entries,
-            ),
-            spool,
+        intake = EventIntake(
+            round_trips,
+            settings.fcap.hold_sec,
+            seen_ttl_sec + ttl_sec,
+            windows,
+            settings.tracker.stream_max_entries,
+            journaling,
         )
-        turns, metrics = Turns(round_trips, sink), TrackerMetrics(CollectorRegistry())
+        sink = SpoolingSink(intake, spool)
+        looks, shards = StreamLooks(round_trips), settings.redis.shards
+        retaking = Retaking(journal, intake, looks, shards, metrics)
+        turns = Turns(round_trips, journaling, sink)
         app = create_app(
             Verifier(
                 signing.keys,
@@ -91,9 +102,11 @@ def work(
 
         def turn() -> bool:
             worked = turns.run()
-            replayed = sink.replay()
+            retaken = retaking.run(doubted=sink.spooling)
+            # What is spooled came after what is journaled.
+            replayed = not retaking.behind and sink.replay()
             metrics.tell_spool(sink.spooled_bytes, sink.oldest_ms)
-            return replayed or worked
+            return retaken or replayed or worked
 
         server = make_server(app, gate.sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
         serve(server, stop, turn, gate=gate)

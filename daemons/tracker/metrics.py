@@ -51,6 +51,22 @@ class TrackerMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.journal_bytes = Gauge(
+            "adctl_journal_bytes",
+            "Bytes of events on disk, which Redis has and PostgreSQL has not.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.journal_unprotected = Counter(
+            "adctl_journal_unprotected_total",
+            "Events acknowledged that nothing but Redis has: the journal is full or unwritable.",
+            registry=registry,
+        )
+        self.journal_retaken = Counter(
+            "adctl_journal_retaken_total",
+            "Events that Redis had forgotten, and took again from the journal.",
+            registry=registry,
+        )
         self._clock = clock
         self._due = 0.0
         self._counted: dict[tuple[str, str], Counter] = {}

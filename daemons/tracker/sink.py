@@ -23,7 +23,7 @@ log = structlog.get_logger()
 REPLAY_EVENTS = 250
 """As many spooled events go to Redis between two turns: some 10 ms, which live traffic waits."""
 
-_REPLAY_EVERY_SEC = 0.5
+REPLAY_EVERY_SEC = 0.5
 
 
 class SpoolingSink:
@@ -145,14 +145,14 @@ class SpoolingSink:
             events = self._spool.peek(REPLAY_EVENTS)
         except OSError as exc:
             log.error("the spool cannot be read", because=str(exc))  # noqa: TRY400 - said whole
-            self._next_replay = self._clock() + _REPLAY_EVERY_SEC
+            self._next_replay = self._clock() + REPLAY_EVERY_SEC
             return False
         self.oldest_ms = events[0].event.occurred_at_ms if events else 0
         taken = _taken(self._intake.take_all(events)) if events else 0
         self._spool.forget(taken)
         self._replayed += taken
         if taken < len(events):
-            self._next_replay = self._clock() + _REPLAY_EVERY_SEC
+            self._next_replay = self._clock() + REPLAY_EVERY_SEC
             return False
         self._say_when_empty()
         return True

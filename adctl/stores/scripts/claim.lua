@@ -5,7 +5,11 @@
 -- ARGV 1 advertiser id  2 order digest  3 now_ms  4 click window, ms  5 view window, ms (0: views do
 --      not count)  6 the event's JSON without its bid's part, and without braces
 --      7 what the keys of campaigns' counters begin with  8 the most entries the stream may have
--- Returns taken, duplicate (the order has counted), unattributed, or full (nothing has happened).
+--      9 how long the order is kept where the user has no touches, seconds
+--      10 '' or, of one that was taken before: the whole event's JSON, 11 its campaign, 12 its bid,
+--      13 click or view. What it counts for is not asked again: the touches may have been lost.
+-- Returns unattributed, full (nothing has happened), taken and the event's JSON, or duplicate (the
+-- order has counted) and its JSON if it is known.
 local touches, advertiser_id, digest = KEYS[1], ARGV[1], ARGV[2]
 local now_ms = tonumber(ARGV[3])
 
@@ -19,16 +23,27 @@ local function touch(kind, window_ms)
   return {kind = kind, bid_id = bid_id, campaign_id = campaign_id, json = json}
 end
 
-local found = touch('click', ARGV[4]) or (ARGV[5] ~= '0' and touch('view', ARGV[5]))
+local found
+if ARGV[10] ~= '' then
+  found = {kind = ARGV[13], bid_id = ARGV[12], campaign_id = ARGV[11]}
+else
+  found = touch('click', ARGV[4]) or (ARGV[5] ~= '0' and touch('view', ARGV[5]))
+end
 if not found then return 'unattributed' end
 if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[8]) then return 'full' end
+local event = ARGV[10]
+if event == '' then
+  event = '{"event_id":"' .. found.bid_id .. ':conversion:' .. digest .. '",' .. found.json
+    .. ',' .. ARGV[6] .. ',"attribution":"' .. found.kind .. '"}'
+end
 -- Kept as long as the touch: a repeat that comes later finds nothing to be counted for.
-if redis.call('HSETNX', touches, advertiser_id .. ':order:' .. digest, 1) == 0 then
+local order = advertiser_id .. ':order:' .. digest
+if redis.call('HSETNX', touches, order, found.bid_id) == 0 then
+  if redis.call('HGET', touches, order) == found.bid_id then return {'duplicate', event} end
   return 'duplicate'
 end
+if redis.call('TTL', touches) < 0 then redis.call('EXPIRE', touches, ARGV[9]) end
 redis.call('HINCRBY', ARGV[7] .. found.campaign_id,
   found.kind == 'click' and 'conversion' or 'view_conversion', 1)
-local event = '{"event_id":"' .. found.bid_id .. ':conversion:' .. digest .. '",' .. found.json
-  .. ',' .. ARGV[6] .. ',"attribution":"' .. found.kind .. '"}'
 redis.call('XADD', KEYS[2], '*', 'e', event, 'late', '0', 'odd', 'taken')
-return 'taken'
+return {'taken', event}
