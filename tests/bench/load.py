@@ -32,13 +32,16 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "the bench's own asyncio generator"
 
 
-def run(port: int, lines: Path, seconds: float, method: str = "POST") -> Answered:
+def run(
+    port: int, lines: Path, seconds: float, method: str = "POST", patience_sec: int = 2
+) -> Answered:
     """Send the lines of a file in turn, over 32 kept connections, for ``seconds``.
 
-    They are bodies to post, or the paths of GETs; none is sent twice before all have been once.
+    They are bodies to post, or the paths of GETs; none is sent twice before all have been once. wrk
+    takes what is answered later than ``patience_sec`` for an error.
     """
     if shutil.which("wrk"):
-        return _wrk(port, lines, seconds, method)
+        return _wrk(port, lines, seconds, method, patience_sec)
     requests = [_request(line, method) for line in lines.read_bytes().splitlines()]
     return asyncio.run(_own(port, requests, seconds))
 
@@ -52,8 +55,9 @@ def _request(line: bytes, method: str) -> bytes:
     )
 
 
-def _wrk(port: int, lines: Path, seconds: float, method: str) -> Answered:
+def _wrk(port: int, lines: Path, seconds: float, method: str, patience_sec: int) -> Answered:
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(_WRK_SCRIPT)]
+    command.append(f"--timeout={patience_sec}s")
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{port}/bid-request", "--", str(lines), method],
         check=True,

@@ -30,7 +30,7 @@ STOCK = "Falcon and stock waitress, 4 threads, prepared pixel"
 TRACKER = "the tracker, one worker, impressions"
 PRICE_MICROS = 2_000_000
 USERS = 5_000
-_KEY = bytes(range(32))
+KEY = bytes(range(32))
 _ROUND_SEC = 3.0
 # More than any of them answers in a round: a repeat would cost the tracker less.
 _EVENTS_A_ROUND = 60_000
@@ -79,8 +79,8 @@ def running_tracker(redis_url: str, state: Path) -> Iterator[Running]:
     environment = {
         "ADCTL_STATE_DIR": tempfile.mkdtemp(dir=state),
         "ADCTL_REDIS_URL": redis_url,
-        "ADCTL_SIGNING_KEYS": f"1:{_KEY.hex()}",
-        "ADCTL_SIGNING_USER_KEY": _KEY.hex(),
+        "ADCTL_SIGNING_KEYS": f"1:{KEY.hex()}",
+        "ADCTL_SIGNING_USER_KEY": KEY.hex(),
         "ADCTL_TRACKER_WORKERS": "1",
     }
     with running_server("daemons.tracker", environment=environment, path="/health/live") as tracker:
@@ -91,7 +91,7 @@ class Bids:
     """Bids of one campaign whose money is reserved, so that their impressions settle it."""
 
     def __init__(self) -> None:
-        self._signer = Signer({1: _KEY})
+        self._signer = Signer({1: KEY})
         self._made = 0
 
     def make(self, client: redis.Redis, count: int, file: Path) -> Path:
