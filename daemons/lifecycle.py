@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adctl.config import Settings
 
     Check = Callable[[], None]
+    Warn = Callable[[], str]
 
 log = structlog.get_logger()
 
@@ -75,15 +76,21 @@ class Live:
 class Ready:
     """``/health/ready``: asks every store the daemon cannot work without."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], warn: Mapping[str, Warn]) -> None:
         self._checks = checks
+        self._warn = warn
 
     def on_get(self, _req: Request, resp: Response) -> None:
-        """Answer 200 if every check passes, else 503; either way with each check's outcome."""
+        """Answer 200 if every check passes, else 503; either way with each check's outcome.
+
+        And with what a person should know, though work goes on.
+        """
         outcomes = {name: _outcome(check) for name, check in self._checks.items()}
         ready = all(outcome == "ok" for outcome in outcomes.values())
         resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
         resp.media = {"status": "ready" if ready else "not ready", "checks": outcomes}
+        if warnings := {name: text for name, warn in self._warn.items() if (text := warn())}:
+            resp.media["warnings"] = warnings
 
     on_head = on_get
 
@@ -111,14 +118,18 @@ class Metrics:
 
 
 def add_health_routes(
-    app: falcon.App[Request, Response], checks: Mapping[str, Check], registry: CollectorRegistry
+    app: falcon.App[Request, Response],
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    warn: Mapping[str, Warn] | None = None,
 ) -> None:
     """Give ``app`` /health/live, /health/ready and /metrics, for GET and HEAD.
 
-    A check raises an AdctlError to say what is missing; it must bring its own timeout.
+    A check raises an AdctlError to say what is missing; it must bring its own timeout. What is to
+    ``warn`` returns what is wrong though the daemon is fit for work, or nothing.
     """
     app.add_route("/health/live", Live())
-    app.add_route("/health/ready", Ready(checks))
+    app.add_route("/health/ready", Ready(checks, warn or {}))
     app.add_route("/metrics", Metrics(registry))
 
 

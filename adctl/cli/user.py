@@ -62,14 +62,15 @@ def forget(
         raise FaultyInputError("user", [Fault("USER", user[:40], expected)])
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
         streams = event_streams(client, settings.redis.shards)
-        forgetting = Forgetting(
-            pool, client, streams, settings.state_dir / "spool", lambda: push_all(ctx)
-        )
+        forgetting = Forgetting(pool, client, streams, settings.state_dir, lambda: push_all(ctx))
         if dry_run:
             render_record(forgetting.look(user_hash).fields(), output)
             return
         confirm("forget this user for good?", yes=yes)
         receipt = forgetting.forget(user_hash, actor)
     if receipt.waiting:
-        say("Kafka has not confirmed everything: the event stream still names the user until then")
+        say(
+            "Kafka or PostgreSQL has not confirmed everything: the event stream, or a tracker's "
+            "journal, still names the user until then"
+        )
     render_record(receipt.fields(), output)

@@ -172,6 +172,7 @@ class _Readiness(msgspec.Struct):
     """What a daemon's /health/ready answers with, as far as it matters here."""
 
     checks: dict[str, str]
+    warnings: dict[str, str] = {}
 
 
 def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
@@ -193,6 +194,10 @@ def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
         return Finding(name, Outcome.WARNING, f"{address} answers, but is no {name}", hint)
     finally:
         connection.close()
+    warned = "; ".join(f"{what}: {how}" for what, how in told.warnings.items())
+    if response.status == http.HTTPStatus.OK and warned:
+        hint = "see what docs/operations.md says of its metrics"
+        return Finding(name, Outcome.WARNING, f"ready on {address}, but {warned}", hint)
     if response.status == http.HTTPStatus.OK:
         return Finding(name, Outcome.OK, f"ready on {address}")
     wrong = "; ".join(f"{what}: {how}" for what, how in told.checks.items() if how != "ok")

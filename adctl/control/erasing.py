@@ -33,8 +33,9 @@ _PORTION = 250
 class Receipt(NamedTuple):
     """What was forgotten, by store; ``number`` is None for a dry run.
 
-    ``spooled`` are events in spools on this machine. ``waiting`` are entries of the event stream
-    that still name the user, and go when the stream is trimmed.
+    ``spooled`` are events in spools on this machine. ``waiting`` still name the user: entries of
+    the event stream, which go when it is trimmed, and of this machine's journals, which go once
+    PostgreSQL has them.
     """
 
     number: int | None
@@ -61,13 +62,13 @@ class Forgetting:
         pool: ConnectionPool[psycopg.Connection],
         client: redis.Redis,
         streams: list[EventStream],
-        spools: Path,
+        state_dir: Path,
         push: Callable[[], object],
     ) -> None:
         self._pool = pool
         self._redis = client
         self._streams = streams
-        self._spools = spools
+        self._spools, self._journals = state_dir / "spool", state_dir / "journal"
         self._push = push
         self._erasures = Erasures()
 
@@ -83,22 +84,23 @@ class Forgetting:
             counts["event"],
             counts["rejected_event"],
             held,
-            self._spooled(user_hash),
+            _named_in(self._spools, user_hash),
             self._waiting(user_hash),
         )
 
     def forget(self, user_hash: str, actor: str) -> Receipt:
         """Take a user out of every store; what comes later of bids made until now, too."""
-        spooled = self._spooled(user_hash)
+        spooled = _named_in(self._spools, user_hash)
         with postgres_errors("forget a user"), self._pool.connection() as conn, conn.transaction():
             # No flusher is between reading an event and storing it.
             for stream in self._streams:
                 StreamPositions(stream.key).lock_postgres(conn)
             number, erased_at, counts = self._erasures.erase(conn, user_hash, actor)
-        self._empty_spools(user_hash)
+        _await_absence(self._spools, user_hash)
         with redis_errors("forget a user"):
             deleted = int(self._redis.delete(*self._keys(user_hash)))
         self._push()
+        _await_absence(self._journals, user_hash)
         receipt = Receipt(
             number,
             erased_at.isoformat(),
@@ -117,7 +119,7 @@ class Forgetting:
         return keys.user(shard, user_hash), keys.touches(shard, user_hash)
 
     def _waiting(self, user_hash: str) -> int:
-        named, count = user_hash.encode(), 0
+        named, count = user_hash.encode(), _named_in(self._journals, user_hash)
         for stream in self._streams:
             after = "0-0"
             while entries := stream.read(after, 1000):
@@ -125,33 +127,45 @@ class Forgetting:
                 after = entries[-1].id
         return count
 
-    def _spooled(self, user_hash: str) -> int:
-        return sum(path.read_bytes().count(user_hash.encode()) for path in self._files())
 
-    def _files(self) -> list[Path]:
-        return sorted(self._spools.glob("*.v[0-9]*")) if self._spools.is_dir() else []
+def _named_in(folder: Path, user_hash: str) -> int:
+    return sum(_read(path).count(user_hash.encode()) for path in _files(folder))
 
-    def _empty_spools(self, user_hash: str) -> None:
-        """Let running trackers bring their spools to Redis; rewrite those nobody uses."""
-        deadline = time.monotonic() + _WAIT_SEC
-        while self._spooled(user_hash) and time.monotonic() < deadline:
-            for name in {path.name.rsplit(".", 2)[0] for path in self._files()}:
-                self._rewrite(name, user_hash)
-            time.sleep(0.1)
 
-    def _rewrite(self, name: str, user_hash: str) -> None:
-        try:
-            spool = Spool(self._spools, name, 1 << 40)
-        except ConflictError:
-            return  # its tracker lives, and brings it to Redis
-        left = spool.size
-        while left > 0 and (events := spool.peek(_PORTION)):
-            before = spool.size
-            spool.append([_without(tracked, user_hash) for tracked in events])
-            grown = spool.size - before
-            spool.forget(len(events))
-            left -= before + grown - spool.size
-        spool.close()
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.v[0-9]*")) if folder.is_dir() else []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""  # its tracker has taken it away just now
+
+
+def _await_absence(folder: Path, user_hash: str) -> None:
+    """Let running trackers be done with their files; rewrite those nobody uses."""
+    deadline = time.monotonic() + _WAIT_SEC
+    while _named_in(folder, user_hash) and time.monotonic() < deadline:
+        for name in {path.name.rsplit(".", 2)[0] for path in _files(folder)}:
+            _rewrite(folder, name, user_hash)
+        time.sleep(0.1)
+
+
+def _rewrite(folder: Path, name: str, user_hash: str) -> None:
+    try:
+        # Journals are written in the same way.
+        spool = Spool(folder, name, 1 << 40)
+    except ConflictError:
+        return  # its tracker lives, and brings it where it goes
+    left = spool.size
+    while left > 0 and (events := spool.peek(_PORTION)):
+        before = spool.size
+        spool.append([_without(tracked, user_hash) for tracked in events])
+        grown = spool.size - before
+        spool.forget(len(events))
+        left -= before + grown - spool.size
+    spool.close()
 
 
 def _without(tracked: Any, user_hash: str) -> Any:

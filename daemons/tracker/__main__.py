@@ -98,6 +98,7 @@ def work(
             workers_registry(),
             {"events": lambda: sink.check(round_trips.ping)},
             turns.give_way,
+            {"journal": lambda: journaling.unprotected},
         )
 
         def turn() -> bool:

@@ -219,10 +219,12 @@ def create_app(
     registry: CollectorRegistry,
     checks: Mapping[str, Callable[[], None]],
     give_way: Callable[[], None] = lambda: None,
+    warn: Mapping[str, Callable[[], str]] | None = None,
 ) -> falcon.App[Request, Response]:
     """Return the tracker's WSGI application.
 
-    ``give_way`` is called by a request that has much to do, for others to be answered.
+    ``give_way`` is called by a request that has much to do, for others to be answered; ``warn`` is
+    daemons.lifecycle's.
     """
     app = falcon.App(middleware=[AnyOrigin(Events, PostedEvents)])
     app.add_error_handler(AdctlError, _explain)
@@ -235,7 +237,7 @@ def create_app(
     posted = PostedEvents(verifier, sink, metrics, give_way)
     app.add_route("/events", posted)
     app.add_route("/events/", posted)
-    add_health_routes(app, checks, registry)
+    add_health_routes(app, checks, registry, warn)
     return app
 
 

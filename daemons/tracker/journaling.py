@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_SEC = 1.0
+# A full journal drops a segment now and then: it is full until that has not happened for a while.
+_CALM_SEC = 10.0
 _KNOWN = frozenset({"duplicate", "repriced"})
 
 
@@ -42,7 +44,7 @@ class Journaling:
         self._journal = journal
         self._metrics = metrics
         self._clock = clock
-        self._write_again = 0.0
+        self._retry_at = self._over_at = 0.0
         self.unprotected = ""
         self.waiting: list[tuple[greenlet.greenlet, Sequence[TrackedEvent]]] = []
 
@@ -63,23 +65,27 @@ class Journaling:
             waiter.switch()
 
     def _write(self, events: Sequence[TrackedEvent]) -> None:
-        if self._clock() < self._write_again:
+        now = self._clock()
+        if now < self._retry_at:
             self._metrics.journal_unprotected.inc(len(events))
             return
         try:
             gone = self._journal.append(events)
         except OSError as exc:
-            self._write_again = self._clock() + LOOK_SEC
-            self._say_unprotected(f"the journal cannot be written: {exc}", len(events))
+            self._retry_at = now + LOOK_SEC
+            self._say_unprotected(f"the journal cannot be written: {exc}", len(events), LOOK_SEC)
             return
         if gone:
-            self._say_unprotected("the journal is full: PostgreSQL is far behind", gone)
+            self._say_unprotected("the journal is full: PostgreSQL is far behind", gone, _CALM_SEC)
+        elif self.unprotected and now >= self._over_at:
+            log.info("acknowledged events are in the journal again")
+            self.unprotected = ""
 
-    def _say_unprotected(self, why: str, events: int) -> None:
+    def _say_unprotected(self, why: str, events: int, for_sec: float) -> None:
         self._metrics.journal_unprotected.inc(events)
         if why != self.unprotected:
             log.error("acknowledged events have nothing but Redis", because=why)
-        self.unprotected = why
+        self.unprotected, self._over_at = why, self._clock() + for_sec
 
 
 class Retaking:

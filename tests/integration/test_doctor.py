@@ -96,6 +96,14 @@ def test_a_daemon_that_is_ready_is_ok(settings: Settings) -> None:
     assert found["bidder"].outcome is Outcome.OK
 
 
+def test_what_a_ready_daemon_warns_of_is_a_warning(settings: Settings) -> None:
+    body = b'{"status": "ready", "checks": {"events": "ok"}, "warnings": {"journal": "it is full"}}'
+    with answering(200, body) as port:
+        found = look(settings, tracker=settings.tracker.model_copy(update={"port": port}))
+    assert found["tracker"].outcome is Outcome.WARNING
+    assert found["tracker"].detail.endswith("but journal: it is full")
+
+
 def test_a_daemon_that_is_not_ready_fails_with_its_reason(settings: Settings) -> None:
     body = b'{"status": "not ready", "checks": {"redis": "gone away", "catalog": "ok"}}'
     with answering(503, body) as port:

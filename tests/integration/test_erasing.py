@@ -18,6 +18,7 @@ from adctl.delivery.tracking import track
 from adctl.models import EventKind
 from adctl.stores import keys
 from adctl.stores.event_intake import EventIntake, Windows
+from adctl.stores.journal import Journal
 from adctl.stores.secrets import load_signing
 from adctl.stores.spool import Spool
 from adctl.stores.stream import EventStream
@@ -59,7 +60,7 @@ class House:
         folder: Path,
     ) -> None:
         self.settings, self.redis, self.postgres = settings, client, postgres
-        self.kafka, self.spools = kafka, folder / "spool"
+        self.kafka, self.spools, self.journals = kafka, folder / "spool", folder / "journal"
         self.user_hash = hash_user(load_signing(settings).user_key, READER)
         self.intake = EventIntake(Scripts(client), 120, 86_400, Windows(3600, 3600))  # type: ignore[arg-type]
         self.bids = 0
@@ -121,7 +122,8 @@ class House:
         return places
 
     def _in_files(self) -> dict[str, bytes]:
-        return {f"file {path.name}": path.read_bytes() for path in self.spools.glob("tracker-*.v*")}
+        files = [*self.spools.glob("tracker-*.v*"), *self.journals.glob("tracker-*.v*")]
+        return {f"file {path.parent.name}/{path.name}": path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -174,6 +176,9 @@ def test_forgotten_user_is_found_in_no_store(
     spool = Spool(house.spools, "tracker-0", 1 << 20)
     spool.append([house.event(EventKind.CLICK), house.event(EventKind.CLICK, "cd" * 16)])
     spool.close()
+    journal = Journal(house.journals, "tracker-0", 1 << 20)
+    journal.append([house.event(EventKind.CLICK), house.event(EventKind.CLICK, "cd" * 16)])
+    journal.close()
     before = house.found()
     assert {name.split()[0] for name in before} == {"table", "raw", "key", "file"}
 

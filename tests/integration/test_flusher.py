@@ -313,3 +313,22 @@ def test_a_stream_whose_clock_went_back_is_read_again(
     assert flusher.recover_stream() == 0
     assert flusher.flush_once(100).stored == 2
     assert rows(postgres, "SELECT count(*) FROM event") == [(3,)]
+
+
+def test_trackers_are_told_what_postgresql_has_and_again_after_redis_forgot_it(
+    flusher: Flusher,
+    append: Callable[..., None],
+    make_event: Callable[..., Event],
+    redis_client: redis.Redis,
+) -> None:
+    flusher.drain(10)
+    assert not redis_client.exists(keys.flushed(SHARD))
+    append(make_event("a"), make_event("b"), make_event("c"))
+    last_id = redis_client.xinfo_stream(keys.events(SHARD))["last-generated-id"]
+    flusher.flush_once(2)
+    assert redis_client.get(keys.flushed(SHARD)) < last_id
+    flusher.drain(10)
+    assert redis_client.get(keys.flushed(SHARD)) == last_id
+    redis_client.delete(keys.flushed(SHARD))
+    flusher.flush_once(10)
+    assert redis_client.get(keys.flushed(SHARD)) == last_id

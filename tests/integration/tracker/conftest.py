@@ -16,6 +16,8 @@ from tests.integration.tracker.street import CAMPAIGN, KEY, TOKEN_TTL_SEC, Stree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import redis
+
     from adctl.control.daemon_process import DaemonProcess
 
 
@@ -37,9 +39,22 @@ def tracker(own_redis_url: str, start_daemon: Callable[..., DaemonProcess]) -> D
 @pytest.fixture
 def street(tracker: DaemonProcess, own_redis_url: str) -> Iterator[Street]:
     with connect(own_redis_url, RedisSettings()) as client:
-        client.flushdb()
-        CatalogStore(client).fill([CAMPAIGN])
-        Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())
-        street = Street(tracker.port, client)
+        street = Street(tracker.port, client, tracker.log.parent / "journal")
+        begin_anew(client)
         yield street
         street.connection.close()
+
+
+@pytest.fixture
+def quiet_street(street: Street) -> Street:
+    """A street of whose past the tracker has nothing in its journal."""
+    street.empty_journal()
+    begin_anew(street.redis)
+    return street
+
+
+def begin_anew(client: redis.Redis) -> None:
+    """Let Redis have one campaign with its money, and nothing else."""
+    client.flushdb()
+    CatalogStore(client).fill([CAMPAIGN])
+    Budgets(client).sync(CAMPAIGN, datetime.now(UTC).date())

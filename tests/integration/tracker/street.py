@@ -29,6 +29,7 @@ from adctl.stores.budgets import Budgets, BudgetState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import redis
 
@@ -84,8 +85,9 @@ class Reply(NamedTuple):
 class Street:
     """Bids that were made, and what is told of them."""
 
-    def __init__(self, port: int, client: redis.Redis) -> None:
+    def __init__(self, port: int, client: redis.Redis, journal: Path) -> None:
         self.redis = client
+        self._journal = journal
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         self._budgets = Budgets(client)
         self._ledger = RedisLedger(PlainScripts(client), hold_sec=120)
@@ -141,6 +143,29 @@ class Street:
         text = self.call("/metrics").body.decode()
         [value] = re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)
         return float(value)
+
+    def confirm(self, generation: int) -> None:
+        """Find Redis right, as the pacer does."""
+        run_id = self.redis.info("server")["run_id"]
+        self.redis.set(keys.generation(0), f"{generation} {run_id}")
+
+    def empty_journal(self) -> None:
+        """Have the tracker forget what it was told: PostgreSQL has it."""
+        self.confirm(1)
+
+        def emptied() -> bool:
+            last_id = self.redis.xinfo_stream(keys.events(0))["last-generated-id"]
+            self.redis.set(keys.flushed(0), last_id)
+            return not self.journaled
+
+        # Until it is told again, a stream that was emptied has no id.
+        self.redis.xadd(keys.events(0), {"nothing": ""})
+        eventually(emptied)
+
+    @property
+    def journaled(self) -> bytes:
+        """What is in the tracker's journal."""
+        return b"".join(path.read_bytes() for path in sorted(self._journal.glob("*.v1")))
 
     @property
     def events(self) -> list[Event]:

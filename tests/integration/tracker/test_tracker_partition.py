@@ -53,7 +53,7 @@ def street(
             # What is measured is what is waited for Redis: one worker shows all of it.
             ADCTL_TRACKER_WORKERS="1",
         )
-        street = Street(tracker.port, client)
+        street = Street(tracker.port, client, tracker.log.parent / "journal")
         yield street
         street.connection.close()
 

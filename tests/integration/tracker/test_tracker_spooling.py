@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 def test_events_told_while_redis_is_away_are_answered_as_usual_and_taken_in_order_after(
-    own_valkey: Server, tracker: DaemonProcess, street: Street
+    own_valkey: Server, tracker: DaemonProcess, quiet_street: Street
 ) -> None:
+    street = quiet_street
     bids = [street.bid() for _ in range(5)]
     street.tell(bids[0], "click")  # its landing page is known from here on
     spooled = street.metric("adctl_events_total", kind="impression", verdict="spooled")
@@ -63,8 +64,9 @@ def test_spool_that_was_emptied_is_used_no_more(street: Street) -> None:
 
 
 def test_full_spool_asks_to_come_again_and_says_not_ready_until_it_is_emptied(
-    own_valkey: Server, tracker: DaemonProcess, street: Street
+    own_valkey: Server, tracker: DaemonProcess, quiet_street: Street
 ) -> None:
+    street = quiet_street
     street.tell(street.bid(), "impression")
     bids = [street.bid() for _ in range(40)]
     kept: list[str] = []
