@@ -5,6 +5,7 @@ FOR ?= 30s
 ROUNDS ?= 3
 CAMPAIGNS ?= 100,1000,10000
 SEEDS ?= 20
+SLOW_DISK_TIMES ?= 20
 CHAOS ?=
 APACHE_SEEDS ?= 5
 PARTITION_FOR ?= 30
@@ -19,7 +20,7 @@ READY = $(VENV)/.ready
 # In the order of their names: the long ones, of chaos, come first and leave nobody waiting.
 TWO_AT_A_TIME = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo up install test test-kafka lint check chaos partition soak bench bench-host schemas lock clean
+.PHONY: demo up install test test-kafka lint check chaos partition slow-disk soak bench bench-host schemas lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -55,7 +56,10 @@ chaos: $(READY)  ## kill and cut off everything under load, SEEDS times
 partition: $(READY)  ## cut Redis off under load, for PARTITION_FOR seconds
 	$(BIN)/python -m tests.chaos.partition --for $(PARTITION_FOR)
 
-soak: chaos partition  ## both, chaos on Apache Kafka too; 10,000 worlds; STEPS of the money scripts; memory
+slow-disk: $(READY)  ## kill Redis under load while its disk hangs, SLOW_DISK_TIMES times
+	$(BIN)/python -m tests.chaos.slow_disk --times $(SLOW_DISK_TIMES)
+
+soak: chaos partition slow-disk  ## all three, chaos on Apache Kafka too; 10,000 worlds; STEPS of the money scripts; memory
 	INDEX_WORLDS=10000 $(BIN)/python -m pytest --timeout 0 tests/unit/delivery/test_campaign_index_by_plain_rules.py
 	SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest tests/integration/test_money_machine.py
 	$(BIN)/python -m tests.chaos --seeds $(APACHE_SEEDS) --kafka apache

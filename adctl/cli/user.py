@@ -48,7 +48,7 @@ def forget(
     yes: YesOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Forget one user in PostgreSQL, Redis, the event stream and the spools, and show the receipt.
+    """Forget one user in PostgreSQL, Redis, spools and journals, and show the receipt.
 
     Events stay, and what they cost, but not whose they were; frequency caps begin anew. What comes
     later of bids made until today is stored without the user. Kafka never knew of users.

@@ -17,21 +17,17 @@ import sys
 import threading
 import time
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 import psycopg
 
-from adctl.config import RedisSettings
 from adctl.control.daemon_process import DaemonProcess, Health
 from adctl.delivery.tokens import BidToken, Signer
 from adctl.delivery.tracking_urls import tracking_urls
-from adctl.errors import StoreUnavailableError
-from adctl.stores import keys
 from adctl.stores.embedded.ports import free_port
 from adctl.stores.migrations import migrate
-from adctl.stores.redis import connect, redis_errors
 from tests.bench.stores import own_stores
 from tests.slow_disk import SlowDisk, valkey_on
 
@@ -96,20 +92,19 @@ class _Caller(threading.Thread):
 
 
 class World:
-    """PostgreSQL, a Redis on a disk that may hang, a tracker of two workers, and a flusher."""
+    """PostgreSQL, a Redis on a disk that may hang, a tracker of two workers, flusher and pacer."""
 
     def __init__(self, endpoints: Endpoints, folder: Path, running: ExitStack) -> None:
         migrate(endpoints.postgres_url)
         self.disk = SlowDisk(folder / "disk")
-        self.valkey, self._redis_url = valkey_on(self.disk, folder / "redis")
+        self.valkey, redis_url = valkey_on(self.disk, folder / "redis")
         self.valkey.start(owned=True)
         running.callback(self.valkey.stop)
-        running.enter_context(_generations(self._redis_url))
         self._environment = {
             **os.environ,
             "ADCTL_STATE_DIR": str(folder / "state"),
             "ADCTL_POSTGRES_URL": endpoints.postgres_url,
-            "ADCTL_REDIS_URL": self._redis_url,
+            "ADCTL_REDIS_URL": redis_url,
             "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
             "ADCTL_SIGNING_KEYS": f"1:{_KEY.hex()}",
             "ADCTL_SIGNING_USER_KEY": _KEY.hex(),
@@ -119,6 +114,7 @@ class World:
         self._folder = folder
         self.tracker = self._daemon("tracker", running)
         self._daemon("flusher", running)
+        self._daemon("pacer", running)
         self._postgres = running.enter_context(
             psycopg.connect(endpoints.postgres_url, autocommit=True)
         )
@@ -191,33 +187,6 @@ class World:
             text = reply.read().decode()
         [count] = re.findall(r"^adctl_journal_retaken_total (\S+)$", text, re.MULTILINE) or ["0"]
         return int(float(count))
-
-
-@contextmanager
-def _generations(redis_url: str) -> Iterator[None]:
-    """Confirm each Redis that comes, as the pacer will: to be removed once it does."""
-    stop = threading.Event()
-
-    def confirm() -> None:
-        generation = 0
-        with connect(redis_url, RedisSettings()) as client:
-            while not stop.wait(0.3):
-                try:
-                    with redis_errors("confirm"):
-                        run_id = str(client.info("server")["run_id"])
-                        if client.get(keys.generation(0)) != f"{generation} {run_id}":
-                            generation += 1
-                            client.set(keys.generation(0), f"{generation} {run_id}")
-                except StoreUnavailableError:
-                    continue
-
-    thread = threading.Thread(target=confirm)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def run(times: int, seed: int = 1) -> Iterator[Round]:
