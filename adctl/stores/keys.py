@@ -112,7 +112,7 @@ def touches(shard: int, user_hash: str) -> str:
     """Return the key (hash, TTL of the longest window) of what one user can convert from.
 
     ``<advertiser>:click`` and ``<advertiser>:view`` are the last of each;
-    ``<advertiser>:order:<digest>`` an order that was counted for one of them.
+    ``<advertiser>:order:<digest>`` the bid that an order was counted for.
     """
     return f"{PREFIX}:{{s{shard}}}:touches:{user_hash}"
 

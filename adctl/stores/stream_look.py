@@ -50,6 +50,8 @@ class StreamLooks:
     def at(self, shards: Iterable[int]) -> dict[int, Look]:
         """Return a look at each of ``shards`` that answers."""
         asked = list(shards)
+        if not asked:
+            return {}
         calls: list[ScriptCall] = [
             (self._look, [keys.generation(shard), keys.flushed(shard), keys.events(shard)], [])
             for shard in asked

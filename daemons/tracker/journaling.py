@@ -144,8 +144,8 @@ class Retaking:
         self._unsure = self._unsure and len(looks) < len(asked)
         changed = {shard for shard, look in looks.items() if self._changed(shard, look)}
         if changed:
-            self._forgetful |= changed
             self._journal.rewind()
+            self._forgetful = (self._forgetful | changed) if self._journal.rewound else set()
         sound = {shard: look for shard, look in looks.items() if look.confirmed}
         self._journal.release({shard: look.flushed_id for shard, look in sound.items()})
         self._journal.mark({shard: look.last_id for shard, look in sound.items() if look.ordered})
