@@ -84,8 +84,9 @@ def loaded(address: str, folder: Path) -> str:
 
 @pytest.mark.parametrize("framed", [False, True], ids=["a page", "a sandboxed frame"])
 def test_script_tells_events_in_every_way_it_has(
-    tracker: DaemonProcess, street: Street, tmp_path: Path, framed: bool
+    tracker: DaemonProcess, quiet_street: Street, tmp_path: Path, framed: bool
 ) -> None:
+    street = quiet_street
     bids = [street.bid() for _ in range(6)]
     tokens = ",".join(f'"{token_of(bid, "impression")}"' for bid in bids[:5])
     constants = (
