@@ -22,13 +22,20 @@ _ADVISORY_LOCK = 7_237_441
 def migrate(postgres_url: str) -> list[str]:
     """Apply every migration not applied yet, in order; return their names.
 
-    Each is a transaction of its own: after a failure those before it stay. Several programs may
-    call at once: they take turns, and all but the first find nothing to do. Raises
-    StoreUnavailableError.
+    Each is a transaction of its own, with the note that it is applied: after a failure, or a kill
+    at any moment, those before it stay, and nothing of the others. Several programs may call at
+    once: they take turns, and all but the first find nothing to do. Raises StoreUnavailableError.
     """
     with _turn(postgres_url), _backend(postgres_url) as backend:
         todo = _pending(backend)
-        backend.apply_migrations(todo)
+        backend.ensure_internal_schema_updated()
+        for migration in todo:
+            # yoyo would note it in a second transaction, on another connection: killed between the
+            # two, a migration is there and still to be applied, which fails from then on.
+            with backend.transaction():
+                migration.process_steps(backend, "apply")
+                backend.log_migration(migration, "apply")
+                backend.mark_one(migration, log=False)
     return [migration.id for migration in todo]
 
 
