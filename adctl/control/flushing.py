@@ -224,6 +224,10 @@ class Flusher:
                 return 0
             return self._stream.renumber(position)
 
+    def hold(self, conn: psycopg.Connection) -> None:
+        """Let nobody flush until the transaction of ``conn`` ends. Waits for who is at it."""
+        self._positions.lock_postgres(conn)
+
     def readmit(self) -> int:
         """Bring back what a Redis that took over has behind PostgreSQL's position; how many.
 

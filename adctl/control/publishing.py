@@ -45,6 +45,27 @@ _grants = load_queries("queries/grants.sql")
 _marks = load_queries("queries/redis_marks.sql")
 
 
+class Making(NamedTuple):
+    """How money is made in Redis: ``anew`` though it is there.
+
+    In a server that PostgreSQL knows as found right, or where each shard's generation says what is
+    ``confirmed`` here; ``regardless`` in any, and though it was made from a newer ledger.
+    """
+
+    anew: bool = False
+    confirmed: tuple[str, ...] | None = None
+    regardless: bool = False
+
+    def of(self, spent: Spent) -> Spent:
+        """Return what was spent, as it may be made into money."""
+        if self.regardless:
+            return spent._replace(confirmed=None)
+        return spent if self.confirmed is None else spent._replace(confirmed=self.confirmed)
+
+
+_USUALLY = Making()
+
+
 class Document(NamedTuple):
     """A campaign as bidders get it, and whether they may bid on it now."""
 
@@ -117,26 +138,30 @@ def relay_outbox(
 
 
 def sync_all(
-    pool: ConnectionPool[psycopg.Connection],
-    catalog: CatalogStore,
-    budgets: Budgets,
-    *,
-    anew: bool = False,
+    pool: ConnectionPool[psycopg.Connection], catalog: CatalogStore, budgets: Budgets
 ) -> int:
     """Rebuild the catalog in Redis, and the budgets it has lost; return the campaigns served.
 
     Budgets that are there are left alone but for their size: they know of spend that PostgreSQL
-    does not know yet. All are made ``anew`` where they are known to be wrong. Raises
-    StoreUnavailableError.
+    does not know yet. Raises StoreUnavailableError.
+    """
+    with postgres_errors("read the catalog"), pool.connection() as conn, conn.transaction():
+        return make_all(conn, catalog, budgets, _USUALLY)
+
+
+def make_all(
+    conn: psycopg.Connection, catalog: CatalogStore, budgets: Budgets, making: Making
+) -> int:
+    """Rebuild the catalog in Redis, and money as ``making`` says; return the campaigns served.
+
+    Within a transaction of the caller's. Raises StoreUnavailableError.
     """
     now = datetime.now(UTC)
-    with postgres_errors("read the catalog"), pool.connection() as conn, conn.transaction():
-        _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
-        documents = read_documents(conn, _queries.live_campaign_ids(conn), now)
-        campaigns = [document.campaign for document in documents]
-        _sync_budgets(conn, budgets, campaigns, now, anew=anew)
-        serving = [document.campaign for document in documents if document.serving]
-        catalog.fill(serving)
+    _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
+    documents = read_documents(conn, _queries.live_campaign_ids(conn), now)
+    _sync_budgets(conn, budgets, [document.campaign for document in documents], now, making)
+    serving = [document.campaign for document in documents if document.serving]
+    catalog.fill(serving)
     return len(serving)
 
 
@@ -149,14 +174,20 @@ def sync_budgets(
 
 
 def mend_budgets(
-    conn: psycopg.Connection, budgets: Budgets, campaign_ids: Iterable[int], now: datetime
+    conn: psycopg.Connection,
+    budgets: Budgets,
+    campaign_ids: Iterable[int],
+    now: datetime,
+    *,
+    regardless: bool = False,
 ) -> None:
     """Make the money of these campaigns anew, whatever Redis holds of it.
 
-    Raises StoreUnavailableError.
+    ``regardless`` also of what server it is, and of whether what it holds was made from a newer
+    ledger; the caller then keeps the flusher from moving on. Raises StoreUnavailableError.
     """
     campaigns = [document.campaign for document in read_documents(conn, campaign_ids, now)]
-    _sync_budgets(conn, budgets, campaigns, now, anew=True)
+    _sync_budgets(conn, budgets, campaigns, now, Making(anew=True, regardless=regardless))
 
 
 def remake_recounted(pool: ConnectionPool[psycopg.Connection], budgets: Budgets) -> int:
@@ -196,17 +227,16 @@ def _sync_budgets(
     budgets: Budgets,
     campaigns: Sequence[Campaign],
     now: datetime,
-    *,
-    anew: bool = False,
+    making: Making = _USUALLY,
 ) -> None:
     for at in range(0, len(campaigns), _SYNCED_TOGETHER):
         waiting = campaigns[at : at + _SYNCED_TOGETHER]
         for _ in range(_ATTEMPTS):
-            waiting = _sync_some(conn, budgets, waiting, now, anew=anew)
+            waiting = _sync_some(conn, budgets, waiting, now, making)
             if not waiting:
                 break
             # Shares that were made from two readings of the ledger would not add up.
-            anew = True
+            making = making._replace(anew=True)
         else:
             raise StoreUnavailableError(
                 "PostgreSQL: the ledger moves on faster than budgets can be made from it, or was "
@@ -219,28 +249,33 @@ def _sync_some(
     budgets: Budgets,
     campaigns: Sequence[Campaign],
     now: datetime,
-    *,
-    anew: bool,
+    making: Making,
 ) -> list[Campaign]:
     """Return those whose money could not be made, as the ledger had moved on."""
-    days = {campaign.id: _local_midnight(campaign, now) for campaign in campaigns}
-    in_force = _in_force(conn, list(days))
-    rows = _queries.spent(
-        conn,
-        campaign_ids=list(days),
-        days_began=list(days.values()),
-        streams=stream_keys(budgets.shards),
-        reader=POSTGRES,
-    )
-    spent = {row[0]: Spent(row[1], row[2], row[3], tuple(row[4])) for row in rows}
+    in_force = _in_force(conn, [campaign.id for campaign in campaigns])
+    spent = _spent(conn, budgets, campaigns, now)
     behind: list[Campaign] = []
     for whole in campaigns:
         campaign = msgspec.structs.replace(whole, total_budget_nanos=in_force[whole.id])
+        day = _local_midnight(campaign, now).date()
         try:
-            budgets.sync(campaign, days[campaign.id].date(), spent[campaign.id], anew=anew)
+            budgets.sync(campaign, day, making.of(spent[campaign.id]), anew=making.anew)
         except LedgerMovedOnError:
             behind.append(whole)
     return behind
+
+
+def _spent(
+    conn: psycopg.Connection, budgets: Budgets, campaigns: Sequence[Campaign], now: datetime
+) -> dict[int, Spent]:
+    rows = _queries.spent(
+        conn,
+        campaign_ids=[campaign.id for campaign in campaigns],
+        days_began=[_local_midnight(campaign, now) for campaign in campaigns],
+        streams=stream_keys(budgets.shards),
+        reader=POSTGRES,
+    )
+    return {row[0]: Spent(row[1], row[2], row[3], tuple(row[4]), tuple(row[5])) for row in rows}
 
 
 def _in_force(conn: psycopg.Connection, campaign_ids: list[int]) -> dict[int, int]:

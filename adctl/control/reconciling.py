@@ -212,7 +212,7 @@ class Reconciler:
             # No flusher moves on meanwhile: the ledger and the streams are of one moment.
             for stream in self._streams:
                 StreamPositions(stream.key).lock_postgres(conn)
-            mend_budgets(conn, self._budgets, sorted(wanted), datetime.now(UTC))
+            mend_budgets(conn, self._budgets, sorted(wanted), datetime.now(UTC), regardless=True)
             for campaign_id, state in self._budgets.read(wanted).items():
                 self._queries.record_repair(
                     conn,

@@ -8,16 +8,17 @@ a mark that is not beyond PostgreSQL's, gives it away.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from adctl.control.publishing import remake_recounted, sync_all
+from adctl.control.publishing import Making, make_all, remake_recounted
 from adctl.stores.postgres import load_queries, postgres_errors
 from adctl.stores.redis_marks import RedisMarks, confirmation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psycopg
     import redis
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _queries = load_queries("queries/redis_marks.sql")
+# A program that is stopped for as long keeps nobody waiting any longer.
+_STOPPED = "5s"
 
 
 class _Known(NamedTuple):
@@ -50,7 +53,7 @@ _UNKNOWN = _Known("", 0, 0)
 
 
 class RedisWatch:
-    """Watches the servers of all shards. Any number may run, in any process; none holds locks."""
+    """Watches the servers of all shards. Any number may run, in any process."""
 
     def __init__(
         self,
@@ -83,30 +86,51 @@ class RedisWatch:
         self._advance(confirmed)
         found = {shard: mark for shard, mark in said.items() if shard not in confirmed}
         if found:
-            self._begin_again(found)
+            self._begin_again(found, tuple(mark.confirmed for mark in said.values()))
         return len(found)
 
     def remake_recounted(self) -> int:
         """Make anew the money of campaigns that Redis counted an event of twice; how many."""
         return remake_recounted(self._pool, self._budgets)
 
-    def _begin_again(self, found: Mapping[int, RedisMark]) -> None:
+    def _begin_again(self, found: Mapping[int, RedisMark], confirmed: tuple[str, ...]) -> None:
         for shard in found:
             if moved := self._flushers[shard].readmit():
                 log.warning("events had ids of the past", shard=shard, entries=moved)
-        campaigns = sync_all(self._pool, self._catalog, self._budgets, anew=True)
-        for shard, said in found.items():
-            with postgres_errors("note the server"), self._pool.connection() as conn:
-                generation, mark = _queries.begin(
-                    conn, shard=shard, run_id=said.run_id, mark=said.mark
-                )
-            if self._marks.confirm(shard, generation, said.run_id, mark + 1):
+        with self._nobody_flushes() as conn:
+            making = Making(anew=True, confirmed=confirmed)
+            campaigns = make_all(conn, self._catalog, self._budgets, making)
+            # Fails if this program was stopped for so long that PostgreSQL has let others go on.
+            rows = {
+                shard: _queries.begin(conn, shard=shard, run_id=said.run_id, mark=said.mark)
+                for shard, said in found.items()
+            }
+        for shard, (generation, mark) in rows.items():
+            if self._marks.confirm(shard, generation, found[shard].run_id, mark + 1):
                 log.warning(
                     "made all money in Redis anew: it was not the server that was confirmed",
                     shard=shard,
                     generation=generation,
                     campaigns=campaigns,
                 )
+
+    @contextmanager
+    def _nobody_flushes(self) -> Iterator[psycopg.Connection]:
+        """Let no flusher move on: one may be writing what it has read of the server before.
+
+        Otherwise its events would be neither in the ledger that is read here nor in the stream.
+        """
+        with (
+            postgres_errors("make all money anew"),
+            self._pool.connection() as conn,
+            conn.transaction(),
+        ):
+            conn.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [_STOPPED]
+            )
+            for flusher in self._flushers:
+                flusher.hold(conn)
+            yield conn
 
     def _known(self) -> dict[int, _Known]:
         with postgres_errors("read what is known of Redis"), self._pool.connection() as conn:

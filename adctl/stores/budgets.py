@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from adctl.errors import AdctlError
+from adctl.errors import AdctlError, StoreUnavailableError
 from adctl.stores import keys
 from adctl.stores.redis import Script, redis_errors
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # The first shard; where there is one only, all there is.
 SHARD = 0
 # What sync_budget.lua says it has done.
-MADE, CHANGED, LOST, MOVED_ON = 1, 2, -1, -2
+MADE, CHANGED, LOST, MOVED_ON, OTHER_SERVER = 1, 2, -1, -2, -3
+_ANY = "*"
 # Redis does nothing else while it looks for as many.
 _LOOKED_FOR = 1000
 
@@ -39,13 +40,16 @@ class Spent(NamedTuple):
 
     It is what the ledger says, and what events cost that were rejected and are to be booked yet.
 
-    ``flushed_ids`` say up to where each shard's stream had been flushed at that moment.
+    ``flushed_ids`` say up to where each shard's stream had been flushed at that moment, and
+    ``confirmed`` what the generation of each shard must say: it is not spent in another server.
+    None: in whatever server there is, and though it was read before what is there.
     """
 
     nanos: int = 0
     day_nanos: int = 0
     late_nanos: int = 0
     flushed_ids: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] | None = None
 
     def flushed_id(self, shard: int) -> str:
         """Return up to where a shard's stream had been flushed."""
@@ -110,7 +114,8 @@ class Budgets:
         knows better, unless it is of another server, or is to be made ``anew`` because it is known
         to be wrong; reservations are then counted again.
 
-        Raises LedgerMovedOnError where ``spent`` is too old to make it from.
+        Raises LedgerMovedOnError where ``spent`` is too old to make it from, StoreUnavailableError
+        also where the server is another than was confirmed.
         """
         budgets = campaign.total_budget_nanos, campaign.daily_budget_nanos
         call = self.sync_call(campaign.id, budgets, day, spent, int(anew))
@@ -126,7 +131,7 @@ class Budgets:
     ) -> Call:
         """Return the keys and arguments of sync_budget.lua for this shard; amounts with the day's.
 
-        ``rest`` is what that script says of its arguments from the eleventh on.
+        ``rest`` is what that script says of its arguments from the thirteenth on.
         """
         shard = self._shard
         return (
@@ -137,6 +142,7 @@ class Budgets:
                 keys.exposed_batches(shard),
                 keys.wanting(shard),
                 keys.trimmed(shard),
+                keys.generation(shard),
             ],
             [
                 *budgets,
@@ -146,6 +152,8 @@ class Budgets:
                 campaign_id,
                 keys.reservations(shard, ""),
                 keys.exposed(shard, ""),
+                _ANY if spent.confirmed is None else spent.confirmed[shard],
+                ",".join(spent.flushed_ids),
                 *rest,
             ],
         )
@@ -233,7 +241,9 @@ class Budgets:
 
 
 def done_of(reply: int) -> int:
-    """Return what sync_budget.lua did. Raises LedgerMovedOnError where that kept it from any."""
+    """Return what sync_budget.lua did. Raises LedgerMovedOnError, StoreUnavailableError."""
+    if reply == OTHER_SERVER:
+        raise StoreUnavailableError("Redis: the pacer has not found this server right yet")
     if reply == MOVED_ON:
         raise LedgerMovedOnError("the ledger has moved on since it was read")
     return reply

@@ -43,7 +43,8 @@ def budget(shard: int, campaign_id: int) -> str:
     part of ``spent`` whose reservation was gone; ``cut``: what a budget that was lowered, or
     rebuilt, is over for that reason; ``exposed``: reservations that have expired and
     whose bids could still be billed; ``server``: the run id of the server it was made in, the only
-    one in which it counts. Always, and after every script:
+    one in which it counts; ``read_at``: the stream ids up to which the ledger had been written when
+    it was made. Always, and after every script:
     ``spent + reserved + available == budget`` and
     ``day_spent + reserved + day_available == day_budget``.
 

@@ -179,7 +179,7 @@ class ShardedBudgets(Budgets):
         if joined != "1" and not made:
             return str(epoch)
         budgets = int(begin[0] or 0), int(begin[1] or 0)
-        elsewhere = Spent(flushed_ids=spent.flushed_ids)
+        elsewhere = spent._replace(nanos=0, day_nanos=0, late_nanos=0)
         calls = [
             self._all[shard].sync_call(
                 campaign_id, budgets, day, elsewhere, *("", str(epoch), "", str(joined))

@@ -28,7 +28,7 @@ WHERE c.status = 'active' AND a.status = 'active' AND (a.funded OR NOT a.prepaid
 -- name: spent(campaign_ids, days_began, streams, reader)
 -- What a campaign spent, as the ledger says, and the rejected events that are still to be booked: ever,
 -- since its day began, and ever but late; and, of the same moment, how far each event stream is in the
--- ledger.
+-- ledger, and what was confirmed of each shard's Redis.
 SELECT
     b.campaign_id,
     (coalesce(l.amount_nanos, 0) + coalesce(r.nanos, 0))::bigint,
@@ -40,7 +40,10 @@ SELECT
      + coalesce(r.late_nanos, 0))::bigint,
     (SELECT array_agg(coalesce(p.last_id, '0-0') ORDER BY s.place)
      FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
-     LEFT JOIN stream_position AS p ON p.stream = s.stream AND p.reader = :reader)
+     LEFT JOIN stream_position AS p ON p.stream = s.stream AND p.reader = :reader),
+    (SELECT array_agg(coalesce(m.generation || ' ' || m.run_id, '') ORDER BY s.place)
+     FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
+     LEFT JOIN redis_mark AS m ON m.shard = s.place - 1)
 FROM unnest(:campaign_ids::int[], :days_began::timestamptz[]) AS b (campaign_id, day_began)
 LEFT JOIN ledger_balance AS l ON l.account = 'campaign' AND l.owner_id = b.campaign_id
 CROSS JOIN LATERAL (

@@ -1,18 +1,21 @@
 -- Create a campaign's money, or take over a changed budget. Repeating it changes nothing.
 -- KEYS[1] budget hash  [2] event stream  [3] buckets set  [4] set of exposed batches
---     [5] wanting hash  [6] the stream id up to which entries were trimmed
+--     [5] wanting hash  [6] the stream id up to which entries were trimmed  [7] generation
 -- ARGV    1 budget  2 day_budget  3 day (ISO)
 --         only for a hash that is made: 4 spent, 5 day_spent and 6 late, as the ledger and the
---         rejected events have them once the stream was flushed up to  7 this stream id;  8 campaign id;  9 and 10 what the keys of
---         reservations and of exposed hashes begin with
---         11 '1' to make the hash anew from all that, though it is there
---         only where the campaign's money is divided among shards: 12 epoch
---         of its first shard, which begins with the whole but  13 and (of the day) 14, which are
---         15 and 16 each for the others;  11 is then an epoch that is over, or ''
---         of every other shard: 13 is ''; 14 '1' if it must be there already
+--         rejected events have them once the stream was flushed up to  7 this stream id;  8 campaign
+--         id;  9 and 10 what the keys of reservations and of exposed hashes begin with
+--         11 what the generation must be, '*' for any: who makes money knows no other server
+--         12 the ids up to which every shard's stream was flushed then, joined by commas
+--         13 '1' to make the hash anew from all that, though it is there
+--         only where the campaign's money is divided among shards: 14 epoch
+--         of its first shard, which begins with the whole but  15 and (of the day) 16, which are
+--         17 and 18 each for the others;  13 is then an epoch that is over, or ''
+--         of every other shard: 15 is ''; 16 '1' if it must be there already
 -- Returns 1 if the hash was made, 2 if a budget has changed, 0 if neither; -1 (and does nothing)
--- if the hash should have been there; -2 (and does nothing) if the stream no longer holds all that
--- follows 7: the ledger has moved on, read it again.
+-- if the hash should have been there; -2 (and does nothing) if the ledger has to be read again: the
+-- stream no longer holds all that follows 7, or the hash was made from a newer reading; -3 (and does
+-- nothing) if the generation is another.
 -- Amounts are nanos beyond 2^53, so Redis adds them (HINCRBY); Lua only passes the texts on.
 --
 -- A hash counts only in the server it was made in: one that was restarted, or took over from
@@ -24,7 +27,7 @@
 -- and transfers counts within its epoch only.
 local key = KEYS[1]
 local budget, day_budget = ARGV[1], ARGV[2]
-local epoch, first = ARGV[12], ARGV[13] ~= ''
+local epoch, first = ARGV[14], ARGV[15] ~= ''
 
 local function minus(amount)
   -- Redis takes no '-0' for an integer.
@@ -37,12 +40,23 @@ local function server_id()
   return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 end
 
--- Whether entries that follow the position have been trimmed.
-local function ledger_moved_on()
-  local trimmed_ms, trimmed_seq = string.match(redis.call('GET', KEYS[6]) or '0-0', '^(%d+)-(%d+)$')
-  local ms, seq = string.match(ARGV[7], '^(%d+)-(%d+)$')
-  trimmed_ms, ms = tonumber(trimmed_ms), tonumber(ms)
-  return trimmed_ms > ms or (trimmed_ms == ms and tonumber(trimmed_seq) > tonumber(seq))
+local function is_beyond(one, other)
+  local ms, seq = string.match(one, '^(%d+)-(%d+)$')
+  local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
+  ms, other_ms = tonumber(ms), tonumber(other_ms)
+  return ms > other_ms or (ms == other_ms and tonumber(seq) > tonumber(other_seq))
+end
+
+-- Whether the hash was made from a newer reading of the ledger: by a program that was not stopped
+-- between reading and writing, as this one was.
+local function is_older(read_at)
+  if ARGV[11] == '*' or not read_at then return false end
+  local told = string.gmatch(ARGV[12], '[^,]+')
+  for known in string.gmatch(read_at, '[^,]+') do
+    local ours = told()
+    if ours and is_beyond(known, ours) then return true end
+  end
+  return false
 end
 
 -- What the stream holds of this campaign and the ledger does not know yet. An entry that was made of
@@ -98,36 +112,39 @@ local function count_buckets()
 end
 
 local old = redis.call('HMGET', key, 'budget', 'day_budget', 'late', 'epoch', 'total', 'day_total',
-  'server')
+  'server', 'read_at')
 local server = server_id()
 local there = old[1] and old[7] == server
 if epoch then
   if first then
-    there = there and old[4] and old[4] ~= ARGV[11]
+    there = there and old[4] and old[4] ~= ARGV[13]
   else
     if there and old[4] == epoch then return 0 end
     there = false
-    if ARGV[14] == '1' or (old[4] and old[4] > epoch) then return -1 end
+    if ARGV[16] == '1' or (old[4] and old[4] > epoch) then return -1 end
   end
 else
-  there = there and ARGV[11] ~= '1'
+  there = there and ARGV[13] ~= '1'
 end
 
 if not there then
-  if ledger_moved_on() then return -2 end
+  if ARGV[11] ~= '*' and (redis.call('GET', KEYS[7]) or '') ~= ARGV[11] then return -3 end
+  if is_beyond(redis.call('GET', KEYS[6]) or '0-0', ARGV[7]) then return -2 end
+  if (first or not epoch) and is_older(old[8]) then return -2 end
   redis.call('DEL', key)
   redis.call('HSET', key, 'budget', budget, 'available', budget, 'reserved', '0',
     'spent', ARGV[4], 'day', ARGV[3], 'day_budget', day_budget, 'day_available', day_budget,
-    'day_spent', ARGV[5], 'late', ARGV[6], 'exposed', '0', 'server', server)
+    'day_spent', ARGV[5], 'late', ARGV[6], 'exposed', '0', 'server', server,
+    'read_at', ARGV[12])
   redis.call('HINCRBY', key, 'available', minus(ARGV[4]))
   redis.call('HINCRBY', key, 'day_available', minus(ARGV[5]))
   if epoch then redis.call('HSET', key, 'epoch', epoch) end
   if epoch and first then
     redis.call('HSET', key, 'total', budget, 'day_total', day_budget, 'joined', '0',
-      'begin', ARGV[15], 'day_begin', ARGV[16])
+      'begin', ARGV[17], 'day_begin', ARGV[18])
     for _, field in ipairs({ 'budget', 'available' }) do
-      redis.call('HINCRBY', key, field, minus(ARGV[13]))
-      redis.call('HINCRBY', key, 'day_' .. field, minus(ARGV[14]))
+      redis.call('HINCRBY', key, field, minus(ARGV[15]))
+      redis.call('HINCRBY', key, 'day_' .. field, minus(ARGV[16]))
     end
   end
   spend_unflushed()
