@@ -237,6 +237,8 @@ class Flusher:
         with postgres_errors("look events up"), self._pool.connection() as conn:
             position = self._positions.flushed(conn)
             moved, after_id = 0, ORIGIN
+            # First, so that nothing new gets such an id while the old are looked at.
+            self._stream.append_again(position, [])
             while entries := self._stream.read(after_id, _READMITTED_TOGETHER, position):
                 after_id = entries[-1].id
                 missing = self._not_stored(conn, entries)

@@ -34,14 +34,21 @@ log = structlog.get_logger()
 _queries = load_queries("queries/redis_marks.sql")
 # A program that is stopped for as long keeps nobody waiting any longer.
 _STOPPED = "5s"
+WAIT_SEC = 2.0
+"""Trackers look once a second whether Redis may have forgotten what they gave it."""
 
 
 class _Known(NamedTuple):
-    """What PostgreSQL knows of a shard's server."""
+    """What PostgreSQL knows of a shard's server.
 
-    run_id: str
-    mark: int
-    generation: int
+    Its money is ``made``, or can be: trackers were ``waited`` for, which bring what it forgot.
+    """
+
+    run_id: str = ""
+    mark: int = 0
+    generation: int = 0
+    made: bool = False
+    waited: bool = False
 
     def is_confirmed(self, said: RedisMark) -> bool:
         """Return whether what the server says is what it must say."""
@@ -49,11 +56,15 @@ class _Known(NamedTuple):
         return confirmed and said.run_id == self.run_id and said.mark > self.mark
 
 
-_UNKNOWN = _Known("", 0, 0)
+_UNKNOWN = _Known()
 
 
 class RedisWatch:
-    """Watches the servers of all shards. Any number may run, in any process."""
+    """Watches the servers of all shards. Any number may run, in any process.
+
+    Where one is not the one that was confirmed, all money is made anew ``wait_sec`` after: trackers
+    look for a new generation once a second, and what they bring again was spent.
+    """
 
     def __init__(
         self,
@@ -62,18 +73,21 @@ class RedisWatch:
         catalog: CatalogStore,
         budgets: Budgets,
         flushers: Sequence[Flusher],
+        wait_sec: float = WAIT_SEC,
     ) -> None:
         self._pool = pool
         self._marks = RedisMarks(client)
         self._catalog = catalog
         self._budgets = budgets
         self._flushers = flushers
+        self._wait_sec = wait_sec
 
     def look(self) -> int:
         """Look at every shard's server; return how many were not the ones confirmed.
 
-        Where one is not, the money of all campaigns is made anew, from the ledger and the streams,
-        before it is confirmed. Raises StoreUnavailableError; the next look begins again.
+        Those are confirmed, as of a new generation; once trackers were waited for, the money of all
+        campaigns is made anew, from the ledger and the streams. Raises StoreUnavailableError; the
+        next look begins again.
         """
         # PostgreSQL first: whatever is written there meanwhile, the marks are beyond what was read.
         known = self._known()
@@ -84,35 +98,45 @@ class RedisWatch:
             if known.get(shard, _UNKNOWN).is_confirmed(mark)
         }
         self._advance(confirmed)
-        found = {shard: mark for shard, mark in said.items() if shard not in confirmed}
-        if found:
-            self._begin_again(found, tuple(mark.confirmed for mark in said.values()))
+        found = said.keys() - confirmed.keys()
+        for shard in sorted(found):
+            self._begin(shard, known.get(shard, _UNKNOWN).generation, said[shard])
+        self._make()
         return len(found)
 
     def remake_recounted(self) -> int:
         """Make anew the money of campaigns that Redis counted an event of twice; how many."""
         return remake_recounted(self._pool, self._budgets)
 
-    def _begin_again(self, found: Mapping[int, RedisMark], confirmed: tuple[str, ...]) -> None:
-        for shard in found:
-            if moved := self._flushers[shard].readmit():
-                log.warning("events had ids of the past", shard=shard, entries=moved)
+    def _begin(self, shard: int, generation: int, said: RedisMark) -> None:
+        if moved := self._flushers[shard].readmit():
+            log.warning("events had ids of the past", shard=shard, entries=moved)
+        with postgres_errors("note the server"), self._pool.connection() as conn:
+            row = _queries.begin(
+                conn, shard=shard, generation=generation, run_id=said.run_id, mark=said.mark
+            )
+        if row:
+            log.warning(
+                "this Redis is not the one that was confirmed", shard=shard, run=said.run_id
+            )
+            self._marks.confirm(shard, row[0], said.run_id, row[1] + 1)
+
+    def _make(self) -> None:
+        """Make all money anew, where that has to be done and can be."""
+        if not _to_be_made(self._known()):
+            return
         with self._nobody_flushes() as conn:
+            known = self._known_to(conn)
+            if not _to_be_made(known):
+                return
+            confirmed = tuple(
+                confirmation(one.generation, one.run_id) for _, one in sorted(known.items())
+            )
             making = Making(anew=True, confirmed=confirmed)
             campaigns = make_all(conn, self._catalog, self._budgets, making)
             # Fails if this program was stopped for so long that PostgreSQL has let others go on.
-            rows = {
-                shard: _queries.begin(conn, shard=shard, run_id=said.run_id, mark=said.mark)
-                for shard, said in found.items()
-            }
-        for shard, (generation, mark) in rows.items():
-            if self._marks.confirm(shard, generation, found[shard].run_id, mark + 1):
-                log.warning(
-                    "made all money in Redis anew: it was not the server that was confirmed",
-                    shard=shard,
-                    generation=generation,
-                    campaigns=campaigns,
-                )
+            _queries.made(conn, shards=list(known))
+        log.warning("made all money in Redis anew", campaigns=campaigns)
 
     @contextmanager
     def _nobody_flushes(self) -> Iterator[psycopg.Connection]:
@@ -134,9 +158,19 @@ class RedisWatch:
 
     def _known(self) -> dict[int, _Known]:
         with postgres_errors("read what is known of Redis"), self._pool.connection() as conn:
-            return {row[0]: _Known(*row[1:]) for row in _queries.read(conn)}
+            return self._known_to(conn)
+
+    def _known_to(self, conn: psycopg.Connection) -> dict[int, _Known]:
+        rows = _queries.read(conn, wait_sec=self._wait_sec)
+        return {row[0]: _Known(*row[1:]) for row in rows if row[0] < self._budgets.shards}
 
     def _advance(self, confirmed: Mapping[int, RedisMark]) -> None:
         marks = [said.mark for said in confirmed.values()]
         with postgres_errors("move the marks on"), self._pool.connection() as conn:
             _queries.advance(conn, shards=list(confirmed), marks=marks)
+
+
+def _to_be_made(known: Mapping[int, _Known]) -> bool:
+    """Return whether a shard's money has to be made, and trackers were waited for."""
+    waiting = [one for one in known.values() if not one.made]
+    return bool(waiting) and all(one.waited for one in waiting)

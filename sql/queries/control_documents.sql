@@ -41,7 +41,9 @@ SELECT
     (SELECT array_agg(coalesce(p.last_id, '0-0') ORDER BY s.place)
      FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
      LEFT JOIN stream_position AS p ON p.stream = s.stream AND p.reader = :reader),
-    (SELECT array_agg(coalesce(m.generation || ' ' || m.run_id, '') ORDER BY s.place)
+    (SELECT array_agg(CASE WHEN m.shard IS NULL THEN '' WHEN m.made
+                           THEN m.generation || ' ' || m.run_id ELSE 'not made yet' END
+                      ORDER BY s.place)
      FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
      LEFT JOIN redis_mark AS m ON m.shard = s.place - 1)
 FROM unnest(:campaign_ids::int[], :days_began::timestamptz[]) AS b (campaign_id, day_began)

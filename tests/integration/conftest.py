@@ -14,6 +14,8 @@ import redis
 from adctl.control.daemon_process import DaemonProcess, Health
 from adctl.control.flushing import Flusher
 from adctl.control.plane import ControlPlane
+from adctl.control.proving import Prover
+from adctl.control.redis_watch import RedisWatch
 from adctl.models import Event, EventKind
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD, Budgets
@@ -253,3 +255,21 @@ def plant(
     plant = Plant(redis_client, pool, kafka)
     yield plant
     plant.close()
+
+
+@pytest.fixture
+def watch(
+    pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis, house: House
+) -> RedisWatch:
+    plane = house.plane
+    return RedisWatch(pool, redis_client, plane.catalog, plane.budgets, [house.flusher], 0)
+
+
+@pytest.fixture
+def broken(
+    pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis
+) -> Callable[[], list[str]]:
+    def prove() -> list[str]:
+        return [breach.invariant for breach in Prover(pool, redis_client).prove().breaches]
+
+    return prove

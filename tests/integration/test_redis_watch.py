@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,20 +10,17 @@ import pytest
 from adctl.control.flushing import Flusher
 from adctl.control.plane import ControlPlane
 from adctl.control.proving import Prover
-from adctl.control.publishing import sync_all
 from adctl.control.redis_watch import RedisWatch
 from adctl.errors import StoreUnavailableError
 from adctl.stores import keys
 from adctl.stores.budgets import LedgerMovedOnError, Spent
 from adctl.stores.catalog import CatalogStore
-from adctl.stores.event_rows import EventRow
-from adctl.stores.events import EventStore
-from adctl.stores.positions import POSTGRES, StreamPositions
 from adctl.stores.redis_marks import RedisMarks
 from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.stream import event_streams
 from adctl.stores.tables import open_engine
 from tests.integration.house import House
+from tests.integration.redis_past import Past
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,31 +36,6 @@ if TYPE_CHECKING:
 COST = 1_500_000
 
 
-class Past:
-    """Everything a Redis holds at one moment, to be set back to."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        raw = client.connection_pool.connection_kwargs | {"decode_responses": False}
-        self._raw = type(client)(**{name: raw[name] for name in ("host", "port", "password", "db")})
-        self._held = {
-            key: (self._raw.dump(key), max(0, self._raw.pttl(key))) for key in self._raw.scan_iter()
-        }
-
-    def come_back(self) -> None:
-        self._client.flushall()
-        for key, (value, ttl_ms) in self._held.items():
-            self._raw.restore(key, ttl_ms, value)
-
-
-@pytest.fixture
-def watch(
-    pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis, house: House
-) -> RedisWatch:
-    plane = house.plane
-    return RedisWatch(pool, redis_client, plane.catalog, plane.budgets, [house.flusher])
-
-
 @pytest.fixture
 def sharded(
     settings: Settings,
@@ -77,16 +48,6 @@ def sharded(
     plane = ControlPlane(engine, CatalogStore(redis_client), open_budgets(redis_client, 4))
     yield House(plane, redis_client, Flusher(pool, stream))
     engine.dispose()
-
-
-@pytest.fixture
-def broken(
-    pool: ConnectionPool[psycopg.Connection], redis_client: redis.Redis
-) -> Callable[[], list[str]]:
-    def prove() -> list[str]:
-        return [breach.invariant for breach in Prover(pool, redis_client).prove().breaches]
-
-    return prove
 
 
 def test_a_server_is_confirmed_once_and_then_left_alone(
@@ -104,7 +65,7 @@ def test_watches_that_take_turns_in_any_order_raise_no_alarm(
     house: House,
 ) -> None:
     plane = house.plane
-    other = RedisWatch(pool, redis_client, plane.catalog, plane.budgets, [house.flusher])
+    other = RedisWatch(pool, redis_client, plane.catalog, plane.budgets, [house.flusher], 0)
     watch.look()
     marks = RedisMarks(redis_client)
     for _ in range(3):
@@ -313,7 +274,7 @@ def test_a_shard_that_is_set_back_has_every_share_of_the_money_begin_anew(
     plane = sharded.plane
     shards = range(plane.budgets.shards)
     flushers = [Flusher(pool, stream) for stream in event_streams(redis_client, len(shards))]
-    watch = RedisWatch(pool, redis_client, plane.catalog, plane.budgets, flushers)
+    watch = RedisWatch(pool, redis_client, plane.catalog, plane.budgets, flushers, 0)
     prover = Prover(pool, redis_client, len(shards))
     assert [watch.look(), watch.look()] == [len(shards), 0]
     for _ in shards:
@@ -327,70 +288,3 @@ def test_a_shard_that_is_set_back_has_every_share_of_the_money_begin_anew(
         assert prover.prove().breaches == ()
     generations = [redis_client.get(keys.generation(shard)) for shard in shards]
     assert [str(text).split()[0] for text in generations] == ["2"] * len(shards)
-
-
-def test_what_a_flusher_still_writes_of_the_server_before_is_waited_for(
-    watch: RedisWatch,
-    house: House,
-    pool: ConnectionPool[psycopg.Connection],
-    stream: EventStream,
-    broken: Callable[[], list[str]],
-) -> None:
-    watch.look()
-    past = Past(house.redis)
-    house.show(house.bid())
-    [entry] = stream.read("0-0", 10)
-    watch.look()
-    found: list[int] = []
-    looking = threading.Thread(target=lambda: found.append(watch.look()))
-    with pool.connection() as conn, conn.transaction():
-        house.flusher.hold(conn)
-        past.come_back()
-        looking.start()
-        looking.join(0.3)
-        assert not found
-        # What it had read before is stored, and nowhere in the stream that there is now.
-        row = EventRow.of(entry.id, entry.decode())
-        EventStore().store(conn, [row], stream=stream.key)
-        StreamPositions(stream.key).advance(conn, POSTGRES, entry.id)
-    looking.join(10)
-    assert found == [1]
-    assert house.money.spent == COST
-    assert broken() == []
-
-
-def test_money_is_made_only_in_the_server_that_was_confirmed_and_from_no_older_ledger(
-    watch: RedisWatch, house: House, stream: EventStream
-) -> None:
-    watch.look()
-    house.show(house.bid())
-    house.flusher.drain(100)
-    [entry] = stream.read("0-0", 10)
-    confirmed = (str(house.redis.get(keys.generation(0))),)
-    newest = Spent(COST, COST, 0, (entry.id,), confirmed)
-    assert house.budgets.sync(house.campaign, _today(), newest, anew=True)
-    made = house.money
-    before_it_froze = newest._replace(nanos=0, day_nanos=0, flushed_ids=("0-0",))
-    with pytest.raises(LedgerMovedOnError):
-        house.budgets.sync(house.campaign, _today(), before_it_froze, anew=True)
-    other_server = newest._replace(nanos=0, confirmed=("1 0123456789abcdef",))
-    with pytest.raises(StoreUnavailableError, match="not found this server right"):
-        house.budgets.sync(house.campaign, _today(), other_server, anew=True)
-    assert house.money == made
-    # Who mends by hand has looked.
-    regardless = before_it_froze._replace(confirmed=None)
-    assert house.budgets.sync(house.campaign, _today(), regardless, anew=True)
-
-
-def test_nobody_else_makes_money_in_a_server_before_it_is_confirmed(
-    watch: RedisWatch, house: House, pool: ConnectionPool[psycopg.Connection]
-) -> None:
-    watch.look()
-    house.redis.flushall()
-    plane = house.plane
-    with pytest.raises(StoreUnavailableError, match="not found this server right"):
-        sync_all(pool, plane.catalog, plane.budgets)
-    assert not house.redis.exists(house.key)
-    assert watch.look() == 1
-    sync_all(pool, plane.catalog, plane.budgets)
-    assert house.money.adds_up

@@ -47,6 +47,13 @@ local function is_beyond(one, other)
   return ms > other_ms or (ms == other_ms and tonumber(seq) > tonumber(other_seq))
 end
 
+-- Whether this server is another than the one that was found right: '' where none ever was.
+local function is_other_server()
+  if ARGV[11] == '*' then return false end
+  if (redis.call('GET', KEYS[7]) or '') ~= ARGV[11] then return true end
+  return ARGV[11] ~= '' and string.match(ARGV[11], ' (%x*)$') ~= server_id()
+end
+
 -- Whether the hash was made from a newer reading of the ledger: by a program that was not stopped
 -- between reading and writing, as this one was.
 local function is_older(read_at)
@@ -128,7 +135,7 @@ else
 end
 
 if not there then
-  if ARGV[11] ~= '*' and (redis.call('GET', KEYS[7]) or '') ~= ARGV[11] then return -3 end
+  if is_other_server() then return -3 end
   if is_beyond(redis.call('GET', KEYS[6]) or '0-0', ARGV[7]) then return -2 end
   if (first or not epoch) and is_older(old[8]) then return -2 end
   redis.call('DEL', key)
