@@ -12,6 +12,7 @@ import sys
 import time
 
 from adctl.money import format_nanos
+from tests.chaos.moments import EVERY_GROUP
 from tests.chaos.world import Outcome, Trial, run
 
 _FOR_SEC = 45
@@ -26,7 +27,13 @@ def main() -> int:
     failed = []
     for seed in seeds:
         began = time.monotonic()
-        trial = Trial(seed, arguments.for_sec, arguments.each_sec, kafka=arguments.kafka)
+        trial = Trial(
+            seed,
+            arguments.for_sec,
+            arguments.each_sec,
+            kafka=arguments.kafka,
+            moments=arguments.moments,
+        )
         outcome = run(trial, keep=True)
         _tell(seed, outcome, time.monotonic() - began)
         if outcome.failed:
@@ -43,7 +50,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--for", dest="for_sec", type=int, default=_FOR_SEC, metavar="SEC")
     parser.add_argument("--each", dest="each_sec", type=float, default=2.0, metavar="SEC")
     parser.add_argument("--kafka", choices=("embedded", "apache"), default="embedded")
+    parser.add_argument(
+        "--moments",
+        type=_groups,
+        default=EVERY_GROUP,
+        metavar="GROUPS",
+        help=f"of {','.join(EVERY_GROUP)}, only these",
+    )
     return parser.parse_args()
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    groups = tuple(text.split(","))
+    if unknown := set(groups) - set(EVERY_GROUP):
+        raise argparse.ArgumentTypeError(f"there are no {', '.join(unknown)}")
+    return groups
 
 
 def _tell(seed: int, outcome: Outcome, took_sec: float) -> None:

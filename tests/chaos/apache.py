@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adctl.control.keeping import Kept
-from adctl.control.supervision import Supervisor
+from tests.chaos.supervisor import ChaosSupervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from adctl.config import Settings
     from adctl.stores.embedded.server import Server
 
 
-class ApacheSupervisor(Supervisor):
+class ApacheSupervisor(ChaosSupervisor):
     """Keeps a broker that is none of the product's own, and starts it again as it was.
 
     ``settings`` name it as their broker. The embedded one stays there, and nobody knows of it.
@@ -26,8 +26,9 @@ class ApacheSupervisor(Supervisor):
         environment: Mapping[str, str],
         notify: Callable[[str], None],
         broker: Server,
+        twice: Collection[str] = (),
     ) -> None:
-        super().__init__(settings, environment, notify)
+        super().__init__(settings, environment, notify, twice)
         self._broker = broker
 
     def _start_stores(self) -> None:

@@ -1,97 +1,168 @@
-"""What goes wrong during a run, and when: all of it fixed by the seed."""
+"""Doing what a plan says goes wrong, when it does."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psutil
+import redis
+
+from tests.chaos.frozen import Freezer
+from tests.chaos.moments import FLUSH, PROMOTE, SET_BACK
+from tests.chaos.recovery import Recovery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from adctl.control.supervision import Supervisor
+    from adctl.demo.run import Snapshot
+    from tests.chaos.commands import DoomedCommands
+    from tests.chaos.moments import PlannedFault
+    from tests.chaos.past import Past
     from tests.chaos.proxy import FaultyProxy
+    from tests.chaos.supervisor import ChaosSupervisor
 
-_KILLED = ("bidder", "tracker", "flusher", "consumer", "pacer", "valkey", "postgres", "kafka")
-_WITH_WORKERS = ("bidder", "tracker")
-_PROXIED = ("valkey", "postgres")
-EVERY_FAULT = (
-    *(f"kill {name}" for name in _KILLED),
-    *(f"kill a worker of {name}" for name in _WITH_WORKERS),
-    *(f"cut {name}" for name in _PROXIED),
-    *(f"lose replies of {name}" for name in _PROXIED),
-    *(f"partition off {name}" for name in _PROXIED),
-)
-# Before the first there has to be something to lose, after the last something to go on with.
-_QUIET_SEC = 3.0
+_COMING_BACK = ("restarting", "starting")
 
 
-class PlannedFault(NamedTuple):
-    """A fault, the second of the traffic at which it happens, and how long it lasts if it does."""
+@dataclass(frozen=True)
+class Tools:
+    """What it takes to do harm."""
 
-    at_sec: float
-    what: str
-    for_sec: float | None = None
-
-
-def plan_faults(seed: int, for_sec: int, each_sec: float) -> list[PlannedFault]:
-    """Return the faults of a run, one in ``each_sec`` on average, in the order they happen.
-
-    Every kind is chosen once before any is chosen again.
-    """
-    rng = random.Random(f"faults {seed}")
-    left = int((for_sec - 2 * _QUIET_SEC) / each_sec)
-    chosen: list[str] = []
-    while len(chosen) < left:
-        chosen += rng.sample(EVERY_FAULT, len(EVERY_FAULT))
-    times = sorted(rng.uniform(_QUIET_SEC, for_sec - _QUIET_SEC) for _ in range(left))
-    return [PlannedFault(at, what) for at, what in zip(times, chosen, strict=False)]
+    supervisor: ChaosSupervisor
+    proxies: Mapping[str, FaultyProxy]
+    past: Past
+    commands: DoomedCommands
 
 
 class Faults:
-    """Carries out a plan as time goes by, and remembers what it did."""
+    """Carries out a plan as time goes by, and remembers what it did.
 
-    def __init__(
-        self,
-        plan: Sequence[PlannedFault],
-        seed: int,
-        supervisor: Supervisor,
-        proxies: Mapping[str, FaultyProxy],
-    ) -> None:
+    After a Redis from the past has been put in place for the last time in a row, everything else
+    waits until there are bids again, or should have been.
+    """
+
+    def __init__(self, plan: Sequence[PlannedFault], seed: int, tools: Tools) -> None:
         self._waiting = list(plan)
         self._rng = random.Random(f"how {seed}")
-        self._supervisor = supervisor
-        self._proxies = proxies
+        self._tools = tools
+        self._freezer = Freezer()
+        self._promote_at_sec: float | None = None
+        self._partitioned_until = 0.0
+        self.recovery = Recovery()
         self.done: list[str] = []
 
-    def tick(self, elapsed_sec: float) -> None:
-        """Do what is due."""
-        while self._waiting and self._waiting[0].at_sec <= elapsed_sec:
-            fault = self._waiting.pop(0)
-            self._do(fault.what, fault.for_sec)
-            self.done.append(f"{elapsed_sec:.1f} s {fault.what}")
+    def tick(self, snapshot: Snapshot) -> None:
+        """Do what is due: one thing after what was put off, everything otherwise."""
+        now_sec = snapshot.elapsed_sec
+        self._tools.past.note()
+        self.recovery.look(snapshot.counts["bids"], disturbed=self._is_disturbed(snapshot))
+        if self._promote_at_sec is not None and self._promote_at_sec <= now_sec:
+            self._promote(now_sec)
+        while self._waiting and self._waiting[0].at_sec <= now_sec and not self._holds_back():
+            self._begin(self._waiting.pop(0), now_sec)
 
-    def _do(self, what: str, for_sec: float | None) -> None:
+    def finish(self) -> None:
+        """Let nothing go on being wrong."""
+        self._waiting = []
+        self._freezer.thaw_all()
+        self._tools.past.forget_replica()
+
+    def _holds_back(self) -> bool:
+        """Whether the next has to wait: for bids, unless it is of a row, or for a replica."""
+        fault = self._waiting[0]
+        if fault.what == PROMOTE and self._tools.past.is_followed:
+            return True
+        return self.recovery.is_awaited and not fault.is_past
+
+    def _is_disturbed(self, snapshot: Snapshot) -> bool:
+        coming_back = any(process.state in _COMING_BACK for process in snapshot.processes)
+        partitioned = time.monotonic() < self._partitioned_until
+        return self._freezer.busy or partitioned or coming_back
+
+    def _begin(self, fault: PlannedFault, now_sec: float) -> None:
+        told = self._do(fault, now_sec)
+        self.done.append(f"{now_sec:.1f} s {fault.what}{told and f': {told}'}")
+        if fault.what in {SET_BACK, FLUSH}:
+            self.recovery.begin()
+
+    def _do(self, fault: PlannedFault, now_sec: float) -> str:
+        """Do it; return what more there is to say of it."""
+        what, lasts_sec = fault.what, fault.for_sec or 0.0
         name = what.rpartition(" ")[2]
-        if what.startswith("kill a worker"):
+        if what == SET_BACK:
+            self._freezer.thaw(self._pid(name))
+            return f"by {self._tools.past.set_back(lasts_sec):.1f} s"
+        if what == FLUSH:
+            return self._flush()
+        if what == PROMOTE:
+            return self._follow(fault, now_sec)
+        if what.startswith("freeze"):
+            self._freezer.freeze(self._rng.choice(self._tools.supervisor.pids(name)), lasts_sec)
+            return f"for {lasts_sec:.1f} s"
+        if what.startswith("kill inside"):
+            self._tools.commands.kill_inside(what.removeprefix("kill inside "))
+        elif what.startswith("kill a worker"):
             self._kill_worker(name)
         elif what.startswith("kill"):
-            self._supervisor.kill(name)
+            self._kill(name)
         elif what.startswith("cut"):
-            self._proxies[name].cut()
+            self._tools.proxies[name].cut()
         elif what.startswith("partition"):
-            self._proxies[name].partition(for_sec or self._rng.uniform(0.2, 2))
+            sec = fault.for_sec or self._rng.uniform(0.2, 2)
+            self._partitioned_until = time.monotonic() + sec
+            self._tools.proxies[name].partition(sec)
         else:
-            self._proxies[name].lose_replies(self._rng.uniform(0.02, 0.5))
+            self._tools.proxies[name].lose_replies(self._rng.uniform(0.02, 0.5))
+        return ""
+
+    def _pid(self, name: str) -> int:
+        return self._tools.supervisor.pids(name)[0]
+
+    def _kill(self, name: str) -> None:
+        pid = self._pid(name)
+        self._tools.supervisor.kill(name)
+        # Its children have to see that it is gone.
+        self._freezer.thaw(pid)
+
+    def _flush(self) -> str:
+        self._freezer.thaw(self._pid("valkey"))
+        try:
+            self._tools.past.flush()
+        except redis.RedisError as exc:
+            return f"it could not be asked: {exc}"
+        return ""
+
+    def _follow(self, fault: PlannedFault, now_sec: float) -> str:
+        self._freezer.thaw(self._pid("valkey"))
+        try:
+            follows = self._tools.past.follow()
+        except redis.RedisError:
+            follows = False
+        if not follows:
+            self._tools.past.forget_replica()
+            return "it could not be copied"
+        lag_sec = fault.for_sec or 0.0
+        self._promote_at_sec = now_sec + lag_sec
+        return f"with a lag of {lag_sec:.1f} s"
+
+    def _promote(self, now_sec: float) -> None:
+        self._promote_at_sec = None
+        self._freezer.thaw(self._pid("valkey"))
+        self._tools.past.promote()
+        self.done.append(f"{now_sec:.1f} s the replica was promoted")
+        self.recovery.begin()
 
     def _kill_worker(self, name: str) -> None:
-        pids = {status.name: status.pid for status in self._supervisor.statuses()}
         try:
-            workers = psutil.Process(pids[name]).children()
+            workers = psutil.Process(self._pid(name)).children()
         except psutil.NoSuchProcess:
             return
         if workers:
-            os.kill(self._rng.choice(workers).pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self._rng.choice(workers).pid, signal.SIGKILL)

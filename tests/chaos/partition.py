@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.demo.requests import TMAX_MS
 from adctl.demo.summary import Check
-from tests.chaos.faults import PlannedFault
 from tests.chaos.market import ContraryExchange
+from tests.chaos.moments import PlannedFault
 from tests.chaos.world import Outcome, Trial, run
 
 if TYPE_CHECKING:

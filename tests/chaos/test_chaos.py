@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.faults import EVERY_FAULT, plan_faults
+from tests.chaos.moments import MOMENTS, plan_faults
 from tests.chaos.planted import EQUATIONS, PLANTS, RESERVED, plant, reserve_a_nano
 from tests.chaos.world import Trial, run
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from adctl.stores.embedded.state import StackRecord
     from tests.chaos.world import Recheck
 
-# So long that every fault happens once.
 SHORT = Trial(1, for_sec=14, each_sec=0.5)
 
 
@@ -47,5 +46,19 @@ def test_a_seed_means_the_same_faults_every_time() -> None:
 
 
 @pytest.mark.parametrize(("for_sec", "each_sec"), [(45, 2.0), (SHORT.for_sec, SHORT.each_sec)])
-def test_a_run_has_every_fault(for_sec: int, each_sec: float) -> None:
-    assert {fault.what for fault in plan_faults(1, for_sec, each_sec)} == set(EVERY_FAULT)
+def test_three_seeds_have_every_fault(for_sec: int, each_sec: float) -> None:
+    plans = [plan_faults(seed, for_sec, each_sec) for seed in (1, 2, 3)]
+    every = {what for group in MOMENTS.values() for what in group}
+    assert {fault.what for plan in plans for fault in plan} == every
+
+
+@pytest.mark.parametrize("group", MOMENTS)
+def test_a_run_has_nothing_but_what_is_wanted(group: str) -> None:
+    plan = plan_faults(1, 45, 2.0, [group])
+    assert {fault.what for fault in plan} == set(MOMENTS[group])
+
+
+def test_redis_is_from_the_past_several_times_in_a_row() -> None:
+    plan = [fault.what for fault in plan_faults(1, 45, 40.0, ["past"])]
+    assert len(plan) > 1
+    assert len(set(plan)) == 1

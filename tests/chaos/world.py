@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.config import load_settings
 from adctl.control.daemon_process import START_ORDER
-from adctl.control.supervision import Supervisor
 from adctl.demo.books import Books
 from adctl.demo.plan import Plan
 from adctl.demo.run import DemoRun, Phase, Snapshot, demo_environment
@@ -29,9 +28,13 @@ from adctl.stores.sharded_budgets import open_budgets
 from tests.apache_kafka.broker import apache_kafka
 from tests.chaos.apache import ApacheSupervisor
 from tests.chaos.audit import audit
-from tests.chaos.faults import Faults, PlannedFault, plan_faults
+from tests.chaos.commands import DoomedCommands
+from tests.chaos.faults import Faults, Tools
 from tests.chaos.market import DEAREST_NANOS, DRY, SAMPLES, ContraryExchange, beside
+from tests.chaos.moments import EVERY_GROUP, PlannedFault, plan_faults, twice
+from tests.chaos.past import Past
 from tests.chaos.proxy import FaultyProxy
+from tests.chaos.supervisor import ChaosSupervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,12 +59,14 @@ class Trial(NamedTuple):
     each_sec: float = 2.0
     rate: int = 100
     kafka: str = "embedded"
+    moments: tuple[str, ...] = EVERY_GROUP
 
     @property
     def options(self) -> str:
         """What to tell the command to have the same tried again."""
         return (
-            f"--seed {self.seed} --for {self.for_sec} --each {self.each_sec} --kafka {self.kafka}"
+            f"--seed {self.seed} --for {self.for_sec} --each {self.each_sec} --kafka {self.kafka} "
+            f"--moments {','.join(self.moments)}"
         )
 
 
@@ -106,9 +111,10 @@ class Follower:
     def tick(self, snapshot: Snapshot) -> None:
         """Be told how the run stands."""
         if snapshot.phase is Phase.TRAFFIC:
-            self._faults.tick(snapshot.elapsed_sec)
+            self._faults.tick(snapshot)
         elif snapshot.phase is Phase.DRAINING and self._draining_since is None:
             self._draining_since = time.monotonic()
+            self._faults.finish()
         self._dry.update(
             campaign.name
             for campaign in snapshot.overview.campaigns
@@ -142,13 +148,15 @@ def run(
     """
     story: list[str] = []
     if plan is None:
-        plan = plan_faults(trial.seed, trial.for_sec, trial.each_sec)
+        plan = plan_faults(trial.seed, trial.for_sec, trial.each_sec, trial.moments)
     with _state_folder() as folder, _record_of_stores(folder) as (record, proxies, environment):
-        supervisor = _supervisor(trial, folder, environment, story.append)
+        supervisor = _supervisor(trial, folder, environment, story.append, twice(plan))
+        commands = DoomedCommands(environment, folder / "commands.log", trial.seed)
         # The daemons have others now.
         for server in (record.postgres, record.valkey, record.kafka):
             release(server.port)
-        faults = Faults(plan, trial.seed, supervisor, proxies)
+        past = Past(lambda: supervisor.server("valkey"), stack_folder(supervisor.settings))
+        faults = Faults(plan, trial.seed, Tools(supervisor, proxies, past, commands))
         follower = Follower(faults)
         traffic = Plan(trial.for_sec, trial.rate, trial.seed, ())
         dealer = beside(exchange, folder / "spool")
@@ -157,16 +165,25 @@ def run(
             summary = demo.run(threading.Event())
             drained_sec = follower.drained_sec()
             assert summary is not None
+            commands.stop()
             found = audit(record, environment, supervisor.tend)
             if afterwards is not None:
                 afterwards(record, lambda: _failed_now(record, demo, supervisor))
         finally:
+            faults.finish()
+            commands.stop()
             supervisor.stop()
         outcome = Outcome(
             trial,
             summary,
-            tuple(faults.done),
-            (*summary.checks, *found.checks, follower.several_ran_dry(), _batched(demo)),
+            (*faults.done, *commands.ended),
+            (
+                *summary.checks,
+                *found.checks,
+                follower.several_ran_dry(),
+                faults.recovery.check(),
+                _batched(demo),
+            ),
             found.late_nanos,
             drained_sec,
             tuple(story),
@@ -180,7 +197,7 @@ def _batched(demo: DemoRun) -> Check:
     return Check("events came in batches too", events > 0, f"{events} events")
 
 
-def _failed_now(record: StackRecord, demo: DemoRun, supervisor: Supervisor) -> list[str]:
+def _failed_now(record: StackRecord, demo: DemoRun, supervisor: ChaosSupervisor) -> list[str]:
     """Return the claims that do not hold any more."""
     settings = supervisor.settings
     with (
@@ -194,17 +211,21 @@ def _failed_now(record: StackRecord, demo: DemoRun, supervisor: Supervisor) -> l
 
 
 def _supervisor(
-    trial: Trial, folder: Path, environment: dict[str, str], notify: Callable[[str], None]
-) -> Supervisor:
+    trial: Trial,
+    folder: Path,
+    environment: dict[str, str],
+    notify: Callable[[str], None],
+    doubled: Sequence[str],
+) -> ChaosSupervisor:
     overrides: dict[str, object] = {name: {"port": 0} for name in START_ORDER}
     overrides["state_dir"] = folder
     if trial.kafka == "embedded":
-        return Supervisor(load_settings(overrides=overrides), environment, notify)
+        return ChaosSupervisor(load_settings(overrides=overrides), environment, notify, doubled)
     broker = apache_kafka(folder)
     bootstrap = f"{_LOOPBACK}:{broker.port}"
     environment = {**environment, "ADCTL_KAFKA_BOOTSTRAP": bootstrap}
     settings = load_settings(overrides={**overrides, "kafka": {"bootstrap": bootstrap}})
-    return ApacheSupervisor(settings, environment, notify, broker)
+    return ApacheSupervisor(settings, environment, notify, broker, doubled)
 
 
 def _kept(outcome: Outcome, folder: Path) -> Outcome:

@@ -1,0 +1,100 @@
+"""Operators' commands under load, killed in the midst of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_COMMANDS = {
+    "rebuild rollups": ("rebuild", "rollups"),
+    "rebuild statements": ("rebuild", "statements"),
+    "budget reconcile": ("budget", "reconcile", "--repair", "--yes"),
+    "db prune": ("db", "prune", "--yes"),
+    "consumer rewind": ("consumer", "rewind", "--to", "1h", "--yes"),
+    "db migrate": ("db", "migrate"),
+}
+COMMANDS = tuple(_COMMANDS)
+_TIMES = 3
+# Until one has been seen to end by itself.
+_USUALLY_SEC = 1.0
+_MOST_SEC = 20.0
+
+
+class DoomedCommands:
+    """Does them one after the other in a thread, each as often, and kills it each time.
+
+    When, is a random part of the time that it took when it was last seen to end by itself.
+    """
+
+    def __init__(self, environment: Mapping[str, str], log: Path, seed: int) -> None:
+        self._rng = random.Random(f"commands {seed}")
+        self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._usually_sec: dict[str, float] = {}
+        self.ended: list[str] = []
+        self._said = log.open("ab")
+        self._runner = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.doomed"],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            bufsize=1,
+        )
+        self._thread = threading.Thread(target=self._work, name="commands", daemon=True)
+        self._thread.start()
+
+    def kill_inside(self, name: str) -> None:
+        """Have a command killed soon."""
+        self._asked.put(name)
+
+    def stop(self) -> None:
+        """Return when all that was asked for has been done."""
+        self._asked.put("")
+        self._thread.join()
+        if self._runner.poll() is not None:
+            return
+        self._runner.stdin.close()
+        self._runner.wait()
+        self._runner.stdout.close()
+        self._said.close()
+
+    def _work(self) -> None:
+        while name := self._asked.get():
+            for _ in range(_TIMES):
+                self._do(name)
+
+    def _do(self, name: str) -> None:
+        usually_sec = self._usually_sec.get(name, _USUALLY_SEC)
+        after_sec = self._rng.uniform(0, usually_sec)
+        began = time.monotonic()
+        self._runner.stdin.write(json.dumps(_COMMANDS[name]) + "\n")
+        pid = int(self._runner.stdout.readline())
+        killer = threading.Timer(after_sec, _kill, [pid])
+        killer.start()
+        status = int(self._runner.stdout.readline())
+        killer.cancel()
+        took_sec = time.monotonic() - began
+        if status == -signal.SIGKILL:
+            self.ended.append(f"{name} was killed after {after_sec:.2f} s")
+        else:
+            self._usually_sec[name] = took_sec
+            self.ended.append(f"{name} ended with {status} after {took_sec:.2f} s")
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
