@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from adctl.stores.embedded.state import StackRecord
+    from tests.chaos.leftovers import Leftovers
 
 _SETTLED_WITHIN_SEC = 30.0
 
@@ -33,6 +34,7 @@ def audit(
     record: StackRecord,
     environment: Mapping[str, str] | None,
     tend: Callable[[], None],
+    leftovers: Leftovers,
     within_sec: float = _SETTLED_WITHIN_SEC,
 ) -> Audit:
     """Return every check of a run that has drained; the one place where they are called.
@@ -80,6 +82,7 @@ def audit(
         Check("the ledger balances", unbalanced == (0,), f"{unbalanced} transactions"),
         *((_proven(environment),) if environment else ()),
         *rebuilt_checks(record.postgres_url, tend, within_sec),
+        *leftovers.checks(),
     )
     return Audit(checks, sum(state.late for state in money.values()))
 

@@ -14,9 +14,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.chaos.leftovers import KEPT_DAYS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from tests.chaos.leftovers import Leftovers
 
 _COMMANDS = {
     "rebuild rollups": ("rebuild", "rollups"),
@@ -30,7 +34,6 @@ COMMANDS = tuple(_COMMANDS)
 _TIMES = 3
 # Until one has been seen to end by itself.
 _USUALLY_SEC = 1.0
-_MOST_SEC = 20.0
 
 
 class DoomedCommands:
@@ -39,15 +42,19 @@ class DoomedCommands:
     When, is a random part of the time that it took when it was last seen to end by itself.
     """
 
-    def __init__(self, environment: Mapping[str, str], log: Path, seed: int) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path, seed: int, leftovers: Leftovers
+    ) -> None:
+        self._leftovers = leftovers
         self._rng = random.Random(f"commands {seed}")
         self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._usually_sec: dict[str, float] = {}
+        self._stopped = False
         self.ended: list[str] = []
         self._said = log.open("ab")
         self._runner = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.doomed"],
-            env=dict(environment),
+            [sys.executable, "-m", "tests.chaos.doomed", str(leftovers.sql)],
+            env={**environment, "ADCTL_RETENTION_EVENTS_DAYS": str(KEPT_DAYS)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -62,24 +69,25 @@ class DoomedCommands:
         self._asked.put(name)
 
     def stop(self) -> None:
-        """Return when all that was asked for has been done."""
+        """Begin nothing more; return when what was begun has been killed, or has ended."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._asked.put("")
         self._thread.join()
-        if self._runner.poll() is not None:
-            return
-        self._runner.stdin.close()
-        self._runner.wait()
-        self._runner.stdout.close()
+        self._runner.communicate()
         self._said.close()
 
     def _work(self) -> None:
         while name := self._asked.get():
             for _ in range(_TIMES):
-                self._do(name)
+                if not self._stopped:
+                    self._do(name)
 
     def _do(self, name: str) -> None:
         usually_sec = self._usually_sec.get(name, _USUALLY_SEC)
         after_sec = self._rng.uniform(0, usually_sec)
+        self._leftovers.make(name)
         began = time.monotonic()
         self._runner.stdin.write(json.dumps(_COMMANDS[name]) + "\n")
         pid = int(self._runner.stdout.readline())

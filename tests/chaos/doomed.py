@@ -1,8 +1,8 @@
-"""``python -m tests.chaos.doomed``: commands of adctl that are there at once, to be killed.
+"""``python -m tests.chaos.doomed SQL``: commands of adctl that are there at once, to be killed.
 
 Reads a command line as JSON from each line of its input, forks a process that does it, says its
 pid, and, when it has ended, its status: less than 0 if a signal ended it. So what is killed dies in
-the midst of its work, and not while Python was still loading it.
+the midst of its work, and not while Python was still loading it. Migrations are those of ``SQL``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 from adctl.cli.root import app
+from adctl.stores import migrations
 
 
 def main() -> None:
     """Do what is asked for until the input ends."""
+    migrations.SQL = Path(sys.argv[1])
     while line := sys.stdin.readline():
         pid = os.fork()
         if not pid:

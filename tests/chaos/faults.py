@@ -72,6 +72,7 @@ class Faults:
         self._waiting = []
         self._freezer.thaw_all()
         self._tools.past.forget_replica()
+        self._tools.commands.stop()
 
     def _holds_back(self) -> bool:
         """Whether the next has to wait: for bids, unless it is of a row, or for a replica."""

@@ -12,7 +12,7 @@ from adctl.models import EventKind
 from tests.chaos.batches import Batches
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Container
 
     from adctl.demo.campaigns import Sample
     from adctl.demo.wire import Wire
@@ -43,10 +43,10 @@ class ContraryExchange(Exchange):
     """Also tells what cannot be: losses of what was won, wins of what was lost, other prices.
 
     A third of the bids have their notices posted in batches.
-    ``spool`` is where the trackers keep events while Redis is away.
+    ``stored`` are the impressions that PostgreSQL has.
     """
 
-    spool: Path
+    stored: Container[str]
 
     def _auction(self, bid: Bid, floor_micros: int) -> None:
         super()._auction(bid, floor_micros)
@@ -79,7 +79,7 @@ class ContraryExchange(Exchange):
     def _tell_another_price(self, bid: Bid) -> None:
         """Have an impression that was taken told again at another price, which must not count.
 
-        But not while it may be in a tracker's spool: each worker has its own, and whose event
+        But not before PostgreSQL has it: of two that wait in trackers' spools or journals, which
         comes out first is nobody's promise.
         """
         markup = bid.adm.replace("${AUCTION_PRICE}", _OTHER_PRICE)
@@ -87,20 +87,12 @@ class ContraryExchange(Exchange):
         event_id = f"{bid.id}:{EventKind.IMPRESSION}"
 
         def tell(wire: Wire) -> None:
-            taken = event_id in self._tally.acknowledged
-            if taken and not any(_size(file) for file in self.spool.glob("*")):
+            if event_id in self.stored:
                 self._visitor.tell(wire, event_id, pixels[0])
 
         self._errands.add(self._rng.uniform(1, 9), tell)
 
 
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def beside(exchange: type[ContraryExchange], spool: Path) -> type[ContraryExchange]:
-    """Return the exchange for trackers with that spool."""
-    return type(exchange.__name__, (exchange,), {"spool": spool})
+def beside(exchange: type[ContraryExchange], stored: Container[str]) -> type[ContraryExchange]:
+    """Return the exchange for a product that has stored that much."""
+    return type(exchange.__name__, (exchange,), {"stored": stored})

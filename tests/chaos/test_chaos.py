@@ -59,6 +59,6 @@ def test_a_run_has_nothing_but_what_is_wanted(group: str) -> None:
 
 
 def test_redis_is_from_the_past_several_times_in_a_row() -> None:
-    plan = [fault.what for fault in plan_faults(1, 45, 40.0, ["past"])]
+    plan = [fault.what for fault in plan_faults(1, 45, 30.0, ["past"])]
     assert len(plan) > 1
     assert len(set(plan)) == 1

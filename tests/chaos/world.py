@@ -30,10 +30,12 @@ from tests.chaos.apache import ApacheSupervisor
 from tests.chaos.audit import audit
 from tests.chaos.commands import DoomedCommands
 from tests.chaos.faults import Faults, Tools
+from tests.chaos.leftovers import Leftovers
 from tests.chaos.market import DEAREST_NANOS, DRY, SAMPLES, ContraryExchange, beside
 from tests.chaos.moments import EVERY_GROUP, PlannedFault, plan_faults, twice
 from tests.chaos.past import Past
 from tests.chaos.proxy import FaultyProxy
+from tests.chaos.stored import StoredImpressions
 from tests.chaos.supervisor import ChaosSupervisor
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ def run(
         plan = plan_faults(trial.seed, trial.for_sec, trial.each_sec, trial.moments)
     with _state_folder() as folder, _record_of_stores(folder) as (record, proxies, environment):
         supervisor = _supervisor(trial, folder, environment, story.append, twice(plan))
-        commands = DoomedCommands(environment, folder / "commands.log", trial.seed)
+        leftovers = Leftovers(folder, record.postgres_url)
+        commands = DoomedCommands(environment, folder / "commands.log", trial.seed, leftovers)
         # The daemons have others now.
         for server in (record.postgres, record.valkey, record.kafka):
             release(server.port)
@@ -159,19 +162,18 @@ def run(
         faults = Faults(plan, trial.seed, Tools(supervisor, proxies, past, commands))
         follower = Follower(faults)
         traffic = Plan(trial.for_sec, trial.rate, trial.seed, ())
-        dealer = beside(exchange, folder / "spool")
-        demo = DemoRun(traffic, supervisor, follower.tick, SAMPLES, dealer)
+        stored = StoredImpressions(record.postgres_url)
+        demo = DemoRun(traffic, supervisor, follower.tick, SAMPLES, beside(exchange, stored))
         try:
-            summary = demo.run(threading.Event())
+            with stored:
+                summary = demo.run(threading.Event())
             drained_sec = follower.drained_sec()
             assert summary is not None
-            commands.stop()
-            found = audit(record, environment, supervisor.tend)
+            found = audit(record, environment, supervisor.tend, leftovers)
             if afterwards is not None:
-                afterwards(record, lambda: _failed_now(record, demo, supervisor))
+                afterwards(record, lambda: _failed_now(record, demo, supervisor, leftovers))
         finally:
             faults.finish()
-            commands.stop()
             supervisor.stop()
         outcome = Outcome(
             trial,
@@ -197,7 +199,9 @@ def _batched(demo: DemoRun) -> Check:
     return Check("events came in batches too", events > 0, f"{events} events")
 
 
-def _failed_now(record: StackRecord, demo: DemoRun, supervisor: ChaosSupervisor) -> list[str]:
+def _failed_now(
+    record: StackRecord, demo: DemoRun, supervisor: ChaosSupervisor, leftovers: Leftovers
+) -> list[str]:
     """Return the claims that do not hold any more."""
     settings = supervisor.settings
     with (
@@ -206,7 +210,7 @@ def _failed_now(record: StackRecord, demo: DemoRun, supervisor: ChaosSupervisor)
     ):
         books = Books(pool, client, open_budgets(client, settings.redis.shards), settings.state_dir)
         summary = summarise(demo._tally, books.holdings(), books.undrained(), 0.0, {})
-    found = audit(record, None, supervisor.tend, within_sec=0.0)
+    found = audit(record, None, supervisor.tend, leftovers, within_sec=0.0)
     return [check.claim for check in (*summary.checks, *found.checks) if not check.holds]
 
 
