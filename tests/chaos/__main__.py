@@ -38,6 +38,7 @@ def main() -> int:
         _tell(seed, outcome, time.monotonic() - began)
         if outcome.failed:
             failed.append(seed)
+        if outcome.failed or arguments.tell:
             sys.stdout.write(f"{outcome.explained()}\n")
     sys.stdout.write(f"{len(seeds) - len(failed)} of {len(seeds)} seeds held\n")
     return 1 if failed else 0
@@ -50,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--for", dest="for_sec", type=int, default=_FOR_SEC, metavar="SEC")
     parser.add_argument("--each", dest="each_sec", type=float, default=2.0, metavar="SEC")
     parser.add_argument("--kafka", choices=("embedded", "apache"), default="embedded")
+    parser.add_argument("--tell", action="store_true", help="say what went wrong even if all held")
     parser.add_argument(
         "--moments",
         type=_groups,
@@ -76,9 +78,16 @@ def _tell(seed: int, outcome: Outcome, took_sec: float) -> None:
         f"{len(outcome.faults)} faults, {restarts} restarts, {traffic['requests']} requests, "
         f"{traffic['bids']} bids, {acknowledged} events acknowledged, "
         f"spend {traffic['spend']}, late {format_nanos(outcome.late_nanos)}, "
+        f"{_again(outcome.bids_again_sec)}"
         f"drained in {outcome.drained_sec:.1f} s, {took_sec:.0f} s in all\n"
     )
     sys.stdout.flush()
+
+
+def _again(bids_again_sec: tuple[float, ...]) -> str:
+    if not bids_again_sec:
+        return ""
+    return f"bids after the past {len(bids_again_sec)} times within {max(bids_again_sec):.1f} s, "
 
 
 if __name__ == "__main__":

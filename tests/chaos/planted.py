@@ -8,6 +8,7 @@ import psycopg
 import redis
 
 from adctl.stores import keys
+from tests.chaos.leftovers import MIGRATED_WHOLE, PRUNED_WHOLE
 
 if TYPE_CHECKING:
     from adctl.stores.embedded.state import StackRecord
@@ -75,6 +76,15 @@ PLANTS = (
         "nothing is stored that was not sent",
         "INSERT INTO event SELECT (jsonb_populate_record(e, jsonb_build_object("
         "'event_id', 'nobody:win'))).* FROM event AS e LIMIT 1",
+    ),
+    Plant(
+        MIGRATED_WHOLE,
+        "DROP TABLE IF EXISTS chaos_000; CREATE TABLE chaos_000 AS SELECT 1 AS number",
+    ),
+    Plant(
+        PRUNED_WHOLE,
+        "INSERT INTO dropped_day (day, actor, events, cost_nanos, rebuild_from) "
+        "SELECT event_date, 'planted', 0, 0, '2000-01-01' FROM event LIMIT 1",
     ),
     Plant(
         "every acknowledged event is in PostgreSQL",

@@ -123,13 +123,13 @@ class FaultyProxy:
             return
         line = Line(to_client, to_server)
         self._lines.add(line)
-        try:
+        # Cancelled, it is over, and asyncio would say of a cancelled connection that it failed.
+        with suppress(asyncio.CancelledError):
             await asyncio.gather(
                 self._pass_on(from_client, to_server, lambda: False),
                 self._pass_on(from_server, to_client, lambda: line.deaf),
             )
-        finally:
-            self._lines.discard(line)
+        self._lines.discard(line)
 
     async def _pass_on(
         self,

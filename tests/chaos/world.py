@@ -83,6 +83,7 @@ class Outcome(NamedTuple):
     drained_sec: float
     story: tuple[str, ...]
     silences: tuple[tuple[float, float], ...]
+    bids_again_sec: tuple[float, ...]
 
     @property
     def failed(self) -> list[str]:
@@ -190,6 +191,7 @@ def run(
             drained_sec,
             tuple(story),
             tuple(proxies["valkey"].silences),
+            tuple(faults.recovery.took_sec),
         )
         return _kept(outcome, folder) if keep and outcome.failed else outcome
 
