@@ -18,6 +18,14 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - its text is followed by the zone
 _NULL, _FLAGS = r"\N", "ft"
 _ESCAPES = {ord("\\"): r"\\", ord("\t"): r"\t", ord("\n"): r"\n", ord("\r"): r"\r"}
 
+COLUMNS = (
+    "event_date, event_id, kind, occurred_at, bid_id, campaign_id, creative_id, exchange, "
+    "price_cpm_micros, cost_nanos, unpriced, late, test, loss_reason, user_hash, stream_id, "
+    "min_to_win_micros, market_bid_ratio_ppm, shown_at, odd, advertiser_id, bid_cpm_micros, site, "
+    "country, device, order_id, value_nanos, told_value_nanos, told_currency, attribution"
+)
+"""What a line holds. A newer migration may have added more to the table, with defaults."""
+
 
 class UnstorableEventError(ValueError):
     """An event the schema has no place for; the message says why."""
@@ -51,7 +59,7 @@ def bid_date(event: Event) -> date | None:
 
 
 def _line(stream_id: str, day: date, event: Event) -> str:
-    """Return the columns in the order in which the migrations made them."""
+    """Return the columns in the order of COLUMNS."""
     texts: tuple[str, ...] = (
         event.event_id,
         event.bid_id,

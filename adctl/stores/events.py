@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 
 from adctl.stores.erasures import Erasures
-from adctl.stores.event_rows import UnstorableEventError, bid_date
+from adctl.stores.event_rows import COLUMNS, UnstorableEventError, bid_date
 from adctl.stores.postgres import load_queries
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adctl.models import Event
     from adctl.stores.event_rows import EventRow
 
-_COPY = "COPY incoming_event FROM STDIN"
+_COPY = f"COPY incoming_event ({COLUMNS}) FROM STDIN"
 
 
 class Stored(NamedTuple):

@@ -1,5 +1,6 @@
 -- name: create_incoming#
-CREATE TEMP TABLE IF NOT EXISTS incoming_event (LIKE event) ON COMMIT DELETE ROWS;
+-- With defaults, for columns of a migration that is newer than this program.
+CREATE TEMP TABLE IF NOT EXISTS incoming_event (LIKE event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
 
 -- name: make_partition(day)
 SELECT event_partition(:day);

@@ -13,7 +13,7 @@ from adctl.control.flushing import Flusher
 from adctl.models import Event, EventKind
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD
-from adctl.stores.event_rows import EventRow
+from adctl.stores.event_rows import COLUMNS, EventRow
 from adctl.stores.events import EventStore
 from adctl.stores.relay_batches import RelayBatches
 
@@ -77,12 +77,13 @@ def _columns(stream_id: str, event: Event) -> dict[str, object]:
 
 def test_every_column_holds_what_the_event_says(postgres: psycopg.Connection) -> None:
     postgres.execute("CREATE TEMP TABLE told (LIKE event)")
+    copied = f"COPY told ({COLUMNS}) FROM STDIN"
 
     @settings(deadline=None)
     @given(st.lists(_EVENTS, max_size=5))
     def holds(events: list[Event]) -> None:
         with postgres.cursor() as cursor:
-            with cursor.copy("COPY told FROM STDIN") as copy:
+            with cursor.copy(copied) as copy:
                 copy.write(b"".join(EventRow.of(f"{n}-0", e).line for n, e in enumerate(events)))
             cursor.execute("SELECT * FROM told")
             names = [column.name for column in cursor.description or ()]
@@ -91,6 +92,27 @@ def test_every_column_holds_what_the_event_says(postgres: psycopg.Connection) ->
         assert found == [_columns(f"{n}-0", event) for n, event in enumerate(events)]
 
     holds()
+
+
+@pytest.mark.parametrize("first", ["program", "migration"])
+def test_events_are_stored_beside_a_migration_that_adds_a_column(
+    postgres: psycopg.Connection,
+    stream: EventStream,
+    make_event: Callable[..., Event],
+    first: str,
+) -> None:
+    """Of one that is newer than the program, in the midst of a session or before it."""
+    store, today = EventStore(), datetime.now(UTC).date()
+    store.make_partitions(postgres, [today])
+    rows = [EventRow.of(f"{number}-0", make_event(f"event {number}")) for number in range(2)]
+    if first == "program":
+        store.store(postgres, rows[:1], stream=stream.key)
+        postgres.commit()
+    postgres.execute("ALTER TABLE event ADD COLUMN newer integer NOT NULL DEFAULT 7")
+    store.store(postgres, rows, stream=stream.key)
+    found = postgres.execute("SELECT event_id, newer FROM event ORDER BY 1").fetchall()
+    postgres.rollback()
+    assert found == [("event 0", 7), ("event 1", 7)]
 
 
 def test_the_message_made_of_a_row_is_that_of_the_stream_but_for_the_user(
