@@ -88,6 +88,8 @@ class Past:
 
     def follow(self) -> bool:
         """Have a replica copy it, which hears nothing any more from now on; whether it could."""
+        if not self._server.alive():
+            self._server.respawn()
         self._replica = _Replica(self._server.record, self._replicas)
         with self._client(self._server) as client:
             client.config_set("repl-diskless-sync-delay", 0)
