@@ -78,6 +78,7 @@ def _tell(seed: int, outcome: Outcome, took_sec: float) -> None:
         f"{len(outcome.faults)} faults, {restarts} restarts, {traffic['requests']} requests, "
         f"{traffic['bids']} bids, {acknowledged} events acknowledged, "
         f"spend {traffic['spend']}, late {format_nanos(outcome.late_nanos)}, "
+        f"cut {format_nanos(outcome.cut_nanos)}, "
         f"{_again(outcome.bids_again_sec)}"
         f"drained in {outcome.drained_sec:.1f} s, {took_sec:.0f} s in all\n"
     )

@@ -80,6 +80,7 @@ class Outcome(NamedTuple):
     faults: tuple[str, ...]
     checks: tuple[Check, ...]
     late_nanos: int
+    cut_nanos: int
     drained_sec: float
     story: tuple[str, ...]
     silences: tuple[tuple[float, float], ...]
@@ -188,6 +189,7 @@ def run(
                 _batched(demo),
             ),
             found.late_nanos,
+            found.cut_nanos,
             drained_sec,
             tuple(story),
             tuple(proxies["valkey"].silences),
