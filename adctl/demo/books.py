@@ -142,6 +142,7 @@ class Books:
             )
             stored = dict(self._queries.delivered(conn))
             rolled_up = self._rolled_up(conn)
+            recounted = self._queries.recounted(conn)
         if behind:
             names = {POSTGRES: "PostgreSQL"}
             return (
@@ -149,6 +150,8 @@ class Books:
             )
         if waiting:
             return f"{waiting} events not yet trimmed from the stream"
+        if recounted:
+            return f"money of {recounted} campaigns that is to be made anew"
         late = [kind for kind in _ROLLED_UP if rolled_up[kind] != stored.get(kind, 0)]
         return f"rollups of {', '.join(late)}" if late else ""
 

@@ -26,3 +26,6 @@ SELECT count(*) FROM rejected_event;
 
 -- name: campaigns()
 SELECT id, name, status, bid_strategy FROM campaign ORDER BY id;
+
+-- name: recounted()$
+SELECT count(*) FROM recounted_campaign;
