@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
@@ -37,6 +37,10 @@ class RedisLedger:
     Every request is decided in one shard: its user's, or each in turn where no user is known.
     """
 
+    # What stands behind the script's argument: which server the money must have been made in. A
+    # plain client does not tell who it is connected to.
+    _server: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, scripts: RunScript, hold_sec: int, shards: int = 1) -> None:
         self._scripts = scripts
         self._shards = shards
@@ -55,7 +59,8 @@ class RedisLedger:
     ) -> list[Verdict]:
         """See Ledger."""
         shard, named, told = self._call(auctions, user_hash, bucket, now_ms, test=test)
-        return _verdicts(auctions, self._scripts.run(self._script, named, (told,)), shard)
+        reply = self._scripts.run(self._script, named, (told, *self._server))
+        return _verdicts(auctions, reply, shard)
 
     def _call(
         self,
@@ -106,7 +111,12 @@ class RedisLedger:
 
 
 class SharedLedger(RedisLedger):
-    """The same for answers that are taken in steps, whose calls share a worker's round trips."""
+    """The same for a worker's shared round trips: for answers that are taken in steps, or at once.
+
+    Only money that was made in the server that is asked is bid.
+    """
+
+    _server = (SERVER_ID,)
 
     def __init__(self, round_trips: RoundTrips, hold_sec: int, shards: int = 1) -> None:
         super().__init__(round_trips, hold_sec, shards)
@@ -131,7 +141,7 @@ class SharedLedger(RedisLedger):
                     came = exc
             resume(came)
 
-        self._round_trips.run_for(self._script, named, (told, SERVER_ID), ran)
+        self._round_trips.run_for(self._script, named, (told, *self._server), ran)
 
 
 def _verdicts(auctions: Sequence[ImpAuction], reply: Sequence[int], shard: int) -> list[Verdict]:

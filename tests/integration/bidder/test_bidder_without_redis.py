@@ -12,14 +12,13 @@ from adctl.config import RedisSettings
 from adctl.control.daemon_process import Health
 from adctl.stores.budgets import Budgets
 from adctl.stores.redis import connect
-from tests.integration.bidder.calling import CAMPAIGN
+from tests.integration.bidder.calling import CAMPAIGN, JSON, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adctl.control.daemon_process import DaemonProcess
     from adctl.stores.embedded.server import Server
-    from tests.integration.bidder.calling import Caller
 
 
 def eventually(check: Callable[[], bool]) -> None:
@@ -90,5 +89,9 @@ def test_money_made_before_a_restart_is_not_bid_until_it_is_made_anew(
         assert 1 in Budgets(client).read([1])
         assert not Budgets(client).have_all([1])
     assert [caller.call().status for _ in range(5)] == [204] * 5
+    # By the way of those whose header has not come before, too.
+    strangers = [{**JSON, "X-Stranger": str(number)} for number in range(5)]
+    assert [caller.call(headers=headers).status for headers in strangers] == [204] * 5
+    assert Caller(bidder.port).call(headers={**JSON, "Connection": "close"}).status == 204
     make_money(own_redis_url)
     eventually(lambda: caller.call().status == 200)
