@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from typing import Literal, NamedTuple, Self
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -14,8 +15,10 @@ from adctl.config_section import Section
 
 # By billing_event: the notice whose URL it is told to.
 _BILLING_NOTICE = {"nurl": "win_notice", "burl": "billing_notice"}
-# What stands in a URL as it is, whatever an exchange looks for.
+# What stands in a URL as it is, whatever an exchange looks for. It has a mark that no price has,
+# plain or in base64: one that an exchange leaves as it was is never taken for a price.
 _PRICE_MACRO = re.compile(r"[A-Za-z0-9_$%{}\[\]():.!*~@-]{1,64}")
+_MARK = re.compile(r"[$%{}\[\]()!*~@]")
 _FEE = re.compile(r"(0|[1-9][0-9]?)(\.[0-9]{1,4})?")
 _PPM_PER_PERCENT = 10_000
 # What is usual, by encoding. The suffix is what the specification shows for base64.
@@ -77,9 +80,10 @@ class ExchangeSettings(Section):
     @field_validator("price_macro")
     @classmethod
     def _macro_may_stand_in_a_url(cls, macro: str) -> str:
-        if macro and not _PRICE_MACRO.fullmatch(macro):
+        if macro and not (_PRICE_MACRO.fullmatch(macro) and _MARK.search(unquote(macro))):
             raise ValueError(
-                "1 to 64 letters, digits and _ $ % { } [ ] ( ) : . ! * ~ @ -, as ${AUCTION_PRICE}"
+                "1 to 64 letters, digits and _ $ % { } [ ] ( ) : . ! * ~ @ -, of which one is "
+                "a mark that no price has, as ${AUCTION_PRICE} or %%WINNING_PRICE%%"
             )
         return macro
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode
+import re
+from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from adctl.config_keys import parse_price_keys
-from adctl.money import MAX_CLEARING_MICROS, MICROS_PER_UNIT, parse_clearing_price
+from adctl.money import (
+    LONGEST_NUMBER,
+    MAX_CLEARING_MICROS,
+    MICROS_PER_UNIT,
+    parse_clearing_price,
+)
 
 if TYPE_CHECKING:
     from adctl.config_exchange import ExchangeSettings
@@ -32,6 +38,8 @@ _VECTOR = slice(0, 16)
 _SECRET = slice(16, 24)
 _PROOF = slice(24, 28)
 _MAX_TEXT = 100
+# ${AUCTION_PRICE}, {price}, %%WINNING_PRICE%%, [PRICE], and the same with its marks encoded.
+_MACRO = re.compile(r"[{}\[\]()]|%%|%(?:25|7[BbDd]|5[BbDd]|24)")
 _WEB_SAFE = str.maketrans("+ /", "--_")
 
 
@@ -97,10 +105,12 @@ def price_reader_of(exchange: ExchangeSettings) -> PriceReader:
 def why_unreadable(exchange: ExchangeSettings, text: str) -> str:
     """Return what is wrong with a price that the exchange's reader makes nothing of."""
     form = exchange.price_form
-    if not text or text == "AUDIT":
+    if not text.strip() or text == "AUDIT":
         return "it says that there is no price"
-    if form.macro == text:
+    if text == form.macro or _MACRO.search(text):
         return "the macro was not replaced: look at price_macro"
+    if len(text) > (LONGEST_NUMBER if form.encoding == "plain" else _MAX_TEXT):
+        return "longer than any price: look at price_encoding"
     if form.encoding != "encrypted":
         what = "in base64 " if form.encoding == "base64" else ""
         return f"not a number of 0 or more {what}as it should be: look at price_encoding"
@@ -152,9 +162,12 @@ def _decrypted(text: str, keys: PriceKeys, micros: int) -> int | None:
 
 
 def _bytes(text: str) -> bytes:
+    if len(text) > _MAX_TEXT:
+        return b""
     try:
-        # Some write '+', which arrives as a space, and '/', and some leave out the padding.
+        # Some write '+', which arrives as a space, and '/', and some leave out the padding. What is
+        # no digit of base64 is no price: else a macro as it was could be read as one.
         plain = text.translate(_WEB_SAFE).rstrip("=")
-        return urlsafe_b64decode(plain + "==") if len(text) <= _MAX_TEXT else b""
+        return b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
     except (Base64Error, ValueError):
         return b""

@@ -43,6 +43,13 @@ def test_a_section_stands_over_its_preset_and_that_over_what_is_usual(
     assert section(**keys).price_form == PriceForm(*form)
 
 
+@pytest.mark.parametrize(
+    "macro", ["{AUCTION_PRICE}", "%%AD_PRICE%%", "[PRICE]", "$(PRICE)", "@@PRICE@@", "${P:OX}"]
+)
+def test_a_macro_in_anybodys_marks_may_be_named(macro: str) -> None:
+    assert section(price_macro=macro).price_form.macro == macro
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_one_that_can_be_used_and_names_its_pages(name: str) -> None:
     preset = PRESETS[name]
@@ -60,6 +67,9 @@ def test_every_preset_is_one_that_can_be_used_and_names_its_pages(name: str) -> 
         ("price_macro", "${PRICE}&x=1", "digits and _"),
         ("price_macro", "#{PRICE}", "digits and _"),
         ("price_macro", "a price", "digits and _"),
+        ("price_macro", "1.5", "no price has"),
+        ("price_macro", "MS41", "no price has"),
+        ("price_macro", "%31%2E%35", "no price has"),
         ("price_lacks_fee_percent", "100", "below 100"),
         ("price_lacks_fee_percent", "-1", "below 100"),
         ("price_lacks_fee_percent", "1_0", "below 100"),
@@ -93,6 +103,13 @@ def test_bids_carry_the_macro_that_the_exchange_replaces() -> None:
         ({}, "AUDIT", None, "no price"),
         ({}, "", None, "no price"),
         ({}, "${AUCTION_PRICE}", None, "price_macro"),
+        ({}, "%%WINNING_PRICE%%", None, "price_macro"),
+        ({}, "%24%7BAUCTION_PRICE%7D", None, "price_macro"),
+        ({"price_encoding": "base64"}, "${AUCTION_PRICE}", None, "price_macro"),
+        ({"preset": "openx"}, "{winning_price}", None, "price_macro"),
+        ({}, "YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCAWJRxOgAxx", None, "price_encoding"),
+        ({}, "9" * 41, None, "longer than any price"),
+        ({"preset": "google"}, "9" * 101, None, "longer than any price"),
         ({"price_encoding": "base64"}, "1.4", None, "price_encoding"),
         ({"price_encoding": "base64"}, "bm9wZQ", None, "not a number"),
         ({"preset": "google"}, "1.40", None, "price_encoding"),

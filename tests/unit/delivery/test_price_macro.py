@@ -74,6 +74,18 @@ def test_base64_price_is_read() -> None:
     assert price_reader("base64").charged(b64encode(b"2.35").decode()) == 2_350_000
 
 
+@pytest.mark.parametrize("padding", ["", "=", "=="])
+def test_padding_of_base64_may_be_left_out(padding: str) -> None:
+    assert price_reader("base64").charged("Mi4zNQ" + padding) == 2_350_000
+
+
+@given(st.integers(0, 6), st.text("${}%[].,:#@!*() \t\n\u00e9", min_size=1, max_size=4))
+def test_what_has_a_mark_that_base64_has_not_is_unpriced(at: int, mark: str) -> None:
+    told = b64encode(b"2.351").decode().rstrip("=")
+    if mark.strip(" "):
+        assert price_reader("base64").charged(told[:at] + mark + told[at:]) is None
+
+
 @pytest.mark.parametrize("encoding", ["plain", "base64", "encrypted"])
 @pytest.mark.parametrize("text", UNPRICED)
 def test_what_is_no_price_is_unpriced_in_any_writing(encoding: str, text: str) -> None:
