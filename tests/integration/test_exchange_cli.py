@@ -177,6 +177,21 @@ def test_trial_reserves_nothing(adctl: Callable[[str], Result], redis_client: re
     assert {key: redis_client.type(key) for key in redis_client.scan_iter()} == before
 
 
+def test_prices_are_tried_without_a_catalog_each_in_a_row(adctl: Callable[[str], Result]) -> None:
+    prices = "--price 1500 --price AUDIT --price=-1"
+    result = adctl(f"exchange test euros {prices} --output json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [(row["told"], row["cpm"], row["one_impression"]) for row in rows] == [
+        ("1500", "1500.00", "1.50"),
+        ("AUDIT", None, None),
+        ("-1", None, None),
+    ]
+    assert all("bid's own price is booked" in row["why"] for row in rows[1:])
+    table = adctl(f"exchange test euros {prices} --output csv")
+    assert table.stdout.splitlines()[0] == "told,cpm,one_impression,why"
+
+
 def test_trial_without_a_catalog_is_told(adctl: Callable[[str], Result]) -> None:
     result = adctl("exchange test default")
     assert result.exit_code == 5
