@@ -7,7 +7,7 @@ price of 1,000 impressions and a micro is 1,000 nanos. No function here takes or
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, ROUND_UP, Context, Decimal, InvalidOperation
 
 MICROS_PER_UNIT = 1_000_000
 NANOS_PER_UNIT = 1_000_000_000
@@ -154,5 +154,5 @@ def parse_clearing_price(text: str, unit_micros: int = MICROS_PER_UNIT) -> int |
         return None
     if price.adjusted() > 30:
         return MAX_CLEARING_MICROS
-    scaled = _EXACT.multiply(price, unit_micros).to_integral_value(rounding=ROUND_DOWN)
-    return min(int(scaled), MAX_CLEARING_MICROS)
+    # int() drops the fraction.
+    return min(int(_EXACT.multiply(price, unit_micros)), MAX_CLEARING_MICROS)
