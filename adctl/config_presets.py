@@ -29,7 +29,9 @@ PRESETS = {
     ),
     "commerce-grid": Preset(
         "Criteo Commerce Grid",
-        ("https://docs.commercegrid.criteo.com/kb/guide/en/bid-response-TVNuNk03QA/Steps/4349234,4349720,4357015",),
+        (
+            "https://docs.commercegrid.criteo.com/kb/guide/en/bid-response-TVNuNk03QA/Steps/4349234,4349720,4357015",
+        ),
     ),
     "google": Preset(
         "Google Authorized Buyers",
