@@ -26,7 +26,7 @@ class Alarm(msgspec.Struct, frozen=True):
 
     It is raised once for each campaign, ``kind``, ``percent`` and ``scope``: the day in the
     campaign's zone, the total budget in nanos, the UTC hour of the newest rejected event, or an
-    exchange and the UTC day.
+    exchange and the minute in which its prices began to look odd.
     ``percent`` is the share of the budget that was reached, or how far from its pace the campaign
     was at least. ``expected_nanos`` is what evenly paced would have been spent (0 for budgets), of
     ``budget_nanos``, when ``spent_nanos`` was.

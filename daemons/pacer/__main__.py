@@ -11,6 +11,7 @@ from adctl.control.flushing import Flusher
 from adctl.control.funding import Funding
 from adctl.control.health import check_postgres, check_redis
 from adctl.control.plane import ControlPlane
+from adctl.control.price_watch import PriceWatch
 from adctl.control.proving import Prover
 from adctl.control.reconciling import Reconciler
 from adctl.control.redis_watch import RedisWatch
@@ -81,7 +82,13 @@ def main(settings: Settings) -> None:
         plane = ControlPlane(engine, catalog, budgets, settings.currency)
         for_alarms = ReliableProducer(kafka.bootstrap, kafka.topic_prefix, _SEND_TIMEOUT_SEC)
         closing.callback(for_alarms.close)
-        alarms = AlarmWork(pool, settings.alarms, _produce(for_alarms, kafka), metrics)
+        alarms = AlarmWork(
+            pool,
+            settings.alarms,
+            _produce(for_alarms, kafka),
+            metrics,
+            PriceWatch(pool, settings.alarms, settings.exchanges),
+        )
         over_sec = section.interval_sec * _STEERING_SHARE
         pacer = Pacer(catalog, budgets, SteeringStore(client, shards), alarms.look, over_sec)
         steering = PacerWork(pacer, settings, metrics)

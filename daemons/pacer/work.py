@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adctl.control.alarms import AlarmWatch, publish_alarms, raise_alarms, raise_rejected
-from adctl.control.price_watch import raise_price_alarms
 from adctl.control.publishing import relay_outbox, sync_all
 from adctl.errors import StoreUnavailableError
 from adctl.money import NANOS_PER_UNIT
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from adctl.config import Settings
     from adctl.config_notices import AlarmSettings
+    from adctl.control.price_watch import PriceWatch
     from adctl.control.proving import Prover
     from adctl.control.reconciling import Reconciler
     from adctl.control.redis_watch import RedisWatch
@@ -155,9 +155,10 @@ class AlarmWork:
         settings: AlarmSettings,
         produce: Callable[[Sequence[OutgoingMessage]], None],
         metrics: PacerMetrics,
+        prices: PriceWatch,
     ) -> None:
         self._pool = pool
-        self._settings = settings
+        self._prices = prices
         self._watch = AlarmWatch(settings)
         self._produce = produce
         self._metrics = metrics
@@ -187,7 +188,7 @@ class AlarmWork:
     def look_at_prices(self) -> None:
         """Raise alarms of exchanges whose prices look as if they were read in a wrong way."""
         self._metrics.prices.clear()
-        for prices in raise_price_alarms(self._pool, self._settings, datetime.now(UTC)):
+        for prices in self._prices.look(datetime.now(UTC)):
             for kind, count in prices.counts().items():
                 name = kind.removeprefix("prices.")
                 self._metrics.prices.labels(prices.exchange, name).set(count / prices.billed)

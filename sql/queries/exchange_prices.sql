@@ -1,18 +1,21 @@
--- name: exchange_prices(newest, since, days, low_percent)
--- How the newest bookings of spend were priced, by exchange: without a price, above the bid, or at
--- next to nothing of it. The ledger says which event billed; it is read from its end.
-WITH billed AS (
-    SELECT transaction AS event_id FROM ledger_entry
-    WHERE id > (SELECT coalesce(max(id), 0) FROM ledger_entry) - :newest
-      AND account = 'exchange' AND kind = 'spend' AND booked_at >= :since
-)
+-- name: exchange_prices(newest, since, days, low_percent, exchanges, kinds, usual_kind)
+-- How lately billed impressions were priced, by exchange: without a price, above the bid, or at next to
+-- nothing of it. Each campaign's newest events, which its index has in order; what bills depends on
+-- the exchange.
 SELECT e.exchange, count(*),
        count(*) FILTER (WHERE e.unpriced),
        count(*) FILTER (WHERE e.odd = 'above_bid'),
        count(*) FILTER (WHERE NOT e.unpriced
                         AND e.price_cpm_micros * 100 < e.bid_cpm_micros * :low_percent)
-FROM billed JOIN event AS e USING (event_id)
-WHERE e.event_date = ANY(:days::date[])
+FROM campaign AS c
+CROSS JOIN LATERAL (
+    SELECT exchange, kind, unpriced, odd, test, price_cpm_micros, bid_cpm_micros FROM event
+    WHERE campaign_id = c.id AND occurred_at >= :since AND event_date = ANY(:days::date[])
+    ORDER BY occurred_at DESC LIMIT :newest
+) AS e
+LEFT JOIN unnest(:exchanges::text[], :kinds::text[]) AS billing (exchange, kind)
+    ON billing.exchange = e.exchange
+WHERE e.kind = coalesce(billing.kind, :usual_kind) AND NOT e.test AND e.odd <> 'rebilled'
 GROUP BY e.exchange
 ORDER BY e.exchange;
 
