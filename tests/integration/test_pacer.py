@@ -8,7 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adctl.config import MoneySettings
+from adctl.config_exchange import ExchangeSettings
 from adctl.config_notices import AlarmSettings
+from adctl.control.price_watch import PriceWatch
 from adctl.control.retaining import Policy, Retention
 from adctl.control.steering import Pacer
 from adctl.errors import StoreUnavailableError
@@ -224,7 +226,9 @@ def test_rejected_events_are_counted_by_what_they_cost(
     pool: ConnectionPool[psycopg.Connection], postgres: psycopg.Connection
 ) -> None:
     registry = CollectorRegistry()
-    work = AlarmWork(pool, AlarmSettings(), lambda _messages: None, PacerMetrics(registry))
+    settings = AlarmSettings()
+    prices = PriceWatch(pool, settings, {"default": ExchangeSettings()})
+    work = AlarmWork(pool, settings, lambda _messages: None, PacerMetrics(registry), prices)
     for number, raw in enumerate([b'{"cost_nanos":5}', b'{"cost_nanos":7}', b"{}", b"{"]):
         postgres.execute(
             "INSERT INTO rejected_event (stream, stream_id, reason, raw) VALUES ('s', %s, 'r', %s)",
