@@ -139,7 +139,9 @@ class Retaking:
 
     def _look(self) -> None:
         self._journal.seal()
-        asked = self._journal.shards(self._shards)
+        # All of them at first: one of which nothing was known before may have forgotten anything.
+        every = self._shards
+        asked = self._journal.shards(every) if self._memories else range(every)
         looks = self._looks.at(asked)
         self._unsure = self._unsure and len(looks) < len(asked)
         changed = {shard for shard, look in looks.items() if self._changed(shard, look)}

@@ -263,10 +263,20 @@ def test_redis_that_failed_is_looked_at_before_it_is_given_what_is_spooled(desk:
     assert not desk.retaking.behind
 
 
-def test_empty_journal_asks_nobody(desk: Desk) -> None:
+def test_all_are_looked_at_when_a_worker_starts_and_nobody_while_its_journal_is_empty(
+    desk: Desk,
+) -> None:
     for _ in range(3):
         desk.pass_a_second()
-    assert desk.redis.asked == [[], [], []]
+    assert desk.redis.asked == [[0], [], []]
+
+
+def test_what_is_told_to_a_redis_that_is_known_is_not_taken_again(desk: Desk) -> None:
+    desk.pass_a_second()
+    desk.take(*EVENTS[:3])
+    desk.redis.taken.clear()
+    desk.pass_a_second()
+    assert desk.redis.taken == []
 
 
 def test_journal_that_cannot_be_written_is_said_and_refuses_nobody(
