@@ -164,13 +164,12 @@ class World:
     def _drain(self, told: set[str]) -> tuple[int, float]:
         """Return how many of them never come to PostgreSQL, and how long it took."""
         began = time.monotonic()
+        # A range and not a list: of thousands of ids PostgreSQL compares every row with each, until
+        # it has counted the table.
+        query = 'SELECT event_id FROM event WHERE event_id COLLATE "C" BETWEEN %s AND %s'
         while True:
-            missing = told - {
-                event_id
-                for (event_id,) in self._postgres.execute(
-                    "SELECT event_id FROM event WHERE event_id = ANY(%s)", [list(told)]
-                )
-            }
+            stored = self._postgres.execute(query, [min(told), max(told)]) if told else ()
+            missing = told - {event_id for (event_id,) in stored}
             took = time.monotonic() - began
             if not missing or took > DRAINED_WITHIN_SEC:
                 return len(missing), took
