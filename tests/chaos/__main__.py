@@ -75,7 +75,8 @@ def _tell(seed: int, outcome: Outcome, took_sec: float) -> None:
     restarts = sum(outcome.summary.restarts.values())
     sys.stdout.write(
         f"seed {seed}: {'FAILED' if outcome.failed else 'held'}; "
-        f"{len(outcome.faults)} faults, {restarts} restarts, {traffic['requests']} requests, "
+        f"{len(outcome.faults)} faults ({outcome.left_out} left out), {restarts} restarts, "
+        f"{traffic['requests']} requests, "
         f"{traffic['bids']} bids, {acknowledged} events acknowledged, "
         f"spend {traffic['spend']}, late {format_nanos(outcome.late_nanos)}, "
         f"cut {format_nanos(outcome.cut_nanos)}, "

@@ -49,6 +49,8 @@ class Faults:
 
     def __init__(self, plan: Sequence[PlannedFault], seed: int, tools: Tools) -> None:
         self._waiting = list(plan)
+        # Planned, and not done before the traffic ended: others were waited for.
+        self.left_out = 0
         self._rng = random.Random(f"how {seed}")
         self._tools = tools
         self._freezer = Freezer()
@@ -68,7 +70,8 @@ class Faults:
             self._begin(self._waiting.pop(0), now_sec)
 
     def finish(self) -> None:
-        """Let nothing go on being wrong."""
+        """Let nothing go on being wrong, nor begin to be."""
+        self.left_out += len(self._waiting)
         self._waiting = []
         self._freezer.thaw_all()
         self._tools.past.forget_replica()

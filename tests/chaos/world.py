@@ -82,6 +82,7 @@ class Outcome(NamedTuple):
     late_nanos: int
     cut_nanos: int
     drained_sec: float
+    left_out: int
     story: tuple[str, ...]
     silences: tuple[tuple[float, float], ...]
     bids_again_sec: tuple[float, ...]
@@ -191,6 +192,7 @@ def run(
             found.late_nanos,
             found.cut_nanos,
             drained_sec,
+            faults.left_out,
             tuple(story),
             tuple(proxies["valkey"].silences),
             tuple(faults.recovery.took_sec),
