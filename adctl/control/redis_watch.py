@@ -135,7 +135,8 @@ class RedisWatch:
             making = Making(anew=True, confirmed=confirmed)
             campaigns = make_all(conn, self._catalog, self._budgets, making)
             # Fails if this program was stopped for so long that PostgreSQL has let others go on.
-            _queries.made(conn, shards=list(known))
+            generations = [one.generation for one in known.values()]
+            _queries.made(conn, shards=list(known), generations=generations)
         log.warning("made all money in Redis anew", campaigns=campaigns)
 
     @contextmanager

@@ -22,8 +22,11 @@ SET run_id = excluded.run_id, mark = greatest(known.mark, excluded.mark),
 WHERE known.generation = :generation
 RETURNING generation, mark;
 
--- name: made(shards)!
-UPDATE redis_mark SET made = true WHERE shard = ANY(:shards);
+-- name: made(shards, generations)!
+-- Not of a shard whose server was found wrong once more meanwhile.
+UPDATE redis_mark SET made = true
+FROM unnest(:shards::integer[], :generations::bigint[]) AS of (shard, generation)
+WHERE redis_mark.shard = of.shard AND redis_mark.generation = of.generation;
 
 -- name: take_recounted()
 DELETE FROM recounted_campaign RETURNING campaign_id;

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adctl.control.publishing import sync_all
+from adctl.control.publishing import make_all, sync_all
 from adctl.control.redis_watch import RedisWatch
 from adctl.errors import StoreUnavailableError
 from adctl.stores import keys
@@ -56,6 +56,7 @@ def test_what_a_flusher_still_writes_of_the_server_before_is_waited_for(
         assert not found
         # What it had read before is stored, and nowhere in the stream that there is now.
         row = EventRow.of(entry.id, entry.decode())
+        EventStore().make_partitions(conn, [row.event_date])
         EventStore().store(conn, [row], stream=stream.key)
         StreamPositions(stream.key).advance(conn, POSTGRES, entry.id)
     looking.join(10)
@@ -85,6 +86,30 @@ def test_money_is_made_only_in_the_server_that_was_confirmed_and_from_no_older_l
     # Who mends by hand has looked.
     regardless = before_it_froze._replace(confirmed=None)
     assert house.budgets.sync(house.campaign, _today(), regardless, anew=True)
+
+
+def test_money_of_a_generation_that_is_over_is_not_taken_for_that_of_the_next(
+    pool: ConnectionPool[psycopg.Connection],
+    watch: RedisWatch,
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch.look()
+    house.redis.flushall()
+
+    def made_and_found_wrong_again(*told: Any) -> int:
+        served = make_all(*told)
+        with pool.connection() as other:
+            other.execute("UPDATE redis_mark SET generation = generation + 1, made = false")
+        return served
+
+    with monkeypatch.context() as patched:
+        patched.setattr("adctl.control.redis_watch.make_all", made_and_found_wrong_again)
+        watch.look()
+    with pool.connection() as conn:
+        assert conn.execute("SELECT generation, made FROM redis_mark").fetchall() == [(3, False)]
+    assert watch.look() == 1
+    assert house.money.adds_up
 
 
 def test_nobody_else_makes_money_in_a_server_before_it_is_confirmed(
