@@ -32,14 +32,15 @@ _COMMANDS = {
 }
 COMMANDS = tuple(_COMMANDS)
 _TIMES = 3
-# Until one has been seen to end by itself.
-_USUALLY_SEC = 1.0
+# For one that is not to be killed: stores may be away, or frozen.
+_AT_MOST_SEC = 20.0
 
 
 class DoomedCommands:
     """Does them one after the other in a thread, each as often, and kills it each time.
 
-    When, is a random part of the time that it took when it was last seen to end by itself.
+    When, is a random part of the time that it took when it was last seen to end by itself: the
+    first time it may.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class DoomedCommands:
         self._leftovers = leftovers
         self._rng = random.Random(f"commands {seed}")
         self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._not_begun = 0
         self._usually_sec: dict[str, float] = {}
         self._stopped = False
         self.ended: list[str] = []
@@ -68,25 +70,27 @@ class DoomedCommands:
         """Have a command killed soon."""
         self._asked.put(name)
 
-    def stop(self) -> None:
-        """Begin nothing more; return when what was begun has been killed, or has ended."""
+    def stop(self) -> int:
+        """Begin nothing more; how many were not begun, once nothing of the others runs."""
         if self._stopped:
-            return
+            return 0
         self._stopped = True
         self._asked.put("")
         self._thread.join()
         self._runner.communicate()
         self._said.close()
+        return self._not_begun
 
     def _work(self) -> None:
         while name := self._asked.get():
-            for _ in range(_TIMES):
+            self._not_begun += self._stopped
+            for _ in range(_TIMES + (name not in self._usually_sec)):
                 if not self._stopped:
                     self._do(name)
 
     def _do(self, name: str) -> None:
-        usually_sec = self._usually_sec.get(name, _USUALLY_SEC)
-        after_sec = self._rng.uniform(0, usually_sec)
+        usually_sec = self._usually_sec.get(name)
+        after_sec = self._rng.uniform(0, usually_sec) if usually_sec else _AT_MOST_SEC
         self._leftovers.make(name)
         began = time.monotonic()
         self._runner.stdin.write(json.dumps(_COMMANDS[name]) + "\n")

@@ -14,7 +14,7 @@ import psutil
 import redis
 
 from tests.chaos.frozen import Freezer
-from tests.chaos.moments import FLUSH, PROMOTE, SET_BACK
+from tests.chaos.moments import FLUSH, PROMOTE, QUIET_SEC, SET_BACK
 from tests.chaos.recovery import Recovery
 
 if TYPE_CHECKING:
@@ -44,29 +44,37 @@ class Faults:
     """Carries out a plan as time goes by, and remembers what it did.
 
     After a Redis from the past has been put in place for the last time in a row, everything else
-    waits until there are bids again, or should have been.
+    waits until there are bids again, or should have been; but not in the last seconds of the
+    traffic, which lasts ``for_sec``: nothing that was planned is left out.
     """
 
-    def __init__(self, plan: Sequence[PlannedFault], seed: int, tools: Tools) -> None:
+    def __init__(
+        self, plan: Sequence[PlannedFault], seed: int, tools: Tools, for_sec: float
+    ) -> None:
         self._waiting = list(plan)
-        # Planned, and not done before the traffic ended: others were waited for.
+        self._hurries_from_sec = for_sec - QUIET_SEC
+        self._campaigns: frozenset[int] = frozenset()
+        # Planned, and not begun before the traffic ended: a command, a replica was waited for.
         self.left_out = 0
         self._rng = random.Random(f"how {seed}")
         self._tools = tools
         self._freezer = Freezer()
         self._promote_at_sec: float | None = None
         self._partitioned_until = 0.0
-        self.recovery = Recovery()
+        self.recovery = Recovery(self._all_made)
         self.done: list[str] = []
 
     def tick(self, snapshot: Snapshot) -> None:
         """Do what is due: one thing after what was put off, everything otherwise."""
         now_sec = snapshot.elapsed_sec
         self._tools.past.note()
+        self._campaigns |= {campaign.id for campaign in snapshot.overview.campaigns}
         self.recovery.look(snapshot.counts["bids"], disturbed=self._is_disturbed(snapshot))
         if self._promote_at_sec is not None and self._promote_at_sec <= now_sec:
             self._promote(now_sec)
-        while self._waiting and self._waiting[0].at_sec <= now_sec and not self._holds_back():
+        while self._waiting and self._waiting[0].at_sec <= now_sec:
+            if self._holds_back(now_sec):
+                break
             self._begin(self._waiting.pop(0), now_sec)
 
     def finish(self) -> None:
@@ -75,14 +83,18 @@ class Faults:
         self._waiting = []
         self._freezer.thaw_all()
         self._tools.past.forget_replica()
-        self._tools.commands.stop()
+        self.left_out += self._tools.commands.stop()
 
-    def _holds_back(self) -> bool:
+    def _all_made(self) -> bool:
+        return self._tools.past.has_money_of(self._campaigns)
+
+    def _holds_back(self, now_sec: float) -> bool:
         """Whether the next has to wait: for bids, unless it is of a row, or for a replica."""
         fault = self._waiting[0]
         if fault.what == PROMOTE and self._tools.past.is_followed:
             return True
-        return self.recovery.is_awaited and not fault.is_past
+        hurries = now_sec >= self._hurries_from_sec
+        return self.recovery.is_awaited and not fault.is_past and not hurries
 
     def _is_disturbed(self, snapshot: Snapshot) -> bool:
         coming_back = any(process.state in _COMING_BACK for process in snapshot.processes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 
 import psutil
@@ -14,10 +15,16 @@ class Freezer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._frozen: dict[int, list[psutil.Process]] = {}
+        self._thawed_at: dict[int, float] = {}
 
     def freeze(self, pid: int, sec: float) -> None:
-        """Freeze ``pid`` and its children for so long. Nothing happens if it is gone."""
+        """Freeze ``pid`` and its children for so long, or for longer if it was to be frozen longer.
+
+        Nothing happens if it is gone.
+        """
+        thawed_at = time.monotonic() + sec
         with suppress(psutil.NoSuchProcess), self._lock:
+            self._thawed_at[pid] = max(thawed_at, self._thawed_at.get(pid, 0.0))
             parent = psutil.Process(pid)
             # First who could make more of them.
             parent.suspend()
@@ -26,13 +33,18 @@ class Freezer:
             for child in children:
                 with suppress(psutil.NoSuchProcess):
                     child.suspend()
-        timer = threading.Timer(sec, self.thaw, [pid])
+        timer = threading.Timer(sec, self._thaw_if_over, [pid, thawed_at])
         timer.daemon = True
         timer.start()
+
+    def _thaw_if_over(self, pid: int, thawed_at: float) -> None:
+        if self._thawed_at.get(pid, 0.0) <= thawed_at:
+            self.thaw(pid)
 
     def thaw(self, pid: int) -> None:
         """Let ``pid`` and its children go on. Nothing happens if it was not frozen."""
         with self._lock:
+            self._thawed_at.pop(pid, None)
             for process in reversed(self._frozen.pop(pid, [])):
                 with suppress(psutil.NoSuchProcess):
                     process.resume()

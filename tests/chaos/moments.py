@@ -32,7 +32,7 @@ MOMENTS = {
 }
 EVERY_GROUP = tuple(MOMENTS)
 # Before the first there has to be something to lose, after the last something to go on with.
-_QUIET_SEC = 3.0
+QUIET_SEC = 3.0
 
 
 class _Row(NamedTuple):
@@ -90,13 +90,13 @@ def plan_faults(
     the seed before it has stopped. Some happen several times in a row.
     """
     kinds = [what for group in MOMENTS if group in groups for what in MOMENTS[group]]
-    left = int((for_sec - 2 * _QUIET_SEC) / each_sec)
+    left = int((for_sec - 2 * QUIET_SEC) / each_sec)
     chosen = [_drawn(kinds, place) for place in range((seed - 1) * left, seed * left)]
     rng = random.Random(f"faults {seed}")
-    ends_sec = for_sec - _QUIET_SEC
+    ends_sec = for_sec - QUIET_SEC
     planned: list[PlannedFault] = []
     for what in chosen:
-        planned += _in_a_row(rng, what, rng.uniform(_QUIET_SEC, ends_sec), ends_sec)
+        planned += _in_a_row(rng, what, rng.uniform(QUIET_SEC, ends_sec), ends_sec)
     return sorted(planned)
 
 
@@ -108,7 +108,7 @@ def _drawn(kinds: Sequence[str], place: int) -> str:
 def _in_a_row(rng: random.Random, what: str, at_sec: float, ends_sec: float) -> list[PlannedFault]:
     row = _ROWS.get(what, _ONCE)
     pauses = [rng.uniform(row.least_sec, row.most_sec) for _ in range(row.times - 1)]
-    at_sec = max(_QUIET_SEC, min(at_sec, ends_sec - sum(pauses)))
+    at_sec = max(QUIET_SEC, min(at_sec, ends_sec - sum(pauses)))
     planned = []
     for pause_sec in (0.0, *pauses):
         at_sec += pause_sec

@@ -7,10 +7,13 @@ import shutil
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import redis
 
+from adctl.errors import StoreUnavailableError
+from adctl.stores.budgets import Budgets
 from adctl.stores.embedded.ports import free_port, release
 from adctl.stores.embedded.server import Server
 from adctl.stores.embedded.state import ServerRecord
@@ -18,7 +21,7 @@ from adctl.stores.embedded.valkey import Valkey
 from tests.chaos.proxy import FaultyProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
 _LOOPBACK = "127.0.0.1"
@@ -76,6 +79,12 @@ class Past:
         """Empty it."""
         with self._client(self._server) as client:
             client.flushall()
+
+    def has_money_of(self, campaign_ids: Collection[int]) -> bool:
+        """Return whether it has money of all these campaigns that was made in it."""
+        with suppress(StoreUnavailableError), self._client(self._server) as client:
+            return Budgets(client).have_all(campaign_ids)
+        return False
 
     @property
     def _server(self) -> Server:

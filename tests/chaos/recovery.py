@@ -1,4 +1,4 @@
-"""How long nobody bids after Redis has become one from the past."""
+"""How long it takes until all money is there again after Redis has become one from the past."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ _ON_THE_WAY_SEC = 0.3
 
 
 class Recovery:
-    """Measures it, from the end of whatever else goes wrong at the same time."""
+    """Measures it, from the end of whatever else goes wrong at the same time.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    It is over when there are bids again, and ``all_made``: every campaign has its money in this
+    Redis. A campaign that lost its own would never bid, and others would hide it.
+    """
+
+    def __init__(
+        self, all_made: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._all_made = all_made
         self._clock = clock
         self._began: float | None = None
         self._bids: int | None = None
@@ -27,7 +34,7 @@ class Recovery:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether nobody has bid since."""
+        """Whether it is not over yet."""
         return self._began is not None
 
     def begin(self) -> None:
@@ -42,7 +49,7 @@ class Recovery:
         if self._bids is None:
             if now - self._began >= _ON_THE_WAY_SEC:
                 self._bids = bids
-        elif bids > self._bids:
+        elif bids > self._bids and self._all_made():
             self.took_sec.append(now - self._began)
             self._began = None
         elif disturbed:
@@ -52,8 +59,9 @@ class Recovery:
             self._began = None
 
     def check(self) -> Check:
-        """Return whether there were bids again within their time, whenever that was up."""
+        """Return whether it was over within its time, whenever that was up."""
         told = ", ".join(f"{sec:.1f} s" for sec in self.took_sec) or "nothing to measure"
         never = f"; {self._never} times not" if self._never else ""
-        claim = f"bids go on within {BIDS_AGAIN_WITHIN_SEC:.0f} s of a Redis from the past"
+        within = f"within {BIDS_AGAIN_WITHIN_SEC:.0f} s of a Redis from the past"
+        claim = f"bids go on, and every campaign has its money, {within}"
         return Check(claim, not self._never, told + never)

@@ -10,7 +10,8 @@ class _ByHand:
 
     def __init__(self) -> None:
         self.now_sec = 100.0
-        self.recovery = Recovery(lambda: self.now_sec)
+        self.made = True
+        self.recovery = Recovery(lambda: self.made, lambda: self.now_sec)
 
     def pass_by(self, sec: float, bids: int, *, disturbed: bool = False) -> None:
         """Let time pass, in steps, with as many bids at the end of each."""
@@ -52,3 +53,15 @@ def test_answers_that_were_on_their_way_are_no_bids_of_a_redis_from_the_past() -
     told.recovery.begin()
     told.pass_by(0.5, bids=9)
     assert told.recovery.is_awaited
+
+
+def test_bids_of_some_do_not_hide_campaigns_without_money() -> None:
+    told = _ByHand()
+    told.recovery.begin()
+    told.made = False
+    told.pass_by(0.5, bids=7)
+    told.pass_by(2, bids=9)
+    assert told.recovery.is_awaited
+    told.made = True
+    told.pass_by(0.5, bids=9)
+    assert told.recovery.took_sec == [3.0]

@@ -162,7 +162,7 @@ def run(
         for server in (record.postgres, record.valkey, record.kafka):
             release(server.port)
         past = Past(lambda: supervisor.server("valkey"), stack_folder(supervisor.settings))
-        faults = Faults(plan, trial.seed, Tools(supervisor, proxies, past, commands))
+        faults = Faults(plan, trial.seed, Tools(supervisor, proxies, past, commands), trial.for_sec)
         follower = Follower(faults)
         traffic = Plan(trial.for_sec, trial.rate, trial.seed, ())
         stored = StoredImpressions(record.postgres_url)
