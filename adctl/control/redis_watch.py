@@ -116,9 +116,10 @@ class RedisWatch:
                 conn, shard=shard, generation=generation, run_id=said.run_id, mark=said.mark
             )
         if row:
-            log.warning(
-                "this Redis is not the one that was confirmed", shard=shard, run=said.run_id
-            )
+            if generation:
+                log.warning("Redis is not the one that was confirmed", shard=shard, run=said.run_id)
+            else:
+                log.info("Redis is confirmed for the first time", shard=shard, run=said.run_id)
             self._marks.confirm(shard, row[0], said.run_id, row[1] + 1)
 
     def _make(self) -> None:
