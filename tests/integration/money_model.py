@@ -17,7 +17,7 @@ from adctl.models import EventKind
 from adctl.stores.budgets import BudgetState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from adctl.models import FrequencyCap
 
@@ -64,6 +64,13 @@ class StreamedEvent:
     late: bool
 
 
+def _spent(campaign_id: int, events: Iterable[StreamedEvent]) -> tuple[int, int]:
+    """Return what a campaign's events cost, and what those that came late did."""
+    those = [event for event in events if event.campaign_id == campaign_id]
+    late = sum(event.cost_nanos for event in those if event.late)
+    return sum(event.cost_nanos for event in those), late
+
+
 class MoneyModel:
     """All campaigns, bids, users and the ledger."""
 
@@ -74,6 +81,7 @@ class MoneyModel:
         self.stream: list[StreamedEvent] = []
         self.flushed = 0
         self.ledger: dict[str, StreamedEvent] = {}
+        self._from_before: set[int] = set()
         self._shown: Counter[tuple[str, int, int, int]] = Counter()
         self._held: Counter[tuple[str, int, int]] = Counter()
 
@@ -249,9 +257,9 @@ class MoneyModel:
 
     # --- budgets, the ledger, and Redis losing its memory ---
 
-    def spent_in_ledger(self, campaign_id: int) -> int:
-        """Return what PostgreSQL has booked for a campaign, each event once."""
-        return sum(e.cost_nanos for e in self.ledger.values() if e.campaign_id == campaign_id)
+    def spent_in_ledger(self, campaign_id: int) -> tuple[int, int]:
+        """Return what PostgreSQL has booked for a campaign, each event once; and how much late."""
+        return _spent(campaign_id, self.ledger.values())
 
     def flush(self, count: int) -> None:
         """Move the next events of the stream to the ledger, which takes each id once."""
@@ -259,19 +267,19 @@ class MoneyModel:
             self.ledger.setdefault(event.event_id, event)
         self.flushed = min(self.flushed + count, len(self.stream))
 
-    def sync(self, campaign_id: int, budget: int, day_budget: int, day: str, spent: int) -> None:
+    def sync(self, campaign_id: int, budget: int, day_budget: int, day: str) -> None:
         """Create a campaign's money from the ledger and the stream, or change its budget.
 
-        All that was ``spent`` according to the ledger counts as the day's.
+        All that was spent according to the ledger counts as the day's. Money that was made before
+        a restart is made anew.
         """
         money = self.money.get(campaign_id)
-        if money is None:
-            spent += sum(
-                event.cost_nanos
-                for event in self.stream[self.flushed :]
-                if event.campaign_id == campaign_id
-            )
-            self.money[campaign_id] = ModelMoney(budget, day_budget, day, spent, spent)
+        if money is None or campaign_id in self._from_before:
+            self._from_before.discard(campaign_id)
+            booked, booked_late = self.spent_in_ledger(campaign_id)
+            coming, coming_late = _spent(campaign_id, self.stream[self.flushed :])
+            spent, late = booked + coming, booked_late + coming_late
+            self.money[campaign_id] = ModelMoney(budget, day_budget, day, spent, spent, late)
             self._note_cut(campaign_id)
             return
         changed = money.budget != budget
@@ -284,9 +292,13 @@ class MoneyModel:
         assert state is not None
         self.money[campaign_id].cut = max(0, -state.available - state.late)
 
+    def restart(self) -> None:
+        """Redis has come back with everything, but nobody can know that."""
+        self._from_before = set(self.money)
+
     def empty(self) -> None:
         """Redis has lost everything: money, reservations, users, the stream."""
-        self.money = {}
+        self.money, self._from_before = {}, set()
         self.stream, self.flushed = [], 0
         self._shown.clear()
         self._held.clear()

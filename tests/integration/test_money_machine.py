@@ -253,12 +253,12 @@ class MoneyMachine(RuleBasedStateMachine):
 
     def _sync(self, campaign_id: int) -> None:
         total, daily = self.size[campaign_id]
-        spent = self.model.spent_in_ledger(campaign_id)
-        self.model.sync(campaign_id, total, daily, self.day.isoformat(), spent)
+        spent, late = self.model.spent_in_ledger(campaign_id)
+        self.model.sync(campaign_id, total, daily, self.day.isoformat())
         one = msgspec.structs.replace(
             campaign(campaign_id), total_budget_nanos=total, daily_budget_nanos=daily
         )
-        self.budgets.sync(one, self.day, Spent(spent, spent, 0, (self.flushed_id,)))
+        self.budgets.sync(one, self.day, Spent(spent, spent, late, (self.flushed_id,)))
 
     @rule(what=st.integers(0, 11))
     def something_rare(self, what: int) -> None:
@@ -283,6 +283,7 @@ class MoneyMachine(RuleBasedStateMachine):
         while self.server.alive():
             pass
         self.server.respawn()
+        self.model.restart()
         self.redis.connection_pool.disconnect()
         while not self._loaded():
             pass
