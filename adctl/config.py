@@ -11,7 +11,6 @@ import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -31,12 +30,12 @@ from pydantic_settings import (
 from adctl.config_ceiling import checked_max_cpm
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
-from adctl.config_faults import HIDDEN, faults_of
+from adctl.config_faults import HIDDEN, faults_of, shown, toml_fault
 from adctl.config_keys import parse_hex_key, parse_signing_keys
 from adctl.config_notices import AlarmSettings, WebhookSettings
-from adctl.config_section import Section
+from adctl.config_section import KeyFaultError, Section
 from adctl.config_topics import TOPIC_DEFAULTS, TopicSettings, complete_topics
-from adctl.config_urls import redis_node_urls
+from adctl.config_urls import ENCODED, is_server_url, redis_node_urls
 from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
 
@@ -59,8 +58,10 @@ class PostgresSettings(Section):
     @field_validator("url")
     @classmethod
     def _url_is_postgres(cls, url: SecretStr) -> SecretStr:
-        expected = "postgresql://user:password@host:port/database"
-        return _require_scheme(url, ("postgresql", "postgres"), expected)
+        text = url.get_secret_value()
+        if text and not is_server_url(text, ("postgresql", "postgres"), strictly_encoded=True):
+            raise ValueError(f"postgresql://user:password@host:port/database, {ENCODED}")
+        return url
 
 
 class RedisSettings(Section):
@@ -77,14 +78,15 @@ class RedisSettings(Section):
     def _url_is_redis(cls, url: SecretStr) -> SecretStr:
         expected = (
             "redis://user:password@host:port/0, "
-            "or redis+cluster://user:password@host:port,host:port for a cluster"
+            f"or redis+cluster://user:password@host:port,host:port for a cluster, {ENCODED}"
         )
+        text = url.get_secret_value()
         try:
-            nodes = redis_node_urls(url.get_secret_value())
-        except ValueError as exc:
-            raise ValueError(expected) from exc
-        for node in nodes:
-            _require_scheme(SecretStr(node), ("redis", "rediss"), expected)
+            nodes = redis_node_urls(text) if text else []
+        except ValueError:
+            raise ValueError(expected) from None
+        if not all(is_server_url(node, ("redis", "rediss")) for node in nodes):
+            raise ValueError(expected)
         return url
 
 
@@ -251,6 +253,7 @@ class Settings(BaseSettings):
         env_nested_max_split=1,
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,
     )
 
     state_dir: Path = Path()
@@ -293,9 +296,11 @@ class Settings(BaseSettings):
     def _events_are_kept_while_they_come(self) -> Self:
         needed = -(-self.longest_event_sec // 86_400) + 2
         if 0 < self.retention.events_days < needed:
-            raise ValueError(
-                f"retention.events_days of 0 or at least {needed}: events of a bid may come for "
-                f"{self.longest_event_sec} seconds (tracker.token_ttl_sec, conversions)"
+            raise KeyFaultError(
+                "retention.events_days",
+                self.retention.events_days,
+                f"0 or at least {needed}: events of a bid may come for "
+                f"{self.longest_event_sec} seconds (tracker.token_ttl_sec, conversions)",
             )
         return self
 
@@ -307,7 +312,7 @@ class Settings(BaseSettings):
         # A name is a part of the path, and of every token.
         if wrong := [name for name in exchanges if not _EXCHANGE_NAME.fullmatch(name)]:
             expected = "tables named with 1 to 64 letters, digits, dots, hyphens or underscores"
-            raise ValueError(f"{expected}, not {', '.join(map(repr, wrong))}")
+            raise ValueError(f"{expected}, not {', '.join(repr(shown(name)) for name in wrong)}")
         return {"default": ExchangeSettings(), **exchanges}
 
 
@@ -354,10 +359,12 @@ def load_settings(
     try:
         return Loaded(**dict(overrides or {}))  # type: ignore[arg-type]
     except ValidationError as exc:
-        raise ConfigError(subject, faults_of(exc, Settings)) from exc
+        faults = faults_of(exc, Settings)
     except SettingsError as exc:
         # A section in one variable that is not JSON; its text may hold a password.
-        raise ConfigError(subject, [_unreadable_section(exc)]) from exc
+        faults = [_unreadable_section(exc)]
+    # Out here, so that no traceback leads to what was read.
+    raise ConfigError(subject, faults)
 
 
 def chosen_file(path: Path | None = None) -> Path | None:
@@ -379,18 +386,6 @@ def _require_readable(files: list[Path]) -> None:
         except OSError as exc:
             faults.append(Fault("--config", str(file), f"a readable file ({exc.strerror})"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            faults.append(Fault("--config", str(file), f"TOML ({exc})"))
+            faults.append(Fault("--config", str(file), toml_fault(exc)))
     if faults:
         raise ConfigError("configuration", faults)
-
-
-def _require_scheme(url: SecretStr, schemes: tuple[str, ...], expected: str) -> SecretStr:
-    text = url.get_secret_value()
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if text and not usable:
-        raise ValueError(expected)
-    return url

@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from adctl.config_faults import HIDDEN
 from adctl.config_keys import parse_price_keys
 from adctl.config_presets import PRESETS, Preset
-from adctl.config_section import Section
+from adctl.config_section import KeyFaultError, Section
 
 # By billing_event: the notice whose URL it is told to.
 _BILLING_NOTICE = {"nurl": "win_notice", "burl": "billing_notice"}
@@ -104,7 +105,9 @@ class ExchangeSettings(Section):
     @model_validator(mode="after")
     def _encrypted_prices_have_keys(self) -> Self:
         if self.price_form.encoding == "encrypted" and not self.price_keys.get_secret_value():
-            raise ValueError("price_keys too, where price_encoding is encrypted")
+            raise KeyFaultError(
+                "price_keys", HIDDEN, "the exchange's two keys, where price_encoding is encrypted"
+            )
         return self
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, SecretStr
 
+from adctl.config_section import KeyFaultError
 from adctl.errors import Fault
 
 if TYPE_CHECKING:
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 HIDDEN = "(hidden)"
+
+# Text that is shown: no account in a URL, no setting of a longer text, no key in hexadecimal or
+# base64, all of which people paste where something else belongs.
+_PLAIN = re.compile(r"[^@=\s]?([^@=\n\r]{0,38}[^@=\s])?")
+# Where tomllib found it; before that its message may quote what it found.
+_TOML_PLACE = re.compile(r"\((at [^()'\"]*)\)$")
 
 # By pydantic's type of error; its own message where there is none. ``{…}`` are its details.
 _EXPECTED = {
@@ -47,8 +55,33 @@ def faults_of(error: ValidationError, settings: type[BaseModel]) -> list[Fault]:
     return [_fault(details, settings) for details in error.errors()]
 
 
+def shown(value: object) -> object:
+    """Return what a person may be shown of a value that is not known to be a secret.
+
+    Numbers and short plain text; for whatever may hold a secret that stands in the wrong place,
+    HIDDEN.
+    """
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else HIDDEN
+
+
+def toml_fault(error: ValueError) -> str:
+    """Return what would be right where text is not TOML, with the place but without the text."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"TOML in UTF-8 (byte {error.start + 1} is not)"
+    text = str(error)
+    place = _TOML_PLACE.search(text)
+    told = re.split(r"[\"'(:]", text)[0].strip()
+    return f"TOML ({told} {place[1]})" if place else f"TOML ({told})"
+
+
 def _fault(error: ErrorDetails, settings: type[BaseModel]) -> Fault:
     path = [str(part) for part in error["loc"]]
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, KeyFaultError):
+        # Found where several keys were looked at together; one of them is named.
+        path += cause.key.split(".")
     field = field_at(settings, path)
     template = _EXPECTED.get(error["type"])
     if template is not None:
@@ -57,13 +90,13 @@ def _fault(error: ErrorDetails, settings: type[BaseModel]) -> Fault:
         expected = field.description
     else:
         expected = error["msg"].removeprefix("Value error, ")
-    value = HIDDEN if _may_be_secret(field) else error["input"]
-    return Fault(".".join(path), value, expected)
+    value = cause.value if isinstance(cause, KeyFaultError) else error["input"]
+    hidden = field is None or _may_be_secret(field)
+    name = ".".join(str(shown(part)) for part in path)
+    return Fault(name, HIDDEN if hidden else shown(value), expected)
 
 
-def _may_be_secret(field: FieldInfo | None) -> bool:
-    if field is None:
-        return False
+def _may_be_secret(field: FieldInfo) -> bool:
     section = section_of(field)
     members = section.model_fields.values() if section else ()
     return is_secret(field) or any(is_secret(member) for member in members)
@@ -71,7 +104,7 @@ def _may_be_secret(field: FieldInfo | None) -> bool:
 
 def is_secret(field: FieldInfo) -> bool:
     """Whether the field's value must not be shown."""
-    return field.annotation is SecretStr
+    return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:

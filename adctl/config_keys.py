@@ -26,7 +26,11 @@ def parse_price_keys(text: str) -> tuple[bytes, bytes]:
 
     Raises ValueError saying what would be right.
     """
-    keys = [urlsafe_b64decode(part.replace("+", "-").replace("/", "_")) for part in text.split(":")]
+    parts = text.replace("+", "-").replace("/", "_").split(":")
+    try:
+        keys = [urlsafe_b64decode(part) for part in parts]
+    except ValueError:
+        keys = []
     if len(keys) != 2 or not all(len(key) == 32 for key in keys):
         raise ValueError("ENCRYPTION:INTEGRITY, two keys of 32 bytes, each in base64")
     return keys[0], keys[1]

@@ -36,6 +36,7 @@ class WebhookSettings(Section):
         try:
             for network in networks:
                 ip_network(network)
-        except ValueError as exc:
-            raise ValueError(f"networks such as 10.1.0.0/16 ({exc})") from exc
+        except ValueError:
+            expected = "networks such as 10.1.0.0/16, without bits set behind their length"
+            raise ValueError(expected) from None
         return networks

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from adctl.config_faults import shown
 from adctl.config_section import Section
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def complete_topics(topics: Mapping[str, TopicSettings]) -> dict[str, TopicSetti
     """
     if wrong := sorted(topics.keys() - TOPIC_DEFAULTS.keys()):
         expected = f"tables named {', '.join(TOPIC_DEFAULTS)}"
-        raise ValueError(f"{expected}, not {', '.join(map(repr, wrong))}")
+        raise ValueError(f"{expected}, not {', '.join(repr(shown(name)) for name in wrong)}")
     compacted = topics.get(COMPACTED, TopicSettings())
     if compacted.retention_hours or compacted.retention_mb:
         raise ValueError(f"retention_hours and retention_mb 0 for {COMPACTED}: it is compacted")

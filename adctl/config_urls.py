@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 _CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
+
+ENCODED = "a password's characters other than letters and digits as %XX"
+"""What to say of an account in a URL."""
+
+
+def is_server_url(text: str, schemes: tuple[str, ...], *, strictly_encoded: bool = False) -> bool:
+    """Return whether a text is a server's URL of one of ``schemes``, with a host.
+
+    A password with a ``/``, ``?`` or ``#`` that is not written as %XX ends where it does not seem
+    to, and drivers quote what they made of the rest in their errors; so does ``strictly_encoded``
+    for a ``%``.
+    """
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        return False
+    return usable and not (strictly_encoded and _STRAY_PERCENT.search(text))
 
 
 def is_redis_cluster(url: str) -> bool:

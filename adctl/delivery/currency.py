@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.config_faults import shown, toml_fault
 from adctl.errors import ConfigError, Fault
 from adctl.money import MAX_AMOUNT_NANOS, MAX_CPM_MICROS
 
@@ -164,17 +165,21 @@ def parse_rates(text: str, account: str, subject: str = "exchange rates") -> Rat
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(subject, [Fault("rates_file", "", f"TOML ({exc})")]) from exc
+        raise ConfigError(subject, [Fault("rates_file", "", toml_fault(exc))]) from None
     faults, prices = [], {}
     for code, told in table.items():
         price = _price(told)
         if not _CODE.fullmatch(code):
-            faults.append(Fault(code, told, "a currency as three capital letters such as EUR"))
+            faults.append(
+                Fault(
+                    str(shown(code)), shown(told), "a currency as three capital letters such as EUR"
+                )
+            )
         elif price is None:
             expected = f'the price of one {code} in {account} in quotes, above 0, such as "1.0840"'
-            faults.append(Fault(code, told, expected))
+            faults.append(Fault(code, shown(told), expected))
         elif code == account and price != 1:
-            faults.append(Fault(code, told, f'"1", or no line: amounts are in {account}'))
+            faults.append(Fault(code, shown(told), f'"1", or no line: amounts are in {account}'))
         else:
             prices[code] = price
     if faults:

@@ -130,6 +130,8 @@ def open_engine(url: str, settings: PostgresSettings) -> Engine:
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=settings.pool_size,
         max_overflow=0,
+        # What a statement was given stays out of its error.
+        hide_parameters=True,
         pool_timeout=settings.connect_timeout_sec,
         # A connection the server has dropped is replaced before anything is tried on it.
         pool_pre_ping=True,

@@ -83,7 +83,7 @@ def test_a_setting_that_cannot_be_right_is_said_to_be(key: str, value: str, expe
 
 
 def test_a_preset_that_encrypts_needs_keys() -> None:
-    with pytest.raises(ValidationError, match="price_keys too"):
+    with pytest.raises(ValidationError, match="two keys"):
         ExchangeSettings(preset="google")
 
 
