@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adctl.stores.catalog import CatalogStore
 from tests.conftest import DAEMONS
 from tests.planted_secrets import plant, put, seen
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import redis
+
     from adctl.control.daemon_process import DaemonProcess
 
 PLANTED = plant()
 _PATIENCE_SEC = 20
+_REFUSED = "the configuration is not taken"
 
 
 def as_toml(tables: dict[str, Any]) -> str:
@@ -63,20 +67,22 @@ def test_daemon_that_cannot_start_shows_no_secret(daemon: str, case: int, tmp_pa
 
 @pytest.mark.parametrize("daemon", ["bidder", "tracker"])
 def test_daemon_that_reads_a_faulty_file_again_stays_and_shows_no_secret(
-    daemon: str, start_daemon: Callable[..., DaemonProcess], tmp_path: Path
+    daemon: str,
+    start_daemon: Callable[..., DaemonProcess],
+    redis_client: redis.Redis,
+    tmp_path: Path,
 ) -> None:
+    CatalogStore(redis_client).fill([])
     file = tmp_path / "adctl.toml"
     file.write_text("")
     process = start_daemon(daemon, ADCTL_CONFIG=str(file))
-    told = 0
-    for key, text in faulty():
+    for refusals, (key, text) in enumerate(faulty()):
         file.write_text(text)
         os.kill(process.pid, signal.SIGHUP)
         deadline = time.monotonic() + _PATIENCE_SEC
-        while (log := process.log.read_text()).count("the configuration is not taken") <= told:
+        while (log := process.log.read_text()).count(_REFUSED) <= refusals:
             assert time.monotonic() < deadline, log
             time.sleep(0.02)
-        told += 1
         assert key in log
         assert seen(PLANTED.words, log) == []
     assert process.alive()
