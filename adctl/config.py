@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from adctl.config_ceiling import checked_max_cpm
+from adctl.config_daemon import ApiSettings, DaemonSettings, Port
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of, shown, toml_fault
@@ -42,7 +43,6 @@ from adctl.resources import DEFAULT_CONFIG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 GroupName = Literal["analytics", "billing", "notify"]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -113,13 +113,6 @@ class KafkaSettings(Section):
         return complete_topics(topics)
 
 
-class DaemonSettings(Section):
-    """What every daemon has: where it listens. Port 0 takes a free one."""
-
-    host: str = "127.0.0.1"
-    port: Port = 0
-
-
 class BidderSettings(DaemonSettings):
     """``[bidder]``."""
 
@@ -156,13 +149,6 @@ class TrackerSettings(DaemonSettings):
     def base_url(self) -> str:
         """What tracking URLs begin with, without a slash at the end."""
         return self.public_url or f"http://{self.host}:{self.port}"
-
-
-class ApiSettings(DaemonSettings):
-    """``[api]``."""
-
-    port: Port = 8082
-    threads: Positive = 8
 
 
 class FlusherSettings(DaemonSettings):

@@ -26,7 +26,8 @@ from adctl.streams.admin import KafkaAdmin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from adctl.config import DaemonSettings, Settings
+    from adctl.config import Settings
+    from adctl.config_daemon import DaemonSettings
     from adctl.stores.rejected_events import RejectedCount
 
 MIN_POSTGRES = 15
@@ -178,7 +179,7 @@ class _Readiness(msgspec.Struct):
 def _ask_daemon(name: str, settings: DaemonSettings) -> Finding:
     address = f"{settings.host}:{settings.port}"
     connection = http.client.HTTPConnection(
-        settings.host, settings.port, timeout=DAEMON_TIMEOUT_SEC
+        settings.reached_at, settings.port, timeout=DAEMON_TIMEOUT_SEC
     )
     try:
         connection.request("GET", "/health/ready")

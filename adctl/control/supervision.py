@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from adctl.config import DaemonSettings, Settings
+    from adctl.config import Settings
+    from adctl.config_daemon import DaemonSettings
     from adctl.stores.embedded.server import Server
 
 _READY_TIMEOUT_SEC = 45.0

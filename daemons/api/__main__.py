@@ -19,7 +19,7 @@ def main(settings: Settings) -> None:
     stop = stop_on_signals()
     section = settings.api
     with open_plane(settings) as plane:
-        app = create_app(plane, CollectorRegistry())
+        app = create_app(plane, CollectorRegistry(), section)
         run_threaded(app, section.host, section.port, section.threads, stop)
 
 

@@ -11,6 +11,7 @@ from falcon.routing import IntConverter
 from prometheus_client import Histogram
 
 from adctl.control.catalog import check_postgres
+from daemons.api.callers import Callers
 from daemons.api.catalog import add_catalog_routes
 from daemons.api.openapi import openapi_document
 from daemons.api.problems import add_error_handlers
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from falcon import Request, Response
     from prometheus_client import CollectorRegistry
 
+    from adctl.config_daemon import ApiSettings
     from adctl.control.plane import ControlPlane
 
 
@@ -68,9 +70,12 @@ class OpenApi:
         resp.data = self._document
 
 
-def create_app(plane: ControlPlane, registry: CollectorRegistry) -> falcon.App[Request, Response]:
+def create_app(
+    plane: ControlPlane, registry: CollectorRegistry, settings: ApiSettings
+) -> falcon.App[Request, Response]:
     """Return the app on ``plane``. Safe to serve from several threads."""
-    app = falcon.App(middleware=[Timing(registry)])
+    app = falcon.App(middleware=Timing(registry))
+    app.add_middleware(Callers(settings))
     app.router_options.converters["int"] = Digits
     add_error_handlers(app)
     add_control_routes(app, plane)

@@ -20,6 +20,7 @@ _DESCRIPTION = (
 )
 _PROBLEMS = {
     "400": "The body is not a JSON object.",
+    "403": "Called by a name that is not the api's, or from a foreign web page: see `api.hosts`.",
     "404": "There is no such thing.",
     "409": "Archived, or the name is taken.",
     "413": "The body is too large.",
@@ -200,23 +201,23 @@ def _catalog_paths() -> dict[str, Any]:
 
 def _daemon_paths() -> dict[str, Any]:
     anything = {"type": "object"}
+    refused = {"403": _response(_PROBLEMS["403"], _ref(Problem))}
     ready = {
         "200": _response("Ready.", anything),
+        **refused,
         "503": _response("Not ready; says which store does not answer.", anything),
     }
-    metrics = {"200": {"description": "Prometheus' text format.", "content": {"text/plain": {}}}}
+    live = {"200": _response("Yes.", anything), **refused}
+    metrics = {
+        "200": {"description": "Prometheus' text format.", "content": {"text/plain": {}}},
+        **refused,
+    }
+    document = {"200": _response("OpenAPI 3.1.", anything), **refused}
     return {
-        "/health/live": {
-            "get": {"summary": "Is it alive?", "responses": {"200": _response("Yes.", anything)}}
-        },
+        "/health/live": {"get": {"summary": "Is it alive?", "responses": live}},
         "/health/ready": {"get": {"summary": "Do its stores answer?", "responses": ready}},
         "/metrics": {"get": {"summary": "Metrics", "responses": metrics}},
-        "/openapi.json": {
-            "get": {
-                "summary": "This document",
-                "responses": {"200": _response("OpenAPI 3.1.", anything)},
-            }
-        },
+        "/openapi.json": {"get": {"summary": "This document", "responses": document}},
     }
 
 
@@ -231,7 +232,7 @@ def _body(form: type) -> dict[str, Any]:
 def _responses(
     status: str, description: str, schema: dict[str, Any], *problems: str
 ) -> dict[str, Any]:
-    told = {code: _response(_PROBLEMS[code], _ref(Problem)) for code in {*problems, "503"}}
+    told = {code: _response(_PROBLEMS[code], _ref(Problem)) for code in {*problems, "403", "503"}}
     return {status: _response(description, schema), **dict(sorted(told.items()))}
 
 

@@ -93,7 +93,7 @@ def work(
                 users=Users(signing.user_key, settings.redis.shards),
             ),
             sink,
-            LandingPages(round_trips, f"http://{settings.api.host}:{settings.api.port}"),
+            LandingPages(round_trips, f"http://{settings.api.reached_at}:{settings.api.port}"),
             metrics,
             workers_registry(),
             {"events": lambda: sink.check(round_trips.ping)},

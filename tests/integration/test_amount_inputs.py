@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from adctl.cli.root import app
+from adctl.config_daemon import ApiSettings
 from adctl.control import advertisers
 from adctl.control.plane import open_plane
 from adctl.delivery.macros import ToldMacros
@@ -59,7 +60,8 @@ def plane(
 
 @pytest.fixture
 def api(plane: ControlPlane) -> falcon.testing.TestClient:
-    return falcon.testing.TestClient(create_app(plane, CollectorRegistry()))
+    served = create_app(plane, CollectorRegistry(), ApiSettings())
+    return falcon.testing.TestClient(served, headers={"Host": "localhost"})
 
 
 def campaign_of(budget: str) -> dict[str, str]:

@@ -67,12 +67,12 @@ def app(
     settings: Settings, postgres: psycopg.Connection, redis_client: redis.Redis
 ) -> Iterator[App[Request, Response]]:
     with open_plane(settings) as plane:
-        yield create_app(plane, CollectorRegistry())
+        yield create_app(plane, CollectorRegistry(), settings.api)
 
 
 @pytest.fixture
 def client(app: App[Request, Response]) -> falcon.testing.TestClient:
-    api = falcon.testing.TestClient(app, headers={"X-Actor": "ann"})
+    api = falcon.testing.TestClient(app, headers={"X-Actor": "ann", "Host": "localhost"})
     assert api.simulate_post("/advertisers", json={"name": "Acme"}).status_code == 201
     return api
 
@@ -87,7 +87,8 @@ def stores_down(settings: Settings) -> Iterator[falcon.testing.TestClient]:
     engine = open_engine("postgresql://adctl@127.0.0.1:1/adctl", settings.postgres)
     with connect("redis://127.0.0.1:1/0", settings.redis) as nowhere:
         plane = ControlPlane(engine, CatalogStore(nowhere), Budgets(nowhere))
-        yield falcon.testing.TestClient(create_app(plane, CollectorRegistry()))
+        app = create_app(plane, CollectorRegistry(), settings.api)
+        yield falcon.testing.TestClient(app, headers={"Host": "localhost"})
     engine.dispose()
 
 
@@ -279,7 +280,8 @@ def test_catalog_is_served_while_redis_is_down(
     engine = open_engine(settings.postgres.url.get_secret_value(), settings.postgres)
     with connect("redis://127.0.0.1:1/0", settings.redis) as nowhere:
         plane = ControlPlane(engine, CatalogStore(nowhere), Budgets(nowhere))
-        cut_off = falcon.testing.TestClient(create_app(plane, CollectorRegistry()))
+        app = create_app(plane, CollectorRegistry(), settings.api)
+        cut_off = falcon.testing.TestClient(app, headers={"Host": "localhost"})
         assert [document["id"] for document in cut_off.simulate_get("/catalog").json] == [spring]
         assert cut_off.simulate_get(f"/catalog/{spring}").json["id"] == spring
         paused = cut_off.simulate_post(f"/campaigns/{spring}/pause")
