@@ -46,7 +46,7 @@ Percent = Annotated[
     str,
     Meta(
         description="From 0 to 100, as text, with at most four decimal places.",
-        pattern=r"^[0-9]{1,3}(\.[0-9]{1,4})?$",
+        pattern=r"^(0?[0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)$",
         examples=["12.5"],
     ),
 ]

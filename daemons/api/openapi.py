@@ -9,6 +9,7 @@ import msgspec
 from adctl import __version__
 from adctl.control.drafts import HistoryEntry, TargetingDraft
 from adctl.models import Campaign, Creative, Status
+from daemons.api.links import add_links
 from daemons.api.performance import BY
 from daemons.api.problems import Problem
 from daemons.api.resources import ACTOR_HEADER, MAX_PAGE, NOUNS, Noun
@@ -38,7 +39,13 @@ _ACTOR = {
     "name": ACTOR_HEADER,
     "in": "header",
     "description": "Who makes the change, for the history.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 100},
+    # Printable characters of ISO 8859-1, which is what a header can carry.
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 100,
+        "pattern": "^[ -~\u00a1-\u00ac\u00ae-\u00ff]+$",
+    },
 }
 
 
@@ -47,10 +54,13 @@ def openapi_document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for noun in NOUNS:
         paths.update(_noun_paths(noun))
-    paths["/campaigns/{id}/creatives"] = _collection(NOUNS[2], "Creatives of a campaign", [_ID])
+    creatives = _collection(NOUNS[2], "Creatives of a campaign", [_ID])
+    creatives["get"]["operationId"] = "listCampaignCreatives"
+    paths["/campaigns/{id}/creatives"] = creatives
     paths["/campaigns/{id}/performance"] = _performance_path()
     paths.update(_catalog_paths())
     paths.update(_daemon_paths())
+    add_links(paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": "adctl api", "version": __version__, "description": _DESCRIPTION},
@@ -99,17 +109,28 @@ def _noun_paths(noun: Noun) -> dict[str, Any]:
         "parameters": [_ID],
         "responses": _responses("200", "Every accepted change, oldest first.", entries, "404"),
     }
+    name, called = noun.name, noun.name.capitalize()
     return {
         noun.path: listing,
         item: {
-            "get": {"summary": f"Show a {noun.name}", **read},
-            "patch": {"summary": f"Change fields of a {noun.name} (JSON merge patch)", **patch},
-            "delete": {"summary": f"Archive a {noun.name} for good", **changed},
+            "get": _operation(f"show{called}", f"Show a {name}", read),
+            "patch": _operation(
+                f"change{called}", f"Change fields of a {name} (JSON merge patch)", patch
+            ),
+            "delete": _operation(f"archive{called}", f"Archive a {name} for good", changed),
         },
-        f"{item}/history": {"get": {"summary": "Who changed what, when", **told}},
-        f"{item}/pause": {"post": {"summary": f"Pause a {noun.name}", **changed}},
-        f"{item}/resume": {"post": {"summary": f"Resume a {noun.name}", **changed}},
+        f"{item}/history": {
+            "get": _operation(f"historyOf{called}", "Who changed what, when", told)
+        },
+        f"{item}/pause": {"post": _operation(f"pause{called}", f"Pause a {name}", changed)},
+        f"{item}/resume": {"post": _operation(f"resume{called}", f"Resume a {name}", changed)},
     }
+
+
+def _operation(name: str, summary: str, rest: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation with answers of its own, which links can be added to."""
+    answers = {status: dict(answer) for status, answer in rest["responses"].items()}
+    return {"operationId": name, "summary": summary, **rest, "responses": answers}
 
 
 def _collection(noun: Noun, title: str, path_parameters: list[Any]) -> dict[str, Any]:
@@ -124,7 +145,9 @@ def _collection(noun: Noun, title: str, path_parameters: list[Any]) -> dict[str,
             },
         },
     }
-    owner = [] if path_parameters or not noun.owner else [_query(noun.owner, {"type": "string"})]
+    an_owner = {"type": "string", "minLength": 1, "maxLength": 200}
+    owner = [] if path_parameters or not noun.owner else [_query(noun.owner, an_owner)]
+    called = noun.name.capitalize()
     parameters = [
         *path_parameters,
         *owner,
@@ -136,11 +159,13 @@ def _collection(noun: Noun, title: str, path_parameters: list[Any]) -> dict[str,
     created["201"]["headers"] = {"Location": {"schema": {"type": "string"}}}
     return {
         "get": {
+            "operationId": f"list{called}s",
             "summary": f"{title}, by id; without `status` those that are not archived",
             "parameters": parameters,
             "responses": _responses("200", "A page.", page, "404", "409", "422"),
         },
         "post": {
+            "operationId": f"create{called}",
             "summary": f"Create a {noun.name}",
             "parameters": [*path_parameters, _ACTOR],
             "requestBody": _body(noun.draft),
@@ -160,6 +185,7 @@ def _performance_path() -> dict[str, Any]:
     }
     return {
         "get": {
+            "operationId": "showCampaignPerformance",
             "summary": "What a campaign delivered and spent",
             "parameters": [
                 _ID,
@@ -178,12 +204,14 @@ def _catalog_paths() -> dict[str, Any]:
     return {
         "/catalog": {
             "get": {
+                "operationId": "showCatalog",
                 "summary": "Every campaign that may be served; fills Redis",
                 "responses": _responses("200", "Their documents.", campaigns),
             }
         },
         "/catalog/{id}": {
             "get": {
+                "operationId": "showCatalogCampaign",
                 "summary": "A campaign that may be served",
                 "parameters": [_ID],
                 "responses": _responses("200", "Its document.", _ref(Campaign), "404"),
@@ -191,6 +219,7 @@ def _catalog_paths() -> dict[str, Any]:
         },
         "/catalog/creatives/{id}": {
             "get": {
+                "operationId": "showCatalogCreative",
                 "summary": "A creative, whatever its status",
                 "parameters": [_ID],
                 "responses": _responses("200", "Its document.", _ref(Creative), "404"),
@@ -213,11 +242,15 @@ def _daemon_paths() -> dict[str, Any]:
         **refused,
     }
     document = {"200": _response("OpenAPI 3.1.", anything), **refused}
+    gets = {
+        "/health/live": ("isAlive", "Is it alive?", live),
+        "/health/ready": ("isReady", "Do its stores answer?", ready),
+        "/metrics": ("showMetrics", "Metrics", metrics),
+        "/openapi.json": ("showDocument", "This document", document),
+    }
     return {
-        "/health/live": {"get": {"summary": "Is it alive?", "responses": live}},
-        "/health/ready": {"get": {"summary": "Do its stores answer?", "responses": ready}},
-        "/metrics": {"get": {"summary": "Metrics", "responses": metrics}},
-        "/openapi.json": {"get": {"summary": "This document", "responses": document}},
+        path: {"get": {"operationId": name, "summary": summary, "responses": responses}}
+        for path, (name, summary, responses) in gets.items()
     }
 
 

@@ -68,7 +68,7 @@ _CREATIVE = NOUNS[2]
 
 
 class Listing:
-    """``GET /campaigns`` and ``POST /campaigns``."""
+    """``GET /creatives``."""
 
     def __init__(self, plane: ControlPlane, noun: Noun) -> None:
         self._plane = plane
@@ -78,10 +78,12 @@ class Listing:
         """Answer with a page, ordered by id."""
         _list(self._plane, self._noun, req, resp)
 
+
+class Collection(Listing):
+    """``GET /campaigns`` and ``POST /campaigns``."""
+
     def on_post(self, req: Request, resp: Response) -> None:
         """Create one: 201 with its Location."""
-        if self._noun is _CREATIVE:
-            raise falcon.HTTPMethodNotAllowed(["GET"])
         outcome = self._noun.verbs.create(self._plane, _actor(req), read_fields(req))
         _created(resp, self._noun, outcome)
 
@@ -150,7 +152,9 @@ def add_control_routes(app: falcon.App[Request, Response], plane: ControlPlane) 
     """Give ``app`` the paths of every noun."""
     for noun in NOUNS:
         item = f"{noun.path}/{_ID}"
-        app.add_route(noun.path, Listing(plane, noun))
+        # A creative is made in its campaign's own collection.
+        kind = Listing if noun is _CREATIVE else Collection
+        app.add_route(noun.path, kind(plane, noun))
         app.add_route(item, Item(plane, noun))
         app.add_route(f"{item}/history", History(plane, noun))
         for verb in ("pause", "resume"):
