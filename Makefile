@@ -14,13 +14,14 @@ STEPS ?= 10000
 STEADY_SEC ?= 60
 TRY_SEC ?= 5
 LARGE ?= 100000
+CASES ?= 3000
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 # In the order of their names: the long ones, of chaos, come first and leave nobody waiting.
 TWO_AT_A_TIME = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo up install test test-kafka lint check chaos partition slow-disk soak bench bench-host schemas lock clean
+.PHONY: demo up install test test-kafka lint check chaos partition slow-disk soak conformance bench bench-host schemas lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -64,6 +65,9 @@ soak: chaos partition slow-disk  ## all three, chaos on Apache Kafka too; 10,000
 	SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest tests/integration/test_money_machine.py
 	$(BIN)/python -m tests.chaos --seeds $(APACHE_SEEDS) --kafka apache
 	$(BIN)/python -m tests.chaos.memory --for $(MEMORY_FOR)
+
+conformance: $(READY)  ## CASES requests to the api that follow from one another, as its document says
+	CONFORMANCE_CASES=$(CASES) $(BIN)/python -m pytest tests/integration/test_api_conformance.py
 
 bench: $(READY)  ## what a bid costs, measured ROUNDS times
 	$(BIN)/python -m tests.bench --rounds $(ROUNDS) --campaigns $(CAMPAIGNS)

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from adctl.errors import AdctlError
+from adctl.folders import make_private
 from daemons.gate import Gate, Tally
 from daemons.lifecycle import stop_on_signals
 from daemons.serving import DRAIN_SEC, bind, refuse_newcomers
@@ -67,7 +68,7 @@ def run_workers(plan: Plan, read_again: Callable[[], Plan], metrics_dir: Path) -
     """
     sock = bind(*plan.address)
     shutil.rmtree(metrics_dir, ignore_errors=True)
-    metrics_dir.mkdir(parents=True)
+    make_private(metrics_dir)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
     stop, again = stop_on_signals(), _reload_on_sighup()
     host, port = sock.getsockname()[:2]

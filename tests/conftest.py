@@ -137,7 +137,7 @@ def settings(state_dir: Path, endpoints: Endpoints) -> Settings:
 def postgres(endpoints: Endpoints) -> Iterator[psycopg.Connection]:
     """A connection to a migrated database with empty tables and fresh ids."""
     with psycopg.connect(endpoints.postgres_url) as connection:
-        _empty_tables(connection)
+        empty_tables(connection)
         yield connection
 
 
@@ -151,7 +151,7 @@ _USED_SEQUENCES = (
 )
 
 
-def _empty_tables(connection: psycopg.Connection) -> None:
+def empty_tables(connection: psycopg.Connection) -> None:
     # As a replica, neither the trigger that keeps the ledger append-only nor references stop it.
     connection.execute("SET LOCAL session_replication_role = replica")
     connection.execute("SET LOCAL lock_timeout = '10s'")

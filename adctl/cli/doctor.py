@@ -6,6 +6,7 @@ import typer
 
 from adctl.cli.context import invocation_of
 from adctl.cli.render import Output, OutputOption, render_rows
+from adctl.config import chosen_file
 from adctl.control.checkup import Finding, Outcome, examine
 from adctl.errors import UnhealthyError
 
@@ -20,7 +21,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
 
     Example: adctl doctor --output json
     """
-    findings = examine(lambda: invocation_of(ctx).settings)
+    invocation = invocation_of(ctx)
+    findings = examine(lambda: invocation.settings, chosen_file(invocation.config_path))
     columns = [field.name for field in fields(Finding)]
     render_rows([vars(finding) for finding in findings], output, columns)
     failed = {finding.check: None for finding in findings if finding.outcome is Outcome.FAIL}

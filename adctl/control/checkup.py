@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 
+from adctl.control.permissions import loose_modes
 from adctl.errors import AdctlError, ConfigError
 from adctl.money import format_nanos
 from adctl.stores.endpoints import resolve_kafka, resolve_postgres, resolve_redis
@@ -25,6 +26,7 @@ from adctl.streams.admin import KafkaAdmin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from adctl.config import Settings
     from adctl.config_daemon import DaemonSettings
@@ -56,11 +58,11 @@ class Finding:
     hint: str = ""
 
 
-def examine(load: Callable[[], Settings]) -> list[Finding]:
+def examine(load: Callable[[], Settings], config_file: Path | None = None) -> list[Finding]:
     """Return a finding for every check, always all of them; changes nothing.
 
-    ``load`` gives the settings; without valid ones the other checks are skipped. Takes no longer
-    than the slowest check's timeout.
+    ``load`` gives the settings, in part from ``config_file``; without valid ones the other checks
+    are skipped. Takes no longer than the slowest check's timeout.
     """
     try:
         settings = load()
@@ -69,7 +71,21 @@ def examine(load: Callable[[], Settings]) -> list[Finding]:
         return faults + [Finding(name, Outcome.SKIPPED, "needs settings") for name in _CHECKS]
     with ThreadPoolExecutor(len(_CHECKS)) as pool:
         found = pool.map(lambda name: _run(name, settings), _CHECKS)
-        return [Finding("configuration", Outcome.OK, "valid"), *chain.from_iterable(found)]
+        found_all = list(chain.from_iterable(found))
+    valid = Finding("configuration", Outcome.OK, "valid")
+    return [valid, *_permissions(settings, config_file), *found_all]
+
+
+def _permissions(settings: Settings, config_file: Path | None) -> list[Finding]:
+    return [
+        Finding(
+            "permissions",
+            Outcome.WARNING,
+            f"others may look into {loose.path} (mode {loose.mode:03o})",
+            loose.command,
+        )
+        for loose in loose_modes(settings, config_file)
+    ] or [Finding("permissions", Outcome.OK, "what is private is closed")]
 
 
 def _run(name: str, settings: Settings) -> list[Finding]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from adctl.errors import UnhealthyError
+from adctl.folders import make_private
 from adctl.stores.embedded.process import Command, spawn
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class DaemonProcess:
         self._child = spawn(command, self.log, lock, signal.SIGKILL)
 
     def _rotate_log(self) -> None:
-        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.log.parent)
         if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
             self.log.replace(self.log.with_name(f"{self.log.name}.1"))
 

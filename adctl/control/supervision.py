@@ -17,6 +17,7 @@ from adctl.control.daemon_process import (
 )
 from adctl.control.keeping import Kept
 from adctl.errors import ConflictError, StoreUnavailableError, UnhealthyError
+from adctl.folders import make_private
 from adctl.stores.embedded.ports import claim, free_port, is_free, release
 from adctl.stores.embedded.stack import EmbeddedStack
 from adctl.stores.embedded.state import acquire, load_record
@@ -271,7 +272,7 @@ class HealthWatch:
 def _take_folder(state_dir: Path) -> int:
     """Return a descriptor that holds the folder. Raises ConflictError if it is in use."""
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        make_private(state_dir)
         file = state_dir / "supervisor.lock"
         owner = _owner(file)
         lock = acquire(file, 0.3 if _runs(owner) else _LEFTOVERS_SEC)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from adctl.config_keys import parse_signing_keys
 from adctl.errors import ConfigError, Fault
+from adctl.folders import make_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def _kept_key(file: Path) -> bytes:
 
 
 def _make_key(file: Path) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(file.parent)
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(secrets.token_hex(32) + "\n")

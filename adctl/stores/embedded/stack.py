@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adctl.errors import ConflictError, Fault, FaultyInputError, StoreUnavailableError
+from adctl.folders import make_private
 from adctl.stores.embedded.account import is_elsewhere
 from adctl.stores.embedded.kafka import Kafka
 from adctl.stores.embedded.ports import claim, free_port, release
@@ -246,7 +247,7 @@ def _require_loopback(host: str) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     # PostgreSQL under another account must get through; what lies here is closed file by file.
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
