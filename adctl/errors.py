@@ -67,6 +67,12 @@ class StoreUnavailableError(AdctlError):
     exit_code = 7
 
 
+class NewerSchemaError(StoreUnavailableError):
+    """The database was made by a newer adctl than this one, which must not work on it."""
+
+    exit_code = 9
+
+
 class UnhealthyError(AdctlError):
     """A check ran and failed: ``doctor``, ``stack status``."""
 

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 
 from adctl.control.permissions import loose_modes
-from adctl.errors import AdctlError, ConfigError
+from adctl.errors import AdctlError, ConfigError, NewerSchemaError
 from adctl.money import format_nanos
 from adctl.stores.endpoints import resolve_kafka, resolve_postgres, resolve_redis
 from adctl.stores.migrations import pending
@@ -119,7 +119,10 @@ def _postgres(settings: Settings) -> list[Finding]:
 
 
 def _tables(url: str, timeout: int) -> list[Finding]:
-    missing = pending(url)
+    try:
+        missing = pending(url)
+    except NewerSchemaError as exc:
+        return [Finding("schema", Outcome.FAIL, str(exc), "install the adctl that migrated it")]
     if missing:
         detail = f"{len(missing)} migrations pending, first {missing[0]}"
         return [Finding("schema", Outcome.FAIL, detail, "adctl db migrate")]

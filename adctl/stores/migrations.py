@@ -11,6 +11,7 @@ import yoyo
 
 from adctl.errors import Fault, FaultyInputError, StoreUnavailableError
 from adctl.resources import SQL
+from adctl.stores.schema_version import require_known_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,11 @@ def migrate(postgres_url: str) -> list[str]:
 
     Each is a transaction of its own, with the note that it is applied: after a failure, or a kill
     at any moment, those before it stay, and nothing of the others. Several programs may call at
-    once: they take turns, and all but the first find nothing to do. Raises StoreUnavailableError.
+    once: they take turns, and all but the first find nothing to do. Raises StoreUnavailableError,
+    and NewerSchemaError for a database that a newer program has migrated.
     """
-    with _turn(postgres_url), _backend(postgres_url) as backend:
+    with _turn(postgres_url) as connection, _backend(postgres_url) as backend:
+        require_known_schema(connection)
         todo = _pending(backend)
         backend.ensure_internal_schema_updated()
         for migration in todo:
@@ -42,20 +45,29 @@ def migrate(postgres_url: str) -> list[str]:
 def pending(postgres_url: str) -> list[str]:
     """Return the names of the migrations that migrate would apply. Changes nothing.
 
-    Raises StoreUnavailableError.
+    Raises as migrate does.
     """
+    with _connected(postgres_url) as connection:
+        require_known_schema(connection)
     states = migration_states(postgres_url)
     return [name for name, state in states.items() if state == "pending"]
 
 
-def migration_states(postgres_url: str) -> dict[str, Literal["applied", "pending"]]:
+def migration_states(
+    postgres_url: str,
+) -> dict[str, Literal["applied", "pending", "newer than this adctl"]]:
     """Return every migration in order and whether it is in place. Changes nothing.
 
-    Raises StoreUnavailableError.
+    Those that only a newer program knows come last. Raises StoreUnavailableError.
     """
     with _connected(postgres_url) as connection:
         applied = _applied(connection)
-    return {item.id: "applied" if item.id in applied else "pending" for item in _all()}
+    known = [item.id for item in _all()]
+    newer = sorted(applied - set(known))
+    return {
+        **{name: "applied" if name in applied else "pending" for name in known},
+        **dict.fromkeys(newer, "newer than this adctl"),
+    }
 
 
 def _applied(connection: psycopg.Connection) -> set[str]:
@@ -75,11 +87,11 @@ def _pending(backend: Any) -> Any:
 
 
 @contextmanager
-def _turn(postgres_url: str) -> Iterator[None]:
+def _turn(postgres_url: str) -> Iterator[psycopg.Connection]:
     # yoyo's own lock is a row, which outlives a program that is killed; this one does not.
     with _connected(postgres_url) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
-        yield
+        yield connection
 
 
 @contextmanager

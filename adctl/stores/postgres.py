@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import aiosql
 import psycopg
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from adctl.errors import StoreUnavailableError
 from adctl.resources import SQL
+from adctl.stores.schema_version import GuardedPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from psycopg_pool import ConnectionPool
 
     from adctl.config import PostgresSettings
 
@@ -32,9 +35,10 @@ CONNECTION = {
 def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Connection]:
     """Return an open pool; it connects in the background and heals by itself.
 
-    Close it, or use it as a context manager. Safe to share between threads.
+    Close it, or use it as a context manager. Safe to share between threads. What is asked of a
+    database that is newer than this program raises NewerSchemaError.
     """
-    return ConnectionPool(
+    return GuardedPool(
         url,
         min_size=1,
         max_size=settings.pool_size,

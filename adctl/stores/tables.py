@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import BigInteger, Column, DateTime, Engine, create_engine, make_url
+from sqlalchemy import BigInteger, Column, DateTime, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,6 +15,7 @@ from sqlmodel import Field, Session, SQLModel
 from adctl.config import PostgresSettings
 from adctl.errors import StoreUnavailableError
 from adctl.stores.postgres import CONNECTION
+from adctl.stores.schema_version import SchemaGuard
 
 
 def _json() -> Any:
@@ -124,9 +125,10 @@ class OutboxRow(SQLModel, table=True):
 def open_engine(url: str, settings: PostgresSettings) -> Engine:
     """Return an engine with a pool of its own; it connects on first use and heals by itself.
 
-    Safe to share between threads. Dispose of it when done.
+    Safe to share between threads. Dispose of it when done. What is asked of a database that is
+    newer than this program raises NewerSchemaError.
     """
-    return create_engine(
+    engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -137,6 +139,9 @@ def open_engine(url: str, settings: PostgresSettings) -> Engine:
         pool_pre_ping=True,
         connect_args={**CONNECTION, "connect_timeout": settings.connect_timeout_sec},
     )
+    guard = SchemaGuard()
+    event.listen(engine, "checkout", lambda connection, *_: guard.look(connection))
+    return engine
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from adctl.control.rebuilding import NothingToRebuild, RollupRebuilder, Statemen
 from adctl.control.webhook_sending import WebhookSender
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
+from adctl.stores.schema_version import refuse_newer_schema
 from adctl.stores.stream import stream_keys
 from adctl.stores.webhook_post import WebhookPoster
 from adctl.streams.admin import KafkaAdmin
@@ -65,6 +66,7 @@ def main(settings: Settings) -> None:
         update={"kafka": settings.kafka.model_copy(update={"bootstrap": endpoints.kafka_bootstrap})}
     )
     registry = CollectorRegistry()
+    refuse_newer_schema(endpoints.postgres_url)
     with ExitStack() as closing:
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
         metrics = ConsumerMetrics(registry)

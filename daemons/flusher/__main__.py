@@ -13,6 +13,7 @@ from adctl.control.relaying import Relay
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
+from adctl.stores.schema_version import refuse_newer_schema
 from adctl.stores.shard_count import require_shards
 from adctl.stores.stream import event_streams
 from adctl.streams.admin import KafkaAdmin
@@ -35,6 +36,7 @@ def main(settings: Settings) -> None:
     endpoints, section = resolve(settings), settings.flusher
     registry = CollectorRegistry()
     metrics = FlusherMetrics(registry)
+    refuse_newer_schema(endpoints.postgres_url)
     with ExitStack() as closing:
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
         client = closing.enter_context(connect(endpoints.redis_url, settings.redis))

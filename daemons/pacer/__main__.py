@@ -22,6 +22,7 @@ from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
+from adctl.stores.schema_version import refuse_newer_schema
 from adctl.stores.shard_count import require_shards
 from adctl.stores.sharded_budgets import open_budgets
 from adctl.stores.steering import SteeringStore
@@ -67,6 +68,7 @@ def main(settings: Settings) -> None:
     endpoints, section = resolve(settings), settings.pacer
     registry = CollectorRegistry()
     metrics = PacerMetrics(registry)
+    refuse_newer_schema(endpoints.postgres_url)
     with ExitStack() as closing:
         pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
         client = closing.enter_context(connect(endpoints.redis_url, settings.redis))

@@ -11,6 +11,7 @@ import psycopg
 
 from adctl.demo.summary import Check
 from adctl.resources import SQL
+from adctl.stores.schema_version import ADDITIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,8 @@ class Leftovers:
 
     def _add_migrations(self) -> None:
         for _ in range(_AT_ONCE):
-            name = f"chaos_{len(self._migrations):03}"
+            # Programs that do not know it can work beside it, as the daemons do here.
+            name = f"chaos_{len(self._migrations):03}{ADDITIVE}"
             file = self.sql / "migrations" / f"9{len(self._migrations):03}_{name}.sql"
             file.write_text(_MIGRATION.format(name=name))
             self._migrations.append(file.stem)
