@@ -21,7 +21,7 @@ HIDDEN = "(hidden)"
 
 # Text that is shown: no account in a URL, no setting of a longer text, no key in hexadecimal or
 # base64, all of which people paste where something else belongs.
-_PLAIN = re.compile(r"[^@=\s]?([^@=\n\r]{0,38}[^@=\s])?")
+_PLAIN = re.compile(r"(?!.*://[^/]*:)[^@=\s]?([^@=\n\r]{0,38}[^@=\s])?")
 # Where tomllib found it; before that its message may quote what it found.
 _TOML_PLACE = re.compile(r"\((at [^()'\"]*)\)$")
 

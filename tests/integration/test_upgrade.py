@@ -37,13 +37,13 @@ COMMANDS = (
     "advertiser list",
     "campaign list",
     "campaign show 1",
-    "campaign history 1",
+    "campaign history 2",
     "creative list",
     "budget show 1",
     "report performance --since 2026-10-01 --until 2026-10-03",
-    "report statement Acme --month 2026-10",
+    "report statement --advertiser Acme --month 2026-10",
     "report requests --since 2026-10-01 --until 2026-10-03",
-    "rebuild rollups --check --since 2026-10-01 --until 2026-10-03",
+    "rebuild rollups --check --since 2026-10-01",
     "rejected list",
     "webhook list",
     "db status",
@@ -181,7 +181,7 @@ def test_every_command_reads_what_was_there(old: Old, adctl: CliRunner) -> None:
         assert ended.exit_code == 0, (command, ended.output)
         shown[command] = ended.output
     assert "Spring" in shown["campaign list"]
-    assert "bob" in shown["campaign history 1"]
+    assert "bob" in shown["campaign history 2"]
 
 
 @pytest.mark.parametrize("old", ["0003", "0007", "0017"], indirect=True)

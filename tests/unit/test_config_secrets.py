@@ -130,7 +130,7 @@ def test_a_secret_at_a_misspelt_key_is_not_shown(leaf: Leaf, where: str) -> None
         'currency = "{value}"\n',
     ],
 )
-@pytest.mark.parametrize("form", ["postgresql://me:{}@h/x", "{}{}{}{}{}"])
+@pytest.mark.parametrize("form", ["postgresql://me:{}@h/x", "kafka://me:{}", "{}{}{}{}{}"])
 def test_a_secret_where_the_file_breaks_is_not_shown(text: str, form: str, tmp_path: Path) -> None:
     word = "s3cr3tkey"
     file = tmp_path / "adctl.toml"
