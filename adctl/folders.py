@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from errno import ENOTDIR
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=PRIVATE)
     except FileExistsError:
         if not folder.is_dir():
-            raise
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(folder)) from None
     else:
         # A umask may have taken from the owner, too.
         folder.chmod(PRIVATE)
