@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from adctl.cli.changing import ActorOption, report, report_created, show_all, show_history
+from adctl.cli.changing import (
+    ActorOption,
+    by_id_or_name,
+    report,
+    report_created,
+    show_all,
+    show_history,
+)
 from adctl.cli.changing import show as show_view
 from adctl.cli.context import settings_of
 from adctl.cli.render import (
@@ -96,6 +103,7 @@ def list_(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def show(
     ctx: typer.Context, advertiser: AdvertiserArgument, output: OutputOption = Output.TABLE
 ) -> None:
@@ -109,6 +117,7 @@ def show(
 
 
 @app.command()
+@by_id_or_name("advertiser", "--id")
 def update(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -132,6 +141,7 @@ def update(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def pause(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -149,6 +159,7 @@ def pause(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def resume(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -166,6 +177,7 @@ def resume(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def archive(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -187,6 +199,7 @@ def archive(
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
+@by_id_or_name("advertiser")
 def deposit(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -213,6 +226,7 @@ def deposit(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def correct(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -248,6 +262,7 @@ def correct(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def statement(
     ctx: typer.Context,
     advertiser: AdvertiserArgument,
@@ -272,6 +287,7 @@ def statement(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def pixel(
     ctx: typer.Context, advertiser: AdvertiserArgument, output: OutputOption = Output.TABLE
 ) -> None:
@@ -291,6 +307,7 @@ def pixel(
 
 
 @app.command()
+@by_id_or_name("advertiser")
 def history(
     ctx: typer.Context, advertiser: AdvertiserArgument, output: OutputOption = Output.TABLE
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from adctl.cli.campaign_fields import CAMPAIGN_OPTIONS, campaign_fields, cleared
 from adctl.cli.changing import (
     ActorOption,
+    by_id_or_name,
     report,
     report_created,
     show_all,
@@ -89,6 +90,7 @@ def list_(
 
 
 @app.command()
+@by_id_or_name("campaign")
 def show(
     ctx: typer.Context, campaign: CampaignArgument, output: OutputOption = Output.TABLE
 ) -> None:
@@ -102,6 +104,7 @@ def show(
 
 
 @app.command()
+@by_id_or_name("campaign")
 def explain(
     ctx: typer.Context, campaign: CampaignArgument, output: OutputOption = Output.TABLE
 ) -> None:
@@ -125,6 +128,7 @@ def explain(
 
 
 @app.command()
+@by_id_or_name("campaign", "--id")
 @with_options(CAMPAIGN_OPTIONS)
 def update(
     ctx: typer.Context,
@@ -152,6 +156,7 @@ def update(
 
 
 @app.command()
+@by_id_or_name("campaign")
 def pause(
     ctx: typer.Context,
     campaign: CampaignArgument,
@@ -169,6 +174,7 @@ def pause(
 
 
 @app.command()
+@by_id_or_name("campaign")
 def resume(
     ctx: typer.Context,
     campaign: CampaignArgument,
@@ -186,6 +192,7 @@ def resume(
 
 
 @app.command()
+@by_id_or_name("campaign")
 def archive(
     ctx: typer.Context,
     campaign: CampaignArgument,
@@ -206,6 +213,7 @@ def archive(
 
 
 @app.command()
+@by_id_or_name("campaign")
 def history(
     ctx: typer.Context, campaign: CampaignArgument, output: OutputOption = Output.TABLE
 ) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from adctl.cli.render import Output, render_record, render_rows, say, warn
-from adctl.control.drafts import CampaignView, HistoryEntry
+from adctl.control.drafts import CampaignView, FieldChange, HistoryEntry
 from adctl.control.plane import Outcome
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -57,6 +57,30 @@ def with_options(options: Mapping[str, Any]) -> Callable[[Command], Command]:
         ]
         run.__signature__ = inspect.Signature([*fixed, *added])  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in [*fixed, *added]}
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def by_id_or_name(noun: str, flags: str = "--id/--name") -> Callable[[Command], Command]:
+    """Give a command whose argument ``noun`` is an id or a name a flag that says which it is."""
+    help_text = f"What {noun.upper()} is, where it is an id and also a name."
+    kind = Annotated[bool | None, typer.Option(flags, help=help_text, show_default=False)]
+
+    def decorate(command: Command) -> Command:
+        own = list(inspect.signature(command).parameters.values())
+
+        @wraps(command)
+        def run(**arguments: Any) -> None:
+            by_id = arguments.pop("by_id")
+            if by_id is not None:
+                arguments[noun] = f"{'id' if by_id else 'name'}:{arguments[noun]}"
+            command(**arguments)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        added = inspect.Parameter("by_id", keyword, default=None, annotation=kind)
+        run.__signature__ = inspect.Signature([*own, added])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in [*own, added]}
         return run  # type: ignore[return-value]
 
     return decorate
@@ -115,7 +139,7 @@ def show_all(views: Sequence[Any], output: Output, columns: Sequence[str]) -> No
 
 
 def show_history(entries: Sequence[HistoryEntry], output: Output) -> None:
-    """Print who changed what: a line per field in tables and CSV, an entry per change in JSON."""
+    """Print who changed what, a line per change; in JSON with every field's values."""
     if output is Output.JSON:
         render_rows([msgspec.structs.asdict(entry) for entry in entries], output)
         return
@@ -125,11 +149,26 @@ def show_history(entries: Sequence[HistoryEntry], output: Output) -> None:
             "actor": entry.actor,
             "what": f"{entry.entity} {entry.entity_id}",
             "action": entry.action,
-            "field": change.field,
-            "before": change.before,
-            "after": change.after,
+            "changes": "; ".join(filter(None, map(_changed, entry.changes))),
         }
         for entry in entries
-        for change in entry.changes
     ]
-    render_rows(rows, output, ("at", "actor", "what", "action", "field", "before", "after"))
+    render_rows(rows, output, ("at", "actor", "what", "action", "changes"))
+
+
+def _changed(change: FieldChange) -> str:
+    """Return ``bid 2.00 → 2.50``, or what there is of it; nothing if there is and was nothing."""
+    before, after = _value(change.before), _value(change.after)
+    if not before:
+        return f"{change.field} {after}" if after else ""
+    return f"{change.field} {before} → {after or 'none'}"
+
+
+def _value(value: object) -> str:
+    if value is None or value in ("", [], {}):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_value(item) for item in value)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

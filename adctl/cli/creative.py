@@ -7,6 +7,7 @@ import typer
 
 from adctl.cli.changing import (
     ActorOption,
+    by_id_or_name,
     option,
     repeated,
     report,
@@ -136,6 +137,7 @@ def list_(
 
 
 @app.command()
+@by_id_or_name("creative")
 def show(
     ctx: typer.Context, creative: CreativeArgument, output: OutputOption = Output.TABLE
 ) -> None:
@@ -149,6 +151,7 @@ def show(
 
 
 @app.command()
+@by_id_or_name("creative", "--id")
 @with_options(CREATIVE_OPTIONS)
 def update(
     ctx: typer.Context,
@@ -171,6 +174,7 @@ def update(
 
 
 @app.command()
+@by_id_or_name("creative")
 def pause(
     ctx: typer.Context,
     creative: CreativeArgument,
@@ -188,6 +192,7 @@ def pause(
 
 
 @app.command()
+@by_id_or_name("creative")
 def resume(
     ctx: typer.Context,
     creative: CreativeArgument,
@@ -205,6 +210,7 @@ def resume(
 
 
 @app.command()
+@by_id_or_name("creative")
 def archive(
     ctx: typer.Context,
     creative: CreativeArgument,
@@ -225,6 +231,7 @@ def archive(
 
 
 @app.command()
+@by_id_or_name("creative")
 def preview(
     ctx: typer.Context,
     creative: CreativeArgument,
@@ -244,6 +251,7 @@ def preview(
 
 
 @app.command()
+@by_id_or_name("creative")
 def history(
     ctx: typer.Context, creative: CreativeArgument, output: OutputOption = Output.TABLE
 ) -> None:

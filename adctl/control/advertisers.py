@@ -17,11 +17,12 @@ from adctl.stores.postgres import load_queries
 from adctl.stores.tables import AdvertiserRow, CampaignRow, psycopg_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from adctl.control.drafts import AdvertiserView
 
 _queries = load_queries("queries/grants.sql")
+_MOST_NAMED = 10
 
 
 def create(
@@ -38,8 +39,7 @@ def create(
             created_at=making.now,
             updated_at=making.now,
         )
-        making.session.add(row)
-        making.session.flush()
+        making.create(row)
         after = {**advertiser_fields(row), "status": row.status}
         making.record("advertiser", row.id, "create", None, after)
         (view,) = advertiser_views(making.session, [row])
@@ -125,16 +125,33 @@ def list_all(
         return advertiser_views(session, list(rows))
 
 
-def touch_campaigns(making: Change, row: AdvertiserRow, action: str) -> None:
-    """Note that the advertiser's campaigns may now serve, or not, or with other money."""
-    campaigns = making.session.exec(
-        select(CampaignRow)
-        .where(CampaignRow.advertiser_id == row.id, CampaignRow.status != Status.ARCHIVED)
-        .order_by(col(CampaignRow.id))
-        .with_for_update()
+def touch_campaigns(making: Change, row: AdvertiserRow, action: str) -> list[CampaignRow]:
+    """Note that the advertiser's campaigns may now serve, or not, or with other money; which."""
+    campaigns = list(
+        making.session.exec(
+            select(CampaignRow)
+            .where(CampaignRow.advertiser_id == row.id, CampaignRow.status != Status.ARCHIVED)
+            .order_by(col(CampaignRow.id))
+            .with_for_update()
+        )
     )
     for campaign in campaigns:
         making.touch(campaign, f"advertiser.{action}")
+    return campaigns
+
+
+def _stopped_or_started(campaigns: Sequence[CampaignRow], status: Status) -> list[str]:
+    """Say which campaigns stop, or may go on: those that are active themselves."""
+    names = [f"{row.id} ({row.name})" for row in campaigns if row.status == Status.ACTIVE]
+    if not names:
+        return []
+    more = len(names) - _MOST_NAMED
+    named = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    noun = "campaign" if len(names) == 1 else f"{len(names)} campaigns"
+    if status is Status.ACTIVE:
+        return [f"may serve again: {noun} {named}"]
+    for_good = " for good" if status is Status.ARCHIVED else ""
+    return [f"stops{for_good}: {noun} {named}"]
 
 
 def _set_status(
@@ -143,6 +160,7 @@ def _set_status(
     with change(plane, actor, dry_run=dry_run) as making:
         row = find_advertiser(making.session, ref, lock=True)
         if change_status(making, "advertiser", row, status):
-            touch_campaigns(making, row, ACTION_OF[status])
+            campaigns = touch_campaigns(making, row, ACTION_OF[status])
+            making.notices += _stopped_or_started(campaigns, status)
         (view,) = advertiser_views(making.session, [row])
     return making.outcome(view)

@@ -57,8 +57,7 @@ def create(
             created_at=making.now,
             updated_at=making.now,
         )
-        making.session.add(row)
-        making.session.flush()
+        making.create(row)
         after = {**campaign_fields(row), "status": row.status}
         making.record("campaign", row.id, "create", None, after)
         making.touch(row, "campaign.create", created=True)

@@ -60,8 +60,7 @@ def create(
             created_at=making.now,
             updated_at=making.now,
         )
-        making.session.add(row)
-        making.session.flush()
+        making.create(row)
         after = {**creative_fields(row), "status": row.status}
         making.record("creative", row.id, "create", None, after)
         making.touch(owner, "creative.create")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from adctl.control.drafts import FieldChange, HistoryEntry
+from adctl.control.drafts import (
+    AdvertiserDraft,
+    CampaignDraft,
+    CreativeDraft,
+    FieldChange,
+    HistoryEntry,
+)
 from adctl.control.lookup import find_advertiser, find_campaign, find_creative
 from adctl.control.plane import ControlPlane, reading
 from adctl.stores.postgres import load_queries
@@ -14,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _queries = load_queries("queries/control_documents.sql")
+# As they stand in the forms.
+_PLACES = {
+    field: place
+    for draft in (AdvertiserDraft, CampaignDraft, CreativeDraft)
+    for place, field in enumerate(draft.__struct_fields__)
+}
+_INSTANTS = ("start", "end")
 _FIND: dict[str, Callable[..., Any]] = {
     "advertiser": find_advertiser,
     "campaign": find_campaign,
@@ -41,11 +55,20 @@ def _changes(
     before: Mapping[str, object] | None, after: Mapping[str, object] | None
 ) -> list[FieldChange]:
     old, new = dict(_flat(before or {})), dict(_flat(after or {}))
+    # PostgreSQL keeps them in an order of its own.
+    fields = sorted({*old, *new}, key=lambda field: (_PLACES.get(field.split(".")[0], 0), field))
     return [
         FieldChange(field, old.get(field), new.get(field))
-        for field in dict.fromkeys([*old, *new])
-        if old.get(field) != new.get(field)
+        for field in fields
+        if not _is_same(field, old.get(field), new.get(field))
     ]
+
+
+def _is_same(field: str, before: object, after: object) -> bool:
+    if field in _INSTANTS and isinstance(before, str) and isinstance(after, str):
+        # A campaign's times are kept in its zone, and are the same when that changes.
+        return datetime.fromisoformat(before) == datetime.fromisoformat(after)
+    return before == after
 
 
 def _flat(fields: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from adctl.config import Settings
     from adctl.control.publishing import Document
     from adctl.stores.budgets import Budgets
-    from adctl.stores.tables import CampaignRow
+    from adctl.stores.tables import AdvertiserRow, CampaignRow, CreativeRow
 
 View = TypeVar("View")
 
 _ACTOR_LENGTH = 100
+NO_ID = 0
+"""The id of what a dry run would create."""
 _UNPUBLISHED = "written; will reach the bidders when Redis is back"
 
 
@@ -63,7 +65,11 @@ class Outcome(Generic[View]):
 
 @dataclass
 class Change:
-    """One change being made. Rows are read and written through ``session``."""
+    """One change being made. Rows are read and written through ``session``.
+
+    Ids are not given back when a transaction is, so a dry run takes none: what it would create has
+    the id 0, and its audit and outbox rows are not written to begin with.
+    """
 
     session: Session
     actor: str
@@ -84,6 +90,8 @@ class Change:
     ) -> None:
         """Write the audit row of what has been done to an entity."""
         self.changed = True
+        if self.dry_run:
+            return
         self.session.add(
             AuditRow(
                 at=self.now,
@@ -96,6 +104,13 @@ class Change:
             )
         )
 
+    def create(self, row: AdvertiserRow | CampaignRow | CreativeRow) -> None:
+        """Insert a row, which has its id afterwards."""
+        if self.dry_run:
+            row.id = NO_ID
+        self.session.add(row)
+        self.session.flush()
+
     def touch(self, campaign: CampaignRow, action: str, *, created: bool = False) -> None:
         """Give a campaign its next version, and note that bidders and Kafka have to hear of it."""
         if not created:
@@ -106,6 +121,8 @@ class Change:
     def write_outbox(self) -> list[Document]:
         """Write an outbox row for each touched campaign; return their documents as they are now."""
         self.session.flush()
+        if self.dry_run:
+            return []
         documents = read_documents(psycopg_of(self.session), self._touched, self.now)
         for campaign, serving in documents:
             change = CampaignChange(

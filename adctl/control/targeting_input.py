@@ -76,16 +76,12 @@ def load_targeting_file(path: Path) -> dict[str, object]:
 
 
 def targeting_fields(targeting: Targeting) -> dict[str, object]:
-    """Return the fields of a targeting that restrict anything, as plain JSON."""
-    fields: dict[str, object] = msgspec.to_builtins(targeting)
-    segments = {kind: names for kind, names in fields.pop("segments").items() if names}  # type: ignore[attr-defined]
-    if segments:
-        fields["segments"] = segments
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in fields.items()
-        if value
-    }
+    """Return the fields of a targeting that restrict anything, as the JSON they may be sent as."""
+    # Not to_builtins: it leaves tuples, at any depth, which nobody could have sent.
+    fields: dict[str, dict[str, object]] = msgspec.json.decode(msgspec.json.encode(targeting))
+    segments = {kind: names for kind, names in fields.pop("segments").items() if names}
+    restricting: dict[str, object] = {name: value for name, value in fields.items() if value}
+    return restricting | ({"segments": segments} if segments else {})
 
 
 def normal_country(text: str) -> str | None:

@@ -124,14 +124,106 @@ def test_archive_asks_first(adctl: Callable[..., Result], spring: str) -> None:
 
 def test_unknown_campaign_exits_with_5(adctl: Callable[..., Result], spring: str) -> None:
     missing = adctl("campaign show Sprig")
-    assert (missing.exit_code, missing.stderr) == (5, "error: there is no campaign Sprig\n")
+    assert missing.exit_code == 5
+    assert missing.stderr == "error: there is no campaign Sprig; did you mean Spring?\n"
+    assert adctl("campaign show Winter").stderr == "error: there is no campaign Winter\n"
+
+
+def test_what_is_an_id_and_a_name_is_refused_until_it_is_said_which(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    line = "campaign create --advertiser Acme --budget 500 --bid 2.00"
+    other = adctl(f"{line} --name {spring}").stdout.strip()
+    refused = adctl(f"campaign pause {spring}")
+    assert refused.exit_code == 6
+    assert f"is the id of campaign Spring and the name of campaign {other}" in refused.stderr
+    for asked, found in (
+        (f"{spring} --id", spring),
+        (f"{spring} --name", other),
+        (f"id:{spring}", spring),
+        (f"name:{spring}", other),
+        (other, other),
+        ("Spring", spring),
+    ):
+        shown = json.loads(adctl(f"campaign show {asked} --output json").stdout)
+        assert shown["id"] == int(found)
+    assert adctl(f"campaign update {spring} --id --name Autumn").exit_code == 0
+    assert json.loads(adctl("campaign show Autumn -o json").stdout)["id"] == int(spring)
+
+
+def test_what_is_its_own_name_is_no_question(adctl: Callable[..., Result], spring: str) -> None:
+    adctl(f"campaign update Spring --name {spring}")
+    assert adctl(f"campaign pause {spring}").exit_code == 0
+
+
+def test_a_dry_run_uses_up_no_id(adctl: Callable[..., Result], spring: str) -> None:
+    advertiser = "advertiser create --name Other"
+    campaign = "campaign create --advertiser Acme --name Summer --budget 500 --bid 2.00"
+    creative = f"creative create --campaign Spring {BANNER}"
+    for line in (advertiser, campaign, creative):
+        shown = adctl(f"{line} --dry-run --output json")
+        assert json.loads(shown.stdout)["id"] == 0, shown.output
+    made = [adctl(line).stdout.strip() for line in (advertiser, campaign, creative)]
+    assert made == ["2", "2", "1"]
+
+
+def test_a_dry_run_finds_a_name_that_is_taken(adctl: Callable[..., Result], spring: str) -> None:
+    line = "campaign create --advertiser Acme --name Spring --budget 500 --bid 2.00 --dry-run"
+    assert "has a campaign of that name already" in adctl(line).stderr
+
+
+def test_the_name_of_what_is_archived_is_free(adctl: Callable[..., Result], spring: str) -> None:
+    adctl(f"creative create --campaign Spring {BANNER}")
+    lines = {
+        "creative archive box --yes": f"creative create --campaign Spring {BANNER}",
+        "campaign archive Spring --yes": (
+            "campaign create --advertiser Acme --name Spring --budget 500 --bid 2.00"
+        ),
+        "advertiser archive Acme --yes": "advertiser create --name Acme",
+    }
+    for archive, create in lines.items():
+        assert adctl(create).exit_code == 6
+        assert adctl(archive).exit_code == 0
+        again = adctl(create)
+        assert again.exit_code == 0, again.output
+    assert json.loads(adctl("advertiser show Acme -o json").stdout)["status"] == "active"
+
+
+def test_archiving_an_advertiser_says_what_stops_even_before(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    adctl("campaign create --advertiser Acme --name Summer --budget 5 --bid 2.00 --paused")
+    for line in ("archive Acme --dry-run", "pause Acme", "resume Acme"):
+        said = adctl(f"advertiser {line}").stderr
+        assert f"campaign {spring} (Spring)" in said
+        assert "Summer" not in said
 
 
 def test_history_shows_actor_and_fields(adctl: Callable[..., Result], spring: str) -> None:
     adctl("campaign update Spring --bid 2.50 --actor bob")
     rows = adctl("campaign history Spring --output csv").stdout.splitlines()
-    assert rows[0] == "at,actor,what,action,field,before,after"
-    assert rows[-1].split(",", 1)[1] == f"bob,campaign {spring},update,bid,2.00,2.50"
+    assert rows[0] == "at,actor,what,action,changes"
+    assert rows[-1].split(",", 1)[1] == f"bob,campaign {spring},update,bid 2.00 → 2.50"
+
+
+def test_a_change_is_one_line_of_history_with_what_is_not_empty(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    adctl("campaign update Spring --bid 3 --country USA --cap 3/24h --roadblock")
+    created, updated = json.loads(adctl("campaign history Spring -o json").stdout)
+    assert len(created["changes"]) > len(updated["changes"]) == 4
+    _, first, last = adctl("campaign history Spring --output csv").stdout.splitlines()
+    assert "name Spring; budget 500.00; bid 2.00; daily_budget 500.00; strategy cpm" in first
+    assert "end" not in first
+    assert "caps" not in first
+    said = "bid 2.00 → 3.00; targeting.countries USA; caps 3/24h; roadblock no → yes"
+    assert last.split(",update,")[1] == said
+
+
+def test_another_zone_is_no_other_start(adctl: Callable[..., Result], spring: str) -> None:
+    adctl("campaign update Spring --timezone Asia/Tokyo")
+    last = adctl("campaign history Spring --output csv").stdout.splitlines()[-1]
+    assert last.endswith("update,timezone UTC → Asia/Tokyo")
 
 
 def test_explain_says_what_keeps_a_campaign_from_bidding(
@@ -169,8 +261,8 @@ def test_ceiling_is_shown_changed_taken_back_and_explained(
     assert json.loads(adctl("campaign show Spring -o json").stdout)["max_cpm"] is None
     assert ceiling() == "20.00 USD per 1,000 impressions (bidder.max_cpm)"
     history = adctl("campaign history Spring --output csv").stdout
-    assert "update,max_cpm,,5.00" in history
-    assert "update,max_cpm,5.00," in history
+    assert "update,max_cpm 5.00\n" in history.replace("\r", "")
+    assert "max_cpm 5.00 → none" in history
     postgres.execute(
         "INSERT INTO rollup_candidates (hour, campaign_id, exchange, outcome, candidates, capped, "
         "cut_micros) VALUES (date_trunc('hour', now(), 'UTC'), %s, 'default', 'won', 9, 4, %s)",
