@@ -88,10 +88,12 @@ class AlarmWatch:
         percents = self._settings.budget_percents
         yield from budget_reasons(campaign, day, day_spent, state.spent, percents)
         if self._settings.pacing_percent:
-            yield from self._pacing(campaign, day_spent, now)
+            yield from self._pacing(campaign, day_spent, state.spent, now)
 
-    def _pacing(self, campaign: Campaign, day_spent: int, now: datetime) -> Iterator[Reason]:
-        reason = pacing_reason(campaign, day_spent, self._settings.pacing_percent, now)
+    def _pacing(
+        self, campaign: Campaign, day_spent: int, spent: int, now: datetime
+    ) -> Iterator[Reason]:
+        reason = pacing_reason(campaign, day_spent, spent, self._settings.pacing_percent, now)
         for kind in (AlarmKind.BEHIND, AlarmKind.AHEAD):
             if reason is None or reason.kind is not kind:
                 self._off_pace_since.pop((campaign.id, kind), None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adctl.alarms import AlarmKind
 from adctl.delivery.pacing import local_day, target_nanos
+from adctl.delivery.schedule import in_flight, in_time_window
 from adctl.models import Pacing
 
 if TYPE_CHECKING:
@@ -52,12 +53,19 @@ def budget_reasons(
 
 
 def pacing_reason(
-    campaign: Campaign, day_spent_nanos: int, percent: int, now: datetime
+    campaign: Campaign, day_spent_nanos: int, spent_nanos: int, percent: int, now: datetime
 ) -> Reason | None:
-    """Return how an evenly paced campaign is off its pace by ``percent`` or more, if it is."""
-    budget = campaign.daily_budget_nanos
+    """Return how an evenly paced campaign is off its pace by ``percent`` or more, if it is.
+
+    One that cannot serve now has no pace: without a creative, outside its flight or its hours, or
+    with nothing left of its whole budget, of which a last day may have less than a day's.
+    """
+    left_today = campaign.total_budget_nanos - (spent_nanos - day_spent_nanos)
+    budget = min(campaign.daily_budget_nanos, left_today)
+    if campaign.pacing is not Pacing.EVEN or budget <= 0 or not _may_serve(campaign, now):
+        return None
     expected = target_nanos(campaign, budget, now)
-    if campaign.pacing is not Pacing.EVEN or expected * 100 < budget * _LEAST_EXPECTED_PERCENT:
+    if expected * 100 < budget * _LEAST_EXPECTED_PERCENT:
         return None
     ahead = day_spent_nanos - expected
     if abs(ahead) * 100 < expected * percent:
@@ -67,6 +75,10 @@ def pacing_reason(
     kind = AlarmKind.AHEAD if ahead > 0 else AlarmKind.BEHIND
     day = local_day(campaign.timezone, now).isoformat()
     return Reason(kind, percent, day, budget, day_spent_nanos, expected)
+
+
+def _may_serve(campaign: Campaign, now: datetime) -> bool:
+    return bool(campaign.creatives) and in_flight(campaign, now) and in_time_window(campaign, now)
 
 
 def _percent(part: int, whole: int) -> int:

@@ -9,7 +9,16 @@ from adctl.alarms import AlarmKind
 from adctl.config_notices import AlarmSettings
 from adctl.control.alarms import AlarmWatch
 from adctl.delivery.alarms import budget_reasons, pacing_reason
-from adctl.models import BidStrategy, Campaign, Pacing, Status
+from adctl.models import (
+    BidStrategy,
+    Campaign,
+    Creative,
+    CreativeKind,
+    Pacing,
+    Status,
+    Targeting,
+    TimeWindow,
+)
 from adctl.stores.budgets import BudgetState
 
 if TYPE_CHECKING:
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY = "2026-11-01"
+BOX = Creative(1, 1, "box", CreativeKind.BANNER, Status.ACTIVE, "https://a.example", ("a.example",))
 
 
 def campaign(**changes: object) -> Campaign:
@@ -30,6 +40,7 @@ def campaign(**changes: object) -> Campaign:
         "daily_budget_nanos": 1000,
         "total_budget_nanos": 10_000,
         "starts_at": NOON - timedelta(days=10),
+        "creatives": (BOX,),
     }
     return Campaign(**fields | changes)  # type: ignore[arg-type]
 
@@ -76,16 +87,39 @@ def test_a_raised_budget_is_another_matter() -> None:
 def test_an_even_campaign_is_off_its_pace_by_a_share_of_what_was_expected(
     spent: int, kind: AlarmKind | None
 ) -> None:
-    reason = pacing_reason(campaign(), spent, 25, NOON)
+    reason = pacing_reason(campaign(), spent, spent, 25, NOON)
     assert (reason.kind if reason else None) == kind
-    assert pacing_reason(campaign(pacing=Pacing.ASAP), spent, 25, NOON) is None
+    assert pacing_reason(campaign(pacing=Pacing.ASAP), spent, spent, 25, NOON) is None
 
 
 def test_little_money_is_no_reason_early_in_the_day() -> None:
     morning = NOON.replace(hour=1)
-    assert pacing_reason(campaign(), 0, 25, morning) is None
+    assert pacing_reason(campaign(), 0, 0, 25, morning) is None
     # 83 of 1,000 are expected at two o'clock; the pacer itself lets 50 more be spent.
-    assert pacing_reason(campaign(), 133, 25, NOON.replace(hour=2)) is None
+    assert pacing_reason(campaign(), 133, 133, 25, NOON.replace(hour=2)) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"creatives": ()},
+        {"starts_at": NOON + timedelta(hours=1)},
+        {"ends_at": NOON},
+        {"targeting": Targeting(time_windows=(TimeWindow((), 8, 12),))},
+        {"total_budget_nanos": 5000},
+    ],
+)
+def test_what_cannot_serve_has_no_pace(changes: dict[str, object]) -> None:
+    assert pacing_reason(campaign(), 0, 5000, 25, NOON) is not None
+    assert pacing_reason(campaign(**changes), 0, 5000, 25, NOON) is None
+
+
+def test_a_last_day_that_has_less_is_expected_to_spend_less() -> None:
+    last = campaign(total_budget_nanos=5400)
+    assert pacing_reason(last, 200, 5200, 25, NOON) is None
+    reason = pacing_reason(last, 0, 5000, 25, NOON)
+    assert reason is not None
+    assert (reason.budget_nanos, reason.expected_nanos) == (400, 200)
 
 
 @pytest.fixture
