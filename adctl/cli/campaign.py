@@ -123,7 +123,7 @@ def explain(
         budgets, steering = open_budgets(client, shards), SteeringStore(client, shards)
         (budget,) = read_budgets(conn, budgets, steering, view.id)
         fared = candidates(conn, parse_period("1h", None, "UTC", now), view.id)
-    found = standing(view, budget, fared, settings_of(ctx).bidder.max_cpm)
+    found = standing(view, budget, fared, settings_of(ctx).bidder.max_cpm, now)
     render_rows([one._asdict() for one in found], output, Standing._fields)
 
 

@@ -13,6 +13,7 @@ from adctl.control.media_input import MEDIA_KINDS
 from adctl.control.targeting_input import targeting_fields
 from adctl.control.validation import format_cap, format_instant, format_percent
 from adctl.delivery.reasons import NO_BALANCE
+from adctl.delivery.schedule import is_open
 from adctl.models import BidStrategy, CreativeKind, Deal, FrequencyCap, Pacing, Status, Targeting
 from adctl.money import format_micros, format_nanos
 from adctl.stores.ledger import read_balances
@@ -209,4 +210,9 @@ def _serving(
         return "ended"
     if not any(creative.status == Status.ACTIVE for creative in creatives):
         return "no active creative"
-    return "not started" if row.starts_at > now else "yes"
+    return "not started" if row.starts_at > now else _in_its_hours(row, now)
+
+
+def _in_its_hours(row: CampaignRow, now: datetime) -> str:
+    windows = msgspec.convert(row.targeting, Targeting).time_windows
+    return "yes" if is_open(windows, row.timezone, now) else "outside its hours"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Every offset in use, and every change of one, is a whole number of these.
 _STEP = timedelta(minutes=15)
 _HOURS_PER_WEEK = 168
+_STEPS_PER_WEEK = _HOURS_PER_WEEK * timedelta(hours=1) // _STEP
 
 Interval = tuple[datetime, datetime]
 
@@ -55,9 +56,23 @@ def in_flight(campaign: Campaign, now: datetime) -> bool:
 
 def in_time_window(campaign: Campaign, now: datetime) -> bool:
     """Return whether the campaign's hours include ``now``."""
-    windows = campaign.targeting.time_windows
-    local = now.astimezone(ZoneInfo(campaign.timezone))
-    return not windows or hour_of_week(local) in open_hours(windows)
+    return is_open(campaign.targeting.time_windows, campaign.timezone, now)
+
+
+def is_open(windows: tuple[TimeWindow, ...], timezone: str, now: datetime) -> bool:
+    """Return whether ``windows`` include ``now``, in ``timezone``; all hours, if there are none."""
+    return not windows or hour_of_week(now.astimezone(ZoneInfo(timezone))) in open_hours(windows)
+
+
+def next_change(windows: tuple[TimeWindow, ...], timezone: str, now: datetime) -> datetime | None:
+    """Return when ``windows`` open, if they are closed ``now``, or close; None if never."""
+    opened = is_open(windows, timezone, now)
+    at = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+    for _ in range(_STEPS_PER_WEEK + 1):
+        at += _STEP
+        if is_open(windows, timezone, at) is not opened:
+            return at.astimezone(ZoneInfo(timezone))
+    return None
 
 
 def day_bounds(timezone: str, day: date) -> Interval:

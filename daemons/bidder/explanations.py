@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 # More than wait in one turn unless every request is to be explained.
 _MOST_WAITING = 100
+_AT_LEAST_EVERY_MS = 5000
 
 
 class Explanations:
     """Takes one decision in ``every``, and records it with what campaigns say to its request.
 
-    Of those decisions only that got as far as looking for campaigns. 0 takes none.
+    Where requests are few, one in five seconds. Of those decisions only that got as far as looking
+    for campaigns. 0 takes none.
     """
 
     def __init__(self, explainer: Explainer, decisions: DecisionRecorder, every: int) -> None:
@@ -28,6 +30,7 @@ class Explanations:
         self._decisions = decisions
         self._every = every
         self._since_last = 0
+        self._last_at_ms: int | None = None
         self._waiting: deque[tuple[BidRequest, Decision]] = deque()
 
     def takes(self, request: BidRequest, decision: Decision) -> bool:
@@ -35,9 +38,13 @@ class Explanations:
         if not self._every or not decision.imps:
             return False
         self._since_last += 1
-        if self._since_last < self._every or len(self._waiting) >= _MOST_WAITING:
+        now_ms = decision.decided_at_ms
+        if self._last_at_ms is None:
+            self._last_at_ms = now_ms
+        is_due = self._since_last >= self._every or now_ms - self._last_at_ms >= _AT_LEAST_EVERY_MS
+        if not is_due or len(self._waiting) >= _MOST_WAITING:
             return False
-        self._since_last = 0
+        self._since_last, self._last_at_ms = 0, now_ms
         self._waiting.append((request, decision))
         return True
 

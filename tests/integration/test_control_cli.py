@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -240,10 +241,28 @@ def test_explain_says_what_keeps_a_campaign_from_bidding(
     rows = json.loads(adctl("campaign explain Spring -o json").stdout)
     found = {row["about"]: row["finding"] for row in rows}
     assert found["status"] == "paused"
-    assert found["creatives"] == "0 active of 0"
+    assert found["creatives"] == "0 active of 0: add or resume one, or it cannot serve"
+    assert (found["hours"], found["targeting"]) == ("all", "everybody")
     assert found["money"] == "500.00 of 500.00 available"
     assert found["counted last hour"] == "outbid: 3 (100.00%)"
     assert found["sampled last hour"] == "targeting_country: 3 (100.00%)"
+
+
+def test_explain_names_closed_hours_targeting_and_the_sizes_of_creatives(
+    adctl: Callable[..., Result], spring: str
+) -> None:
+    adctl(f"creative create --campaign Spring {BANNER}")
+    yesterday = f"{datetime.now(UTC) - timedelta(days=1):%a}".lower()
+    options = "--country USA --country CAN --radius 52.5,13.4,10 --no-segment staff"
+    done = adctl(f"campaign update Spring --time {yesterday} {options}")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(adctl("campaign explain Spring -o json").stdout)
+    found = {row["about"]: row["finding"] for row in rows}
+    assert found["serving"] == "outside its hours"
+    assert found["hours"].startswith("closed until ")
+    said = "countries USA, CAN; radii 52.5,13.4,10.0km; segments.none staff"
+    assert found["targeting"] == said
+    assert found["creatives"] == "1 active of 1 (banner 300x250)"
 
 
 def test_ceiling_is_shown_changed_taken_back_and_explained(

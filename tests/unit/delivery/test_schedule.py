@@ -14,6 +14,7 @@ from adctl.delivery.schedule import (
     in_flight,
     in_time_window,
     length,
+    next_change,
     open_hours,
     serving_time,
 )
@@ -137,3 +138,25 @@ def test_serving_time_is_when_the_window_is_open(
     day = moment.astimezone(ZoneInfo(zone)).date()
     served = any(begins <= moment < ends for begins, ends in serving_time(campaign, day))
     assert served == in_time_window(campaign, moment)
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (datetime(2026, 11, 2, 8, 50, tzinfo=UTC), "2026-11-02T10:00:00+01:00"),
+        (datetime(2026, 11, 2, 9, 0, tzinfo=UTC), "2026-11-02T12:00:00+01:00"),
+        (datetime(2026, 11, 2, 11, 0, tzinfo=UTC), "2026-11-03T10:00:00+01:00"),
+        (datetime(2026, 10, 30, 12, 0, tzinfo=UTC), "2026-11-02T10:00:00+01:00"),
+    ],
+)
+def test_hours_change_next_when_a_window_opens_or_closes(now: datetime, expected: str) -> None:
+    windows = (TimeWindow(("mon", "tue"), 10, 12),)
+    changes_at = next_change(windows, "Europe/Berlin", now)
+    assert changes_at is not None
+    assert changes_at.isoformat() == expected
+
+
+def test_hours_that_never_end_never_change() -> None:
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    assert next_change((), "UTC", now) is None
+    assert next_change((TimeWindow((), 0, 24),), "UTC", now) is None

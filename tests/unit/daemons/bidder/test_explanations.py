@@ -27,16 +27,21 @@ class House:
     def record(self, decision: Decision) -> None:
         self.decisions.append(decision)
 
-    def taken(self, count: int, *, imps: int = 1) -> Iterator[bool]:
+    def taken(self, count: int, *, imps: int = 1, each_ms: int = 0) -> Iterator[bool]:
         those = (ImpDecision("1", 0),) * imps
-        for _ in range(count):
+        for place in range(count):
             yield self.explanations.takes(
-                REQUEST, Decision("r", "default", 7, bid=False, imps=those)
+                REQUEST, Decision("r", "default", 7 + place * each_ms, bid=False, imps=those)
             )
 
 
 def test_one_decision_in_so_many_is_taken() -> None:
     assert list(House(every=3).taken(7)) == [False, False, True, False, False, True, False]
+
+
+def test_where_requests_are_few_one_is_taken_every_five_seconds() -> None:
+    taken = list(House(every=1000).taken(12, each_ms=1000))
+    assert [second for second, one in enumerate(taken) if one] == [5, 10]
 
 
 def test_none_is_taken_where_it_is_switched_off() -> None:
