@@ -1,5 +1,6 @@
 """``adctl exchange``: the exchanges that may send requests, and what they would get."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from adctl.cli.render import Output, OutputOption, render_record, render_rows
 from adctl.cli.stores import redis_client
 from adctl.config import Settings, rates_path
 from adctl.config_ceiling import max_cpm_micros
+from adctl.control.exchange_samples import load_requests
 from adctl.control.exchange_trial import Trial, try_exchange
 from adctl.control.price_trial import PriceTrial, try_price
 from adctl.delivery.currency import Rates
@@ -52,6 +54,10 @@ def try_out(
         list[str] | None,
         typer.Option(help="Instead, say how this price of its would be read. May be repeated."),
     ] = None,
+    request: Annotated[
+        Path | None,
+        typer.Option(help="Instead of samples, a file of bid requests: JSON, or one a line."),
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Answer a request of each kind as the bidder would, and say why there is no bid.
@@ -63,6 +69,7 @@ def try_out(
     """
     settings = settings_of(ctx)
     _fields(settings, name)
+    requests = load_requests(request) if request else None
     if price:
         read = [try_price(settings.exchanges[name], told) for told in price]
         render_rows([trial._asdict() for trial in read], output, PriceTrial._fields)
@@ -72,7 +79,7 @@ def try_out(
     terms, signer = terms_by_exchange(settings)[name], Signer(load_signing(settings).keys)
     with redis_client(ctx) as client:
         ceiling = max_cpm_micros(settings.bidder.max_cpm)
-        trials = try_exchange(terms, name, client, signer, rates, ceiling)
+        trials = try_exchange(terms, name, client, signer, rates, ceiling, requests)
     render_rows([trial._asdict() for trial in trials], output, Trial._fields)
 
 

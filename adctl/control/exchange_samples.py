@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adctl.openrtb import decode_request
+from adctl.errors import Fault, FaultyInputError
+from adctl.openrtb import MalformedRequestError, decode_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from adctl.delivery.targeting import Format
     from adctl.openrtb import BidRequest
@@ -26,6 +28,7 @@ _NATIVE = {
 }
 _USUAL_SIZES = [(300, 250), (320, 50), (728, 90)]
 _MOST_DEALS = 20
+_MOST_FAULTS = 20
 
 
 def sample_requests(
@@ -65,6 +68,43 @@ def sample_requests(
         everything = {name: part for offer in offers.values() for name, part in offer.items()}
         offers["deals"] = {**everything, "pmp": {"private_auction": 1, "deals": listed}}
     return {name: _request(name, offer, currency, seat) for name, offer in offers.items()}
+
+
+def load_requests(path: Path) -> dict[str, BidRequest]:
+    """Return the bid requests in a file by their names: one as JSON, or one on each line.
+
+    Raises FaultyInputError with every line that is none.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        fault = Fault("--request", str(path), f"a readable file ({exc.strerror})")
+        raise FaultyInputError("the requests", [fault]) from exc
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return {path.name: decode_request(content)}
+    except MalformedRequestError as exc:
+        lines = [line for line in content.splitlines() if line.strip()]
+        if len(lines) < 2 or not _is_json(lines[0]):
+            fault = Fault("--request", str(path), f"a bid request ({exc})")
+            raise FaultyInputError("the requests", [fault]) from exc
+    found, faults = {}, []
+    for number, line in enumerate(lines, 1):
+        try:
+            found[f"{path.name}:{number}"] = decode_request(line)
+        except MalformedRequestError as exc:
+            faults.append(Fault("--request", f"line {number}", f"a bid request ({exc})"))
+    if faults:
+        raise FaultyInputError("the requests", faults[:_MOST_FAULTS])
+    return found
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _request(name: str, offer: dict[str, Any], currency: str, seat: str) -> BidRequest:

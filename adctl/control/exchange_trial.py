@@ -21,10 +21,11 @@ from adctl.stores.redis import ClientScripts
 from adctl.stores.steering import SteeringStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import redis
 
+    from adctl.decisions import ImpDecision
     from adctl.delivery.auction import ImpAuction, Verdict
     from adctl.delivery.bidding import Answer
     from adctl.delivery.currency import Rates
@@ -37,7 +38,9 @@ _MOST_EXPLAINED = 3
 
 
 class Trial(NamedTuple):
-    """What came of one sample request. ``why`` explains a missing bid, or who was outbid.
+    """What came of one impression of a request: ``answer`` is ``bid`` or a no-bid reason.
+
+    ``why`` explains a missing bid, or who was outbid.
 
     ``price`` is in the account's currency, ``told`` as the exchange is told it.
     """
@@ -45,6 +48,7 @@ class Trial(NamedTuple):
     request: str
     answer: str
     campaign: int | None
+    campaign_name: str | None
     creative: int | None
     price: str | None
     told: str | None
@@ -86,10 +90,12 @@ def try_exchange(
     signer: Signer,
     rates: Rates,
     default_max_micros: int,
+    requests: Mapping[str, BidRequest] | None = None,
 ) -> list[Trial]:
-    """Return what each sample request gets just now at ``exchange``, whose terms these are.
+    """Return what each of ``requests``, by their names, gets just now at ``exchange``.
 
-    Raises NotFoundError if Redis has no catalog, StoreUnavailableError if it does not answer.
+    Without any it is what a sample of each kind gets. ``terms`` are the exchange's. Raises
+    NotFoundError if Redis has no catalog, StoreUnavailableError if it does not answer.
     """
     store = CatalogStore(client)
     ids = store.active_ids()
@@ -98,47 +104,89 @@ def try_exchange(
     factors = SteeringStore(client).read(ids)
     catalog = Catalog.build(store.read(ids).values(), factors, default_max_micros)
     currency = terms.usual_currency or terms.currency
-    samples = sample_requests(currency, terms.seat, catalog.index.formats, catalog.index.deals)
-    # No sample names a user, so no key is needed to hash one.
+    index = catalog.index
+    tried = requests or sample_requests(currency, terms.seat, index.formats, index.deals)
+    # Nothing is counted of users here, so no key is needed to hash one.
     bidder = Bidder(Shelf(catalog), LookingLedger(client), signer, b"", terms, rates=rates)
     return [
-        _trial(name, request, bidder.answer(request, exchange), catalog)
-        for name, request in samples.items()
+        trial
+        for name, request in tried.items()
+        for trial in _trials(name, request, bidder.answer(request, exchange), catalog)
     ]
 
 
-def _trial(name: str, request: BidRequest, answer: Answer, catalog: Catalog) -> Trial:
-    won = next((imp for imp in answer.decision.imps if imp.winner), None)
+def _trials(name: str, request: BidRequest, answer: Answer, catalog: Catalog) -> Iterator[Trial]:
+    """Yield what came of each impression, or once of a request that was refused as a whole."""
+    names = {one.id: one.name for one in filter(None, catalog.index.campaigns)}
+    by_imp: dict[str, list[ImpDecision]] = {}
+    for decided in answer.decision.imps:
+        by_imp.setdefault(decided.imp_id, []).append(decided)
+    for imp in request.imp if by_imp else request.imp[:1]:
+        called = f"{name} imp {imp.id}" if by_imp and len(request.imp) > 1 else name
+        found = by_imp.get(imp.id, [])
+        won = next((one for one in found if one.winner), None)
+        if won is None:
+            why = _why(imp, request, answer, found, catalog, names)
+            reason = next((one.reason for one in found if one.reason), answer.decision.reason)
+            yield Trial(called, reason, None, None, None, None, None, None, why)
+        else:
+            yield _bid(called, won, answer, names)
+
+
+def _bid(called: str, won: ImpDecision, answer: Answer, names: Mapping[int, str]) -> Trial:
+    why = f"outbid: {_campaign(won.runner_up, names)}" if won.runner_up else ""
     response = answer.response
-    if won is None or response is None:
-        reason = answer.decision.reason
-        return Trial(name, reason, None, None, None, None, None, _why(request, answer, catalog))
-    price = format_micros(won.price_cpm_micros)
-    why = f"outbid: campaign {won.runner_up}" if won.runner_up else ""
-    told = f"{bytes(response.seatbid[0].bid[0].price).decode()} {response.cur}"
-    return Trial(name, "bid", won.winner, won.creative_id, price, told, won.deal_id or None, why)
+    bids = [bid for seat in response.seatbid for bid in seat.bid] if response else []
+    currency = response.cur if response else ""
+    told = [f"{bytes(bid.price).decode()} {currency}" for bid in bids if bid.impid == won.imp_id]
+    return Trial(
+        called,
+        "bid",
+        won.winner,
+        names.get(won.winner),
+        won.creative_id,
+        format_micros(won.price_cpm_micros),
+        told[0] if told else None,
+        won.deal_id or None,
+        why,
+    )
 
 
-def _why(request: BidRequest, answer: Answer, catalog: Catalog) -> str:
+def _campaign(number: int, names: Mapping[int, str]) -> str:
+    return f"campaign {number} ({names[number]})" if number in names else f"campaign {number}"
+
+
+def _why(
+    imp: Imp,
+    request: BidRequest,
+    answer: Answer,
+    decided: Sequence[ImpDecision],
+    catalog: Catalog,
+    names: Mapping[int, str],
+) -> str:
     outcomes = [
-        f"campaign {one.campaign_id}: {one.reason}"
-        for imp in answer.decision.imps
-        for one in imp.candidates
+        f"{_campaign(one.campaign_id, names)}: {one.reason}"
+        for each in decided
+        for one in each.candidates
     ]
-    if not outcomes and answer.decision.reason == reasons.NO_CAMPAIGN:
-        outcomes = list(_mismatches(request, catalog))
+    if not outcomes and reasons.NO_CAMPAIGN in {
+        answer.decision.reason,
+        *(d.reason for d in decided),
+    }:
+        outcomes = list(_mismatches(imp, request, catalog))
     more = len(outcomes) - _MOST_EXPLAINED
     listed = "; ".join(outcomes[:_MOST_EXPLAINED])
     return f"{listed}; and {more} more" if more > 0 else listed
 
 
-def _mismatches(request: BidRequest, catalog: Catalog) -> Iterator[str]:
+def _mismatches(imp: Imp, request: BidRequest, catalog: Catalog) -> Iterator[str]:
     attributes = attributes_of(request, segments=False, precise_location=False)
     now = datetime.now(UTC)
-    formats = _formats(request.imp[0])
+    formats = _formats(imp)
     for campaign in filter(None, catalog.index.campaigns):
         told = explain_mismatch(campaign, attributes, formats, now)
-        yield f"campaign {campaign.id}: {', '.join(told) or 'its pace lets it wait'}"
+        why = ", ".join(told) or "its pace lets it wait"
+        yield f"campaign {campaign.id} ({campaign.name}): {why}"
 
 
 def _formats(imp: Imp) -> set[Format]:

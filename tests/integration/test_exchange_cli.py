@@ -122,7 +122,8 @@ def test_trial_says_who_would_win_and_at_what_price(
     publish(redis_client, campaign(1, 2_000_000), campaign(2, 3_000_000))
     banner = tried(adctl)["banner"]
     assert (banner["answer"], banner["campaign"], banner["price"]) == ("bid", 2, "2.01")
-    assert banner["why"] == "outbid: campaign 1"
+    assert banner["campaign_name"] == "campaign 2"
+    assert banner["why"] == "outbid: campaign 1 (campaign 1)"
 
 
 def test_trial_says_why_there_is_no_bid(
@@ -134,10 +135,46 @@ def test_trial_says_why_there_is_no_bid(
     rows = tried(adctl)
     assert (rows["banner"]["answer"], rows["banner"]["why"]) == (
         "total_budget",
-        "campaign 2: total_budget",
+        "campaign 2 (campaign 2): total_budget",
     )
     assert rows["video"]["answer"] == "no_campaign"
     assert "country USA not in (DEU)" in rows["video"]["why"]
+
+
+def test_a_request_of_ones_own_is_tried_each_impression_for_itself(
+    adctl: Callable[[str], Result], redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish(redis_client, campaign(1, 2_000_000))
+    banner = {"format": [{"w": 300, "h": 250}]}
+    imps = [
+        {"id": "a", "banner": banner},
+        {"id": "b", "banner": banner, "bidfloor": 5},
+        {"id": "c", "video": {"mimes": ["video/mp4"]}},
+    ]
+    file = tmp_path / "own.json"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps({"id": "r", "imp": imps}, indent=1).encode())
+    rows = json.loads(adctl(f"exchange test acmex --request {file} -o json").stdout)
+    found = {row["request"]: (row["answer"], row["campaign"]) for row in rows}
+    assert found["own.json imp a"] == ("bid", 1)
+    assert found["own.json imp b"][0] == "floor"
+    assert found["own.json imp c"][1] is None
+
+
+def test_every_line_of_a_file_is_a_request_and_faults_are_told_by_their_line(
+    adctl: Callable[[str], Result], redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    publish(redis_client, campaign(1, 2_000_000))
+    request = {"id": "r", "imp": [{"id": "1", "banner": {"format": [{"w": 300, "h": 250}]}}]}
+    file = tmp_path / "two.jsonl"
+    file.write_text(f"{json.dumps(request)}\n\n{json.dumps(request)}\n")
+    rows = json.loads(adctl(f"exchange test acmex --request {file} -o json").stdout)
+    assert [row["request"] for row in rows] == ["two.jsonl:1", "two.jsonl:2"]
+    file.write_text(f"{json.dumps(request)}\nnonsense\n{{}}\n")
+    refused = adctl(f"exchange test acmex --request {file}")
+    assert refused.exit_code == 3
+    assert ("line 2" in refused.stderr, "line 3" in refused.stderr) == (True, True)
+    missing = adctl(f"exchange test acmex --request {tmp_path / 'none'}")
+    assert (missing.exit_code, "a readable file" in missing.stderr) == (3, True)
 
 
 def test_trial_bids_for_deals(adctl: Callable[[str], Result], redis_client: redis.Redis) -> None:
