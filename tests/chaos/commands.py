@@ -31,7 +31,7 @@ _COMMANDS = {
     "db migrate": ("db", "migrate"),
 }
 COMMANDS = tuple(_COMMANDS)
-_TIMES = 3
+_TIMES = 2
 # For one that is not to be killed: stores may be away, or frozen.
 _AT_MOST_SEC = 20.0
 
