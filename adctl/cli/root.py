@@ -59,6 +59,13 @@ class RootGroup(TyperGroup):
         for name, summary in NOUNS.items():
             self.commands[name] = TyperCommand(name=name, help=summary)
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt as exc:
+            raise typer.Exit(EXIT_INTERRUPTED) from exc
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that ``args`` names, loaded."""
         if args[0] in NOUNS:

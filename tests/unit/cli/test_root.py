@@ -129,3 +129,25 @@ def test_a_closed_pipe_ends_quietly() -> None:
         process.stdout.close()
         complaint = process.stderr.read()
     assert (process.returncode, complaint) == (141, "")
+
+
+INTERRUPTED_WHILE_IT_LOADS = """
+import builtins, os, signal
+load = builtins.__import__
+def interrupted(name, *how):
+    if name == "adctl.cli.root":
+        os.kill(os.getpid(), signal.SIGINT)
+    return load(name, *how)
+builtins.__import__ = interrupted
+import adctl.__main__
+"""
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_130_and_says_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IT_LOADS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
