@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from adctl.control.group_reading import Group, GroupReading
-from adctl.control.once import Rebuilt
 from adctl.control.poison import Poison, PoisonError, decode, in_range, require_stream_id
 from adctl.decisions import Decision
 from adctl.delivery.landscape import price_bucket
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
+    from adctl.control.once import Rebuilt
     from adctl.stores.offsets import PartitionPosition
     from adctl.streams.consumer import IncomingMessage
 
@@ -70,7 +70,9 @@ class RollupBatch:
         require_stream_id(message)
         event = decode(message, Event)
         with in_range():
-            if not rebuilt.covers(message.stream_id, event.occurred_at_ms):
+            at_ms = event.occurred_at_ms
+            hour_ms = at_ms - at_ms % _MS_PER_HOUR
+            if not rebuilt.covers(message.stream_id, at_ms, hour_ms):
                 self.add_event(event)
 
     def add_event(self, event: Event) -> None:
@@ -153,9 +155,10 @@ class RollupBuilder:
         conn: psycopg.Connection,
         messages: Sequence[IncomingMessage],
         positions: Mapping[Partition, PartitionPosition],
+        rebuilt: Rebuilt,
     ) -> list[Poison]:
         """Add to the rollups, as adctl.control.group_reading.Builder says."""
-        batch, dead = _aggregate(messages, positions)
+        batch, dead = _aggregate(messages, positions, rebuilt)
         self._rollups.add(conn, batch.additions)
         return dead
 
@@ -172,10 +175,11 @@ class Analytics(GroupReading):
 
 
 def _aggregate(
-    messages: Iterable[IncomingMessage], positions: Mapping[Partition, PartitionPosition]
+    messages: Iterable[IncomingMessage],
+    positions: Mapping[Partition, PartitionPosition],
+    rebuilt: Rebuilt,
 ) -> tuple[RollupBatch, list[Poison]]:
     batch, dead = RollupBatch(), []
-    rebuilt = Rebuilt(positions.values())
     for message in messages:
         position = positions[message.topic, message.partition]
         since = position.replay_from if position.is_replayed(message.offset) else None

@@ -7,6 +7,7 @@ from what Kafka tells. So they add up to invoices, and a check holds the two aga
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from adctl.control.group_reading import Group, GroupReading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.control.group_reading import Positions
+    from adctl.control.once import Rebuilt
     from adctl.streams.consumer import IncomingMessage
 
     Costly = list[tuple[IncomingMessage, Event]]
@@ -37,7 +39,11 @@ class LineBuilder:
         self._lines = StatementLines()
 
     def add(
-        self, conn: psycopg.Connection, messages: Sequence[IncomingMessage], _: Positions
+        self,
+        conn: psycopg.Connection,
+        messages: Sequence[IncomingMessage],
+        _: Positions,
+        rebuilt: Rebuilt,
     ) -> list[Poison]:
         """Add to the lines, as adctl.control.group_reading.Builder says.
 
@@ -50,6 +56,12 @@ class LineBuilder:
             if (day := booked_on.get(event.event_id)) is None:
                 told = f"event {event.event_id} is not in the ledger"
                 dead.append(Poison(message, DeadLetterReason.NOT_BOOKED, told))
+                continue
+            booked_ms = int(datetime.combine(day, time(), UTC).timestamp() * 1000)
+            # What is put back was not in the ledger when its day was made.
+            if not message.retried_from and rebuilt.covers(
+                message.stream_id, event.occurred_at_ms, booked_ms
+            ):
                 continue
             charges[LineKey(day, event.campaign_id, event.exchange)].add(
                 event.cost_nanos, late=event.late, unpriced=event.unpriced

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from adctl.control.group_reading import Positions
+    from adctl.control.once import Rebuilt
     from adctl.streams.consumer import IncomingMessage
 
 NOTIFY = Group("notify", topics=(topics.CAMPAIGNS, topics.ALARMS), keyed=())
@@ -45,7 +46,11 @@ class DeliveryBuilder:
         self._queries = load_queries("queries/webhooks.sql")
 
     def add(
-        self, conn: psycopg.Connection, messages: Sequence[IncomingMessage], _: Positions
+        self,
+        conn: psycopg.Connection,
+        messages: Sequence[IncomingMessage],
+        _: Positions,
+        _rebuilt: Rebuilt,
     ) -> list[Poison]:
         """Make deliveries, as adctl.control.group_reading.Builder says."""
         rows, dead = [], []

@@ -8,6 +8,7 @@ from adctl.stores.stream_marks import StreamMarks, is_outward_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from adctl.stores.offsets import PartitionPosition
     from adctl.streams.consumer import IncomingMessage
@@ -27,9 +28,15 @@ def origin_of(cluster_id: str, message: IncomingMessage) -> str:
 
 
 class Rebuilt:
-    """The events that were last counted from PostgreSQL's own rows, and so count no more."""
+    """The events that were last counted from PostgreSQL's own rows, and so count no more.
 
-    def __init__(self, positions: Iterable[PartitionPosition]) -> None:
+    Those that ``positions`` tell of, and those of ``parts``: hours or days, each made anew with the
+    events up to its marks.
+    """
+
+    def __init__(
+        self, positions: Iterable[PartitionPosition], parts: Mapping[datetime, str]
+    ) -> None:
         self._marks = StreamMarks()
         self._since_ms = 0
         for position in positions:
@@ -37,12 +44,14 @@ class Rebuilt:
                 self._marks.advance(outward)
             if position.rebuilt_since is not None:
                 self._since_ms = int(position.rebuilt_since.timestamp() * 1000)
+        self._parts = {_ms(part): StreamMarks(upto) for part, upto in parts.items()}
 
-    def covers(self, stream_id: str, occurred_at_ms: int) -> bool:
-        """Return whether an event was among them. Cheap where nothing was rebuilt."""
-        return (
-            bool(self._marks) and occurred_at_ms >= self._since_ms and self._marks.covers(stream_id)
-        )
+    def covers(self, stream_id: str, occurred_at_ms: int, part_ms: int) -> bool:
+        """Return whether an event of a part was among them. Cheap where nothing was rebuilt."""
+        if self._marks and occurred_at_ms >= self._since_ms and self._marks.covers(stream_id):
+            return True
+        upto = self._parts.get(part_ms) if self._parts else None
+        return upto is not None and upto.covers(stream_id)
 
 
 class Reading:
@@ -96,3 +105,7 @@ class Reading:
         if place not in self._marks:
             self._marks[place] = StreamMarks(self._positions[place].stream_marks)
         return self._marks[place]
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

@@ -76,6 +76,9 @@ class EventStore:
                     meanwhile()
                 last_id = rows[-1].stream_id
                 stored = Stored(*self._queries.store_incoming(conn, stream=stream, last_id=last_id))
+                if stored.events and stream is None:
+                    # By no id can be said whether a consumer group has come to these.
+                    self._queries.groups_incomplete(conn)
                 if stored.events < len(rows):
                     self._queries.note_recounted(conn)
                 return stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +10,7 @@ from adctl.stores.postgres import load_queries
 from adctl.stores.stream_marks import StreamMarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import psycopg
 
@@ -78,7 +79,7 @@ class GroupOffsets:
         self, conn: psycopg.Connection, cluster_id: str, partitions: Iterable[Partition]
     ) -> dict[Partition, PartitionPosition]:
         """Return the positions, ``partitions`` among them, for this transaction to change alone."""
-        self._queries.announce_change(conn)
+        list(self._queries.announce_change(conn, **self._group))
         # A row that is not there cannot be locked, and two would begin the partition at once.
         self._begin_partitions(
             conn, cluster_id, set(partitions) - self.read(conn, cluster_id).keys()
@@ -125,13 +126,22 @@ class GroupOffsets:
         elsewhere: bool = self._queries.is_elsewhere(conn, cluster_id=cluster_id, **self._group)
         return elsewhere
 
-    def block_changes(self, conn: psycopg.Connection) -> None:
-        """Keep every consumer from changing rollups or positions until the transaction ends.
+    @contextmanager
+    def held(self, conn: psycopg.Connection) -> Iterator[None]:
+        """Keep every consumer of this group from changing what it builds, or positions.
 
-        As the first statement of a transaction that sees one moment only, it makes sure that
-        moment is after the last change.
+        Outside of a transaction: one that begins inside sees everything that was done before.
+        Other groups go on.
         """
-        self._queries.block_changes(conn)
+        list(self._queries.hold_group(conn, **self._group))
+        conn.commit()
+        try:
+            yield
+        finally:
+            # A connection that is lost has let go.
+            if not conn.closed and not conn.broken:
+                list(self._queries.release_group(conn, **self._group))
+                conn.commit()
 
     def knows(self, conn: psycopg.Connection, cluster_id: str) -> bool:
         """Return whether the group has begun to read this cluster."""
@@ -148,6 +158,42 @@ class GroupOffsets:
             conn, cluster_id=cluster_id, **self._group, **self._keyed
         )
         self._begin_partitions(conn, cluster_id, partitions)
+
+    def begin_again(
+        self, conn: psycopg.Connection, cluster_id: str, anew: Collection[Partition]
+    ) -> None:
+        """Forget positions in partitions that were made ``anew``; of keyed topics in all."""
+        topics = self._keyed["keyed"]
+        if any(topic in topics for topic, _ in anew):
+            self._queries.forget_cluster(conn, cluster_id=cluster_id, **self._group, **self._keyed)
+        for topic, partition in anew:
+            self._queries.begin_anew(
+                conn, cluster_id=cluster_id, topic=topic, partition=partition, **self._group
+            )
+
+    def rebuilt_whole(self, conn: psycopg.Connection, stream_marks: str) -> bool:
+        """Note that every event up to and including the marked ones was counted from its row.
+
+        False, and nothing noted, if events beyond them are noted as such already.
+        """
+        whole = StreamMarks(stream_marks)
+        rows = list(self._queries.marks(conn, **self._group, **self._keyed))
+        if any(not whole.reaches(StreamMarks(rebuilt)) for *_, rebuilt in rows):
+            return False
+        for cluster_id, topic, partition, last, _ in rows:
+            marks = StreamMarks(last)
+            for outward in stream_marks.split():
+                marks.advance(outward)
+            self._queries.rebuilt_whole(
+                conn,
+                last_stream_id=str(marks),
+                rebuilt_stream_id=stream_marks,
+                cluster_id=cluster_id,
+                topic=topic,
+                partition=partition,
+                **self._group,
+            )
+        return True
 
     def skip_up_to(self, conn: psycopg.Connection, stream_marks: str) -> None:
         """Count every event up to and including the marked ones as applied, on every partition."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 """Before every hour."""
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""After every hour."""
 
 _ARRAY, _QUOTED = "{{{}}}", '"{}"'
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"'})
@@ -129,19 +131,37 @@ class Rollups:
             if rows:
                 write(conn, **_columns(rows, names))
 
-    def rebuild(self, conn: psycopg.Connection, since: datetime = ALWAYS) -> int:
-        """Make what events add to hours from ``since`` on what the event table says.
+    def rebuild(
+        self, conn: psycopg.Connection, since: datetime = ALWAYS, until: datetime = FOREVER
+    ) -> int:
+        """Make what events add to hours from ``since`` to ``until`` what the event table says.
 
         Returns how many rows of rollup_delivery it filled. The caller keeps others from adding
-        meanwhile, and ``since`` is the beginning of an hour. What decisions add stays.
+        meanwhile, and both are beginnings of hours. What decisions add stays.
         """
-        self._queries.clear_delivery(conn, since=since)
-        filled: int = self._queries.fill_delivery(conn, since=since)
-        self._queries.drop_empty_delivery(conn, since=since)
-        self._queries.clear_landscape(conn, since=since)
-        self._queries.fill_landscape(conn, since=since)
-        self._queries.drop_empty_landscape(conn, since=since)
+        hours = {"since": since, "until": until}
+        self._queries.clear_delivery(conn, **hours)
+        filled: int = self._queries.fill_delivery(conn, **hours)
+        self._queries.drop_empty_delivery(conn, **hours)
+        self._queries.clear_landscape(conn, **hours)
+        self._queries.fill_landscape(conn, **hours)
+        self._queries.drop_empty_landscape(conn, **hours)
         return filled
+
+    def differing(
+        self, conn: psycopg.Connection, since: datetime, until: datetime
+    ) -> list[datetime]:
+        """Return the hours from ``since`` to ``until`` whose totals are not their events'."""
+        return [at for (at,) in self._queries.differing_hours(conn, since=since, until=until)]
+
+    def filled(self, conn: psycopg.Connection, since: datetime, until: datetime) -> list[datetime]:
+        """Return the hours from ``since`` to ``until`` that have rows of deliveries."""
+        return [at for (at,) in self._queries.hours_with_rows(conn, since=since, until=until)]
+
+    def first_moment(self, conn: psycopg.Connection) -> datetime | None:
+        """Return the moment before which nothing happened; None if nothing has."""
+        first: datetime | None = self._queries.first_moment(conn)
+        return first
 
     def forget_decisions(self, conn: psycopg.Connection, since: datetime) -> None:
         """Take out what decisions have added to the hours from ``since`` on.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from adctl.stores.postgres import load_queries
+from adctl.stores.rollups import ALWAYS, FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -65,14 +66,31 @@ class StatementLines:
             conn, [key._asdict() | msgspec.to_builtins(charges[key]) for key in sorted(charges)]
         )
 
-    def rebuild(self, conn: psycopg.Connection) -> int:
-        """Make the lines what the ledger says; return how many there are.
+    def rebuild(
+        self, conn: psycopg.Connection, since: datetime = ALWAYS, until: datetime = FOREVER
+    ) -> int:
+        """Make the lines from ``since`` to ``until``, midnights of UTC, what the ledger says.
 
-        The caller keeps others from adding meanwhile.
+        Returns how many there are. The caller keeps others from adding meanwhile.
         """
-        self._queries.clear_lines(conn)
-        filled: int = self._queries.fill_lines(conn)
+        self._queries.clear_lines(conn, since=since, until=until)
+        filled: int = self._queries.fill_lines(conn, since=since, until=until)
         return filled
+
+    def differing(
+        self, conn: psycopg.Connection, since: datetime, until: datetime
+    ) -> list[datetime]:
+        """Return the days from ``since`` to ``until`` whose totals are not the ledger's."""
+        return [at for (at,) in self._queries.differing_days(conn, since=since, until=until)]
+
+    def filled(self, conn: psycopg.Connection, since: datetime, until: datetime) -> list[datetime]:
+        """Return the days from ``since`` to ``until`` that have lines."""
+        return [at for (at,) in self._queries.days_with_lines(conn, since=since, until=until)]
+
+    def first_moment(self, conn: psycopg.Connection) -> datetime | None:
+        """Return the moment before which nothing was booked; None if nothing has been."""
+        first: datetime | None = self._queries.first_moment(conn)
+        return first
 
     def read(
         self, conn: psycopg.Connection, since: datetime, until: datetime

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from adctl.errors import AdctlError, StoreUnavailableError
-from adctl.streams.client import client_settings, kafka_errors, read_metadata
+from adctl.streams.client import client_settings, kafka_errors, partitions_of, read_metadata
 from adctl.streams.producer import RETRIED_FOR_HEADER, RETRIED_FROM_HEADER, STREAM_ID_HEADER
 from adctl.streams.schemas import VERSION_HEADER
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     FindOffsets = Callable[[], Mapping[Partition, int]]
 
 SESSION_TIMEOUT_MS = 6000
+_END_SEC = 2.0
 
 
 class IncomingMessage(NamedTuple):
@@ -90,6 +91,21 @@ class GroupConsumer:
     def cluster_id(self) -> str:
         """Return the id of the cluster as it is now. Raises StoreUnavailableError."""
         return str(read_metadata(self._consumer).cluster_id)
+
+    def ends(self, topics: Iterable[str]) -> dict[Partition, int]:
+        """Return the offset of the next message to come, for each partition of ``topics``.
+
+        Raises StoreUnavailableError.
+        """
+        found = partitions_of(read_metadata(self._consumer))
+        with kafka_errors("find where topics end"):
+            return {
+                (topic, number): self._consumer.get_watermark_offsets(
+                    TopicPartition(self._prefix + topic, number), timeout=_END_SEC
+                )[1]
+                for topic in topics
+                for number in range(found.get(self._prefix + topic, 0))
+            }
 
     def poll(self, count: int, timeout_sec: float) -> list[IncomingMessage]:
         """Return up to ``count`` messages, after ``timeout_sec`` at the latest; maybe none.

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adctl.config import KafkaSettings
+    from adctl.control.counted import Counted
     from adctl.control.group_reading import AppliedBatch, GroupReading
-    from adctl.control.rebuilding import GroupRebuilder
+    from adctl.control.rebuilding import GroupRebuilder, Step
     from adctl.streams.admin import KafkaAdmin
     from adctl.streams.consumer import IncomingMessage
     from daemons.consumer.metrics import ConsumerMetrics
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 _POLL_SEC = 0.25
 _CHECK_CLUSTER_SEC = 5.0
+_LOOK_SEC = 2.0
 _PAUSE_SEC = 1.0
 
 
@@ -53,6 +55,7 @@ class GroupReader:
         self._failures = metrics.failures.labels(name)
         self._partitions = metrics.partitions.labels(name)
         self._failing = ""
+        self._getting_ready = "has not come to its topics yet"
 
     def run(self, stop: threading.Event) -> None:
         """Read until ``stop`` is set; after a failure, begin anew from PostgreSQL's offsets."""
@@ -70,8 +73,8 @@ class GroupReader:
 
     def check(self) -> None:
         """Return if the topics are being read. Raises StoreUnavailableError."""
-        if self._failing:
-            raise StoreUnavailableError(self._failing)
+        if told := self._failing or self._getting_ready:
+            raise StoreUnavailableError(told)
 
     def _read_cluster(self, stop: threading.Event) -> None:
         cluster_id = self._admin.cluster_id()
@@ -82,8 +85,7 @@ class GroupReader:
             for number in range(count)
             if topic in self._group.topics
         ]
-        if self._rebuilder.begin_cluster(cluster_id, partitions):
-            log.info("reading a cluster for the first time", cluster=cluster_id)
+        self._begin(cluster_id, partitions, stop)
         with GroupConsumer(
             self._bootstrap,
             self._prefix + self._group.name,
@@ -93,8 +95,36 @@ class GroupReader:
         ) as consumer:
             self._read(consumer, cluster_id, stop)
 
+    def _begin(
+        self, cluster_id: str, partitions: Sequence[tuple[str, int]], stop: threading.Event
+    ) -> None:
+        """Return when the group may read the cluster; not ready until then, if that takes long."""
+
+        def tell(step: Step) -> None:
+            self._getting_ready = f"not ready to read a new Kafka cluster: {step.told}"
+            log.info("getting ready to read a new cluster", step=step.told, left=step.left)
+            self._failing = ""
+
+        if self._rebuilder.begin_cluster(cluster_id, partitions, stop.is_set, tell):
+            log.info("reading a cluster for the first time", cluster=cluster_id)
+        self._getting_ready = ""
+
+    def _look(self, consumer: GroupConsumer, counted: Counted, cluster_id: str) -> None:
+        def ends() -> dict[tuple[str, int], int]:
+            found = consumer.ends(self._group.topics)
+            # Of another cluster they would say that nothing is left to count.
+            if consumer.cluster_id() != cluster_id:
+                raise StoreUnavailableError(f"Kafka: cluster {cluster_id} was replaced")
+            return found
+
+        if anew := counted.look(ends):
+            self._rebuilder.begin_again(cluster_id, anew)
+            names = ", ".join(f"{topic}/{number}" for topic, number in anew)
+            raise StoreUnavailableError(f"Kafka: partitions were made anew: {names}")
+
     def _read(self, consumer: GroupConsumer, cluster_id: str, stop: threading.Event) -> None:
-        checked_at = time.monotonic()
+        checked_at, look_at = time.monotonic(), 0.0
+        counted = self._rebuilder.counted(cluster_id)
         while not stop.is_set():
             messages = consumer.poll(self._batch_size, _POLL_SEC)
             self._partitions.set(consumer.assigned)
@@ -107,6 +137,9 @@ class GroupReader:
                 self._recovered()
             if messages and (batch := self._apply(cluster_id, messages, stop)):
                 consumer.commit(batch.next_offsets)
+            if time.monotonic() >= look_at:
+                self._look(consumer, counted, cluster_id)
+                look_at = time.monotonic() + _LOOK_SEC
 
     def _apply(
         self, cluster_id: str, messages: Sequence[IncomingMessage], stop: threading.Event

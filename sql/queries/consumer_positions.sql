@@ -14,11 +14,34 @@ SELECT EXISTS (
 DELETE FROM consumer_position
 WHERE cluster_id <> :cluster_id AND consumer_group = :consumer_group AND topic = ANY(:keyed);
 
--- name: block_changes#
-LOCK TABLE consumer_position IN SHARE ROW EXCLUSIVE MODE;
+-- name: hold_group(consumer_group)
+-- Of the session, so that a transaction can begin after it, and see what was done until then.
+SELECT pg_advisory_lock(7237442, hashtext(:consumer_group));
 
--- name: announce_change#
-LOCK TABLE consumer_position IN ROW EXCLUSIVE MODE;
+-- name: release_group(consumer_group)
+SELECT pg_advisory_unlock(7237442, hashtext(:consumer_group));
+
+-- name: announce_change(consumer_group)
+SELECT pg_advisory_xact_lock_shared(7237442, hashtext(:consumer_group));
+
+-- name: forget_cluster(cluster_id, consumer_group, keyed)!
+DELETE FROM consumer_position
+WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group AND topic = ANY(:keyed);
+
+-- name: begin_anew(cluster_id, consumer_group, topic, partition)!
+DELETE FROM consumer_position
+WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
+  AND topic = :topic AND partition = :partition;
+
+-- name: marks(consumer_group, keyed)
+SELECT cluster_id, topic, partition, last_stream_id, rebuilt_stream_id FROM consumer_position
+WHERE consumer_group = :consumer_group AND topic = ANY(:keyed);
+
+-- name: rebuilt_whole(last_stream_id, rebuilt_stream_id, cluster_id, consumer_group, topic, partition)!
+UPDATE consumer_position
+SET last_stream_id = :last_stream_id, rebuilt_stream_id = :rebuilt_stream_id, rebuilt_since = NULL
+WHERE cluster_id = :cluster_id AND consumer_group = :consumer_group
+  AND topic = :topic AND partition = :partition;
 
 -- name: lock_positions(cluster_id, consumer_group)
 SELECT topic, partition, next_offset, last_stream_id, replay_until, replay_from, rewinds,

@@ -13,7 +13,8 @@ SELECT max(day) FROM dropped_day;
 -- Fees are exact: what is owed beyond whole nanos is carried to the next batch, whatever campaign
 -- of the advertiser spends then.
 -- An order that was counted for another bid is not stored either.
--- What was stored waits in relay_batch for Kafka, but where there is no stream: Kafka has it then.
+-- What was stored waits in relay_batch for Kafka, but where there is no stream: Kafka has it then. And
+-- stored_part notes of which hours and days it is.
 WITH ordered AS (
     INSERT INTO conversion_order
     SELECT advertiser_id, order_id, event_date, event_id
@@ -32,6 +33,16 @@ WITH ordered AS (
     FROM stored
     WHERE :stream::text IS NOT NULL
     HAVING count(*) > 0
+), parts AS (
+    -- Of the day it is the booking's that counts, which is now.
+    INSERT INTO stored_part (stream, unit, part, last_id)
+    SELECT DISTINCT :stream::text, unit, part, :last_id::text
+    FROM stored CROSS JOIN LATERAL (VALUES
+        ('hour', date_trunc('hour', occurred_at, 'UTC'), true),
+        ('day', date_trunc('day', now(), 'UTC'), cost_nanos > 0)
+    ) AS of (unit, part, counts)
+    WHERE :stream::text IS NOT NULL AND counts
+    ON CONFLICT (stream, unit, part) DO UPDATE SET last_id = excluded.last_id
 ), booked AS (
     INSERT INTO ledger_entry (transaction, account, campaign_id, amount_nanos, occurred_at,
                               exchange, late, unpriced)
@@ -75,6 +86,9 @@ FROM incoming_event AS again
 JOIN event AS stored USING (event_date, event_id)
 WHERE again.cost_nanos > 0 AND stored.stream_id <> again.stream_id
 ON CONFLICT DO NOTHING;
+
+-- name: groups_incomplete()!
+UPDATE group_progress SET complete = false WHERE complete;
 
 -- name: stored(dates, ids)
 SELECT event_id

@@ -52,17 +52,17 @@ SET candidates = rollup.candidates + excluded.candidates,
     capped = rollup.capped + excluded.capped,
     cut_micros = rollup.cut_micros + excluded.cut_micros;
 
--- name: clear_delivery(since)!
+-- name: clear_delivery(since, until)!
 UPDATE rollup_delivery
 SET wins = 0, losses = 0, impressions = 0, clicks = 0, conversions = 0, view_conversions = 0,
     spend_nanos = 0, value_nanos = 0
-WHERE hour >= :since;
+WHERE hour >= :since AND hour < :until;
 
--- name: fill_delivery(since)!
+-- name: fill_delivery(since, until)!
 INSERT INTO rollup_delivery
     (hour, campaign_id, creative_id, exchange, site, country, device,
      wins, losses, impressions, clicks, conversions, view_conversions, spend_nanos, value_nanos)
-SELECT * FROM delivery_of_events(:since, 'infinity')
+SELECT * FROM delivery_of_events(:since, :until)
 ON CONFLICT (hour, campaign_id, creative_id, exchange, site, country, device) DO UPDATE
 SET wins = excluded.wins,
     losses = excluded.losses,
@@ -73,18 +73,18 @@ SET wins = excluded.wins,
     spend_nanos = excluded.spend_nanos,
     value_nanos = excluded.value_nanos;
 
--- name: drop_empty_delivery(since)!
+-- name: drop_empty_delivery(since, until)!
 DELETE FROM rollup_delivery
-WHERE hour >= :since
+WHERE hour >= :since AND hour < :until
   AND bids + wins + losses + impressions + clicks + conversions + view_conversions = 0
   AND spend_nanos = 0 AND value_nanos = 0;
 
--- name: clear_landscape(since)!
+-- name: clear_landscape(since, until)!
 UPDATE rollup_landscape
 SET wins = 0, losses = 0, paid_micros = 0, min_to_win_micros = 0, min_to_win_told = 0
-WHERE hour >= :since;
+WHERE hour >= :since AND hour < :until;
 
--- name: fill_landscape(since)!
+-- name: fill_landscape(since, until)!
 INSERT INTO rollup_landscape
     (hour, exchange, country, device, price_bucket, wins, losses, paid_micros,
      min_to_win_micros, min_to_win_told)
@@ -96,7 +96,8 @@ SELECT date_trunc('hour', occurred_at, 'UTC'), exchange, country, device,
        coalesce(sum(min_to_win_micros), 0),
        count(min_to_win_micros)
 FROM event
-WHERE kind IN ('win', 'loss') AND NOT test AND occurred_at >= :since
+WHERE kind IN ('win', 'loss') AND NOT test
+  AND occurred_at >= :since AND occurred_at < :until
 GROUP BY 1, 2, 3, 4, 5
 ON CONFLICT (hour, exchange, country, device, price_bucket) DO UPDATE
 SET wins = excluded.wins,
@@ -105,8 +106,50 @@ SET wins = excluded.wins,
     min_to_win_micros = excluded.min_to_win_micros,
     min_to_win_told = excluded.min_to_win_told;
 
--- name: drop_empty_landscape(since)!
-DELETE FROM rollup_landscape WHERE hour >= :since AND bids + wins + losses = 0;
+-- name: drop_empty_landscape(since, until)!
+DELETE FROM rollup_landscape WHERE hour >= :since AND hour < :until AND bids + wins + losses = 0;
+
+-- name: differing_hours(since, until)
+-- Hours whose totals are not those of their events. What is missing makes them less, so it shows.
+WITH counted AS (
+    SELECT hour, sum(wins) AS wins, sum(losses) AS losses, sum(impressions) AS impressions,
+           sum(clicks) AS clicks, sum(conversions + view_conversions) AS conversions,
+           sum(spend_nanos) AS spend_nanos, sum(value_nanos) AS value_nanos
+    FROM rollup_delivery
+    WHERE hour >= :since AND hour < :until
+    GROUP BY hour
+    HAVING sum(wins + losses + impressions + clicks + conversions + view_conversions) > 0
+        OR sum(spend_nanos) > 0 OR sum(value_nanos) > 0
+), made AS (
+    SELECT date_trunc('hour', occurred_at, 'UTC') AS hour,
+           count(*) FILTER (WHERE kind = 'win') AS wins,
+           count(*) FILTER (WHERE kind = 'loss') AS losses,
+           count(*) FILTER (WHERE kind = 'impression') AS impressions,
+           count(*) FILTER (WHERE kind = 'click') AS clicks,
+           count(*) FILTER (WHERE kind = 'conversion') AS conversions,
+           sum(cost_nanos) AS spend_nanos, coalesce(sum(value_nanos), 0) AS value_nanos
+    FROM event
+    WHERE NOT test AND occurred_at >= :since AND occurred_at < :until
+      AND (kind <> 'bill' OR cost_nanos > 0)
+    GROUP BY 1
+)
+SELECT DISTINCT hour
+FROM ((TABLE counted EXCEPT TABLE made) UNION ALL (TABLE made EXCEPT TABLE counted)) AS different
+UNION
+SELECT hour
+FROM (SELECT hour, sum(wins) AS wins, sum(losses) AS losses FROM rollup_landscape
+      WHERE hour >= :since AND hour < :until
+      GROUP BY hour HAVING sum(wins + losses) > 0) AS landscape
+FULL JOIN (SELECT hour, wins, losses FROM made WHERE wins + losses > 0) AS events USING (hour)
+WHERE (landscape.wins, landscape.losses) IS DISTINCT FROM (events.wins, events.losses);
+
+-- name: first_moment()$
+-- Events are not of before the day of their bid.
+SELECT least((SELECT min(hour) FROM rollup_delivery), (SELECT min(hour) FROM rollup_landscape),
+             (SELECT min(event_date) FROM event)::timestamp AT TIME ZONE 'UTC');
+
+-- name: hours_with_rows(since, until)
+SELECT DISTINCT hour FROM rollup_delivery WHERE hour >= :since AND hour < :until;
 
 -- name: list_hours(since, until)
 SELECT series.hour

@@ -18,10 +18,12 @@ SET impressions = line.impressions + excluded.impressions,
     unpriced_impressions = line.unpriced_impressions + excluded.unpriced_impressions,
     unpriced_spend_nanos = line.unpriced_spend_nanos + excluded.unpriced_spend_nanos;
 
--- name: clear_lines()!
-DELETE FROM statement_line;
+-- name: clear_lines(since, until)!
+DELETE FROM statement_line
+WHERE day >= (:since::timestamptz AT TIME ZONE 'UTC')::date
+  AND day < (:until::timestamptz AT TIME ZONE 'UTC')::date;
 
--- name: fill_lines()!
+-- name: fill_lines(since, until)!
 INSERT INTO statement_line
 SELECT (booked_at AT TIME ZONE 'UTC')::date, campaign_id, exchange,
        count(*), sum(amount_nanos),
@@ -30,8 +32,33 @@ SELECT (booked_at AT TIME ZONE 'UTC')::date, campaign_id, exchange,
        count(*) FILTER (WHERE unpriced),
        coalesce(sum(amount_nanos) FILTER (WHERE unpriced), 0)
 FROM ledger_entry
-WHERE account = 'campaign'
+WHERE account = 'campaign' AND booked_at >= :since AND booked_at < :until
 GROUP BY 1, 2, 3;
+
+-- name: differing_days(since, until)
+-- Days whose totals are not the ledger's. What is missing makes them less, so it shows.
+SELECT coalesce(lines.day, booked.day)::timestamp AT TIME ZONE 'UTC'
+FROM (SELECT day, sum(impressions) AS impressions, sum(spend_nanos) AS spend_nanos
+      FROM statement_line
+      WHERE day >= (:since::timestamptz AT TIME ZONE 'UTC')::date
+        AND day < (:until::timestamptz AT TIME ZONE 'UTC')::date
+      GROUP BY day) AS lines
+FULL JOIN (SELECT (booked_at AT TIME ZONE 'UTC')::date AS day, count(*) AS impressions,
+                  sum(amount_nanos) AS spend_nanos
+           FROM ledger_entry
+           WHERE account = 'campaign' AND booked_at >= :since AND booked_at < :until
+           GROUP BY 1) AS booked USING (day)
+WHERE (lines.impressions, lines.spend_nanos)
+      IS DISTINCT FROM (booked.impressions, booked.spend_nanos);
+
+-- name: first_moment()$
+SELECT least((SELECT min(day) FROM statement_line)::timestamp AT TIME ZONE 'UTC',
+             (SELECT booked_at FROM ledger_entry ORDER BY id LIMIT 1));
+
+-- name: days_with_lines(since, until)
+SELECT DISTINCT day::timestamp AT TIME ZONE 'UTC' FROM statement_line
+WHERE day >= (:since::timestamptz AT TIME ZONE 'UTC')::date
+  AND day < (:until::timestamptz AT TIME ZONE 'UTC')::date;
 
 -- name: lines(since, until)
 SELECT day, campaign_id, exchange, impressions, spend_nanos, late_impressions, late_spend_nanos,
