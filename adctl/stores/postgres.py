@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from adctl.config import PostgresSettings
 
 
+_PROCESS = f"adctl-{secrets.token_hex(6)}"
+
 CONNECTION = {
+    # Told apart by this, a process can end its own statements, and nobody else's.
+    "application_name": _PROCESS,
     "options": "-c timezone=UTC",
     # A server that has vanished without a word is noticed after ten seconds, not after hours.
     "keepalives_idle": 5,
@@ -46,6 +51,26 @@ def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Co
         kwargs={**CONNECTION, "connect_timeout": settings.connect_timeout_sec},
         open=True,
     )
+
+
+def interrupt(url: str, connect_timeout_sec: int, *, hang_up: bool) -> int:
+    """End what this process is at on all its connections; return on how many it was.
+
+    Statements are cancelled, those that wait for locks too; with ``hang_up`` connections are closed
+    that are in a transaction. Whoever used them gets StoreUnavailableError, and its transaction is
+    undone. Raises StoreUnavailableError.
+    """
+    how = "pg_terminate_backend" if hang_up else "pg_cancel_backend"
+    settings = {**CONNECTION, "connect_timeout": connect_timeout_sec}
+    with (
+        postgres_errors("end statements"),
+        psycopg.connect(url, autocommit=True, **settings) as conn,  # type: ignore[arg-type]
+    ):
+        return conn.execute(
+            f"SELECT {how}(pid) FROM pg_stat_activity "  # noqa: S608 - one of two words of ours
+            "WHERE application_name = %s AND state <> 'idle' AND pid <> pg_backend_pid()",
+            [_PROCESS],
+        ).rowcount
 
 
 _LOST = (

@@ -27,6 +27,7 @@ from adctl.streams.producer import ReliableProducer
 from daemons.consumer.metrics import ConsumerMetrics
 from daemons.consumer.reading import GroupReader
 from daemons.consumer.sending import SendingLoop
+from daemons.ending import cut_off
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def main(settings: Settings) -> None:
         work: list[Loop] = [*readers]
         if NOTIFY.name in names:
             work.append(SendingLoop(make_sender(settings, pool), metrics))
+        closing.enter_context(cut_off(stop, endpoints.postgres_url))
         closing.enter_context(running(work, stop))
         run_threaded(app, section.host, section.port, _THREADS, stop)
 

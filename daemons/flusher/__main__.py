@@ -18,6 +18,7 @@ from adctl.stores.shard_count import require_shards
 from adctl.stores.stream import event_streams
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
+from daemons.ending import cut_off
 from daemons.flusher.metrics import FlusherMetrics
 from daemons.flusher.work import FlusherWork
 from daemons.jobs import Job, scheduled
@@ -25,6 +26,7 @@ from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_
 
 _THREADS = 4
 _MEASURE_SEC = 5.0
+_LAST_SEC = 1.0
 
 if TYPE_CHECKING:
     from adctl.config import Settings
@@ -38,7 +40,8 @@ def main(settings: Settings) -> None:
     metrics = FlusherMetrics(registry)
     refuse_newer_schema(endpoints.postgres_url)
     with ExitStack() as closing:
-        pool = closing.enter_context(open_pool(endpoints.postgres_url, settings.postgres))
+        url = endpoints.postgres_url
+        pool = closing.enter_context(open_pool(url, settings.postgres))
         client = closing.enter_context(connect(endpoints.redis_url, settings.redis))
         require_shards(client, settings.redis.shards)
         producer = ReliableProducer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
@@ -61,11 +64,12 @@ def main(settings: Settings) -> None:
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
             registry,
         )
-        with scheduled([flush, relay, trim, measure]):
+        with cut_off(stop, url), scheduled([flush, relay, trim, measure]):
             run_threaded(app, section.host, section.port, _THREADS, stop)
-        flush.run()
-        relay.run()
-        trim.run()
+        with cut_off(stop, url, _LAST_SEC):
+            flush.run()
+            relay.run()
+            trim.run()
 
 
 if __name__ == "__main__":

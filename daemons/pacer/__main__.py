@@ -32,6 +32,7 @@ from adctl.streams import topics
 from adctl.streams.admin import KafkaAdmin
 from adctl.streams.producer import ReliableProducer
 from adctl.streams.reader import TopicReader
+from daemons.ending import cut_off
 from daemons.jobs import Job, scheduled
 from daemons.lifecycle import create_health_app, run_daemon, run_threaded, stop_on_signals
 from daemons.pacer.metrics import PacerMetrics
@@ -63,7 +64,7 @@ _SEND_TIMEOUT_SEC = 3.0
 
 
 def main(settings: Settings) -> None:
-    """Run the pacer until SIGTERM; jobs that have begun are finished."""
+    """Run the pacer until SIGTERM; what jobs are at then is ended, to be done by the next one."""
     stop = stop_on_signals()
     endpoints, section = resolve(settings), settings.pacer
     registry = CollectorRegistry()
@@ -117,6 +118,7 @@ def main(settings: Settings) -> None:
             lambda: TopicReader(kafka.bootstrap, topics.OF_EVENT.values(), kafka.topic_prefix),
             RollupCheck(pool),
             metrics,
+            stop.is_set,
         )
         jobs = [
             Job("redis", watching.look, _LOOK_SEC, metrics),
@@ -141,7 +143,7 @@ def main(settings: Settings) -> None:
             {"postgres": lambda: check_postgres(pool), "redis": lambda: check_redis(client)},
             registry,
         )
-        with scheduled(jobs):
+        with cut_off(stop, endpoints.postgres_url), scheduled(jobs):
             run_threaded(app, section.host, section.port, _THREADS, stop)
 
 

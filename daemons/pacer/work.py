@@ -15,7 +15,7 @@ from adctl.stores.events import EventStore
 from adctl.stores.postgres import postgres_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import psycopg
     from psycopg_pool import ConnectionPool
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adctl.models import Campaign
     from adctl.stores.budgets import Budgets, BudgetState
     from adctl.stores.catalog import CatalogStore
+    from adctl.streams.consumer import IncomingMessage
     from adctl.streams.producer import OutgoingMessage
     from adctl.streams.reader import TopicReader
     from daemons.pacer.metrics import PacerMetrics
@@ -208,7 +209,9 @@ class ProofWork:
         open_events: Callable[[], TopicReader],
         rollups: RollupCheck,
         metrics: PacerMetrics,
+        stopped: Callable[[], bool],
     ) -> None:
+        self._stopped = stopped
         self._rollups = rollups
         self._prover = prover
         self._reconciler = reconciler
@@ -237,7 +240,16 @@ class ProofWork:
     def reconcile(self) -> None:
         """Hold the three stores against each other; ``adctl budget reconcile`` mends them."""
         with self._open_events() as reader:
-            differences = self._reconciler.compare(reader.batches())
+            differences = self._reconciler.compare(self._until_stopped(reader.batches()))
         self._metrics.differences.set(len(differences))
         for difference in differences[:_LOGGED]:
             log.error("the stores differ", **difference.fields())
+
+    def _until_stopped(
+        self, batches: Iterable[list[IncomingMessage]]
+    ) -> Iterator[list[IncomingMessage]]:
+        # Kafka may have millions of events, and half of them prove nothing.
+        for batch in batches:
+            if self._stopped():
+                raise StoreUnavailableError("stopped before all of Kafka was read")
+            yield batch
