@@ -93,6 +93,7 @@ class GroupRebuilder:
         self._progress = GroupProgress(group.name)
         self._built = built
         self._part = part
+        self._width = _SEARCHED
 
     def counted(self, cluster_id: str) -> Counted:
         """Return what finds out up to where the group has counted everything on a cluster."""
@@ -212,6 +213,8 @@ class GroupRebuilder:
         if self._built is None:
             return None
         while until := self._search(conn, self._built):
+            # Opening every day of events costs more than what most of them hold.
+            self._width *= 2
             if time.monotonic() >= deadline:
                 return Step(1, f"looking for what is missing, and has come to {until:%Y-%m-%d}")
         floor, flushed = self._within_reach(conn, ALWAYS), self._flushed(conn)
@@ -225,17 +228,17 @@ class GroupRebuilder:
         return None
 
     def _search(self, conn: psycopg.Connection, built: Built) -> datetime | None:
-        """Find parts that lack events, of a month; return up to when it came, None at the end."""
+        """Find parts that lack events, of some time; return up to when, None at the end."""
         progress = self._progress.read(conn)
         if progress is None or progress.complete:
             return None
         since = progress.searched_until
         if since is None:
             first = built.first_moment(conn) or FOREVER
-            since, until = ALWAYS, min(first, datetime.now(UTC)) + _SEARCHED
+            since, until = ALWAYS, min(first, datetime.now(UTC)) + self._width
             self._progress.begin_search(conn, self._flushed(conn), since)
         else:
-            until = since + _SEARCHED
+            until = since + self._width
         until = until.replace(hour=0, minute=0, second=0, microsecond=0)
         last = until > datetime.now(UTC)
         found = built.differing(conn, self._within_reach(conn, since), FOREVER if last else until)

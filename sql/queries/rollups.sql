@@ -157,7 +157,8 @@ FROM generate_series(
     -- Hours that had events of days that were dropped cannot be looked at.
     greatest(date_trunc('hour', :since::timestamptz, 'UTC'),
              (SELECT min(event_date) FROM event)::timestamp AT TIME ZONE 'UTC',
-             (SELECT date_trunc('hour', max(rebuild_from), 'UTC') FROM dropped_day)),
+             (SELECT date_trunc('hour', max(rebuild_from) + interval '1 hour - 1 microsecond', 'UTC')
+              FROM dropped_day)),
     date_trunc('hour', :until::timestamptz, 'UTC'), interval '1 hour') AS series(hour)
 WHERE EXISTS (SELECT FROM rollup_delivery AS rollup WHERE rollup.hour = series.hour)
    OR EXISTS (SELECT FROM event

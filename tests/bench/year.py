@@ -186,7 +186,7 @@ def _finish(conn: psycopg.Connection, size: Size, until: datetime) -> None:
                 for topic in topics
             ],
         )
-    conn.execute("ANALYZE")
+    conn.execute("VACUUM ANALYZE")
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from adctl.control.daemon_process import DaemonProcess
 from adctl.errors import StoreUnavailableError
 from adctl.stores.postgres import CONNECTION, interrupt, open_pool, postgres_errors
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adctl.config import Settings
+    from adctl.control.daemon_process import DaemonProcess
 
     StartDaemon = Callable[..., DaemonProcess]
 
