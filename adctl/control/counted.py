@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from adctl.stores.stream import ORIGIN
 from adctl.stores.stream_marks import StreamMarks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import psycopg
     from psycopg_pool import ConnectionPool
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from adctl.control.group_reading import Group
 
 Partition = tuple[str, int]
+
+# Topics are made anew by people, once in a while.
+_ANEW_SEC = 30.0
 
 
 class _Awaited(NamedTuple):
@@ -53,24 +57,31 @@ class Counted:
         self._progress = GroupProgress(group.name)
         self._awaited: _Awaited | None = None
         self._counted = StreamMarks()
+        self._look_at = 0.0
 
-    def look(self, find_ends: Callable[[], Mapping[Partition, int]]) -> list[Partition]:
+    def look(
+        self, find_ends: Callable[[Iterable[Partition]], Mapping[Partition, int]]
+    ) -> list[Partition]:
         """Note what the group has counted by now; return partitions that were made anew.
 
-        ``find_ends`` says where this cluster's partitions end, all of the group's topics. One that
-        ends before the group has been there already lost its messages, and gets others.
+        ``find_ends`` says where this cluster's partitions end. One that ends before the group has
+        been there already has lost its messages, and gets others.
         """
         before, told = self._read()
-        ends = find_ends()
-        if anew := [place for place, at in before.items() if ends.get(place, at) < at]:
-            return anew
-        if self._awaited is None:
-            if StreamMarks(told) and not self._counted.reaches(StreamMarks(told)):
+        news = bool(StreamMarks(told)) and not self._counted.reaches(StreamMarks(told))
+        if self._awaited is None and (news or time.monotonic() >= self._look_at):
+            ends = find_ends(before)
+            self._look_at = time.monotonic() + _ANEW_SEC
+            if anew := [place for place, at in before.items() if ends[place] < at]:
+                return anew
+            if news:
                 keyed = {at: end for at, end in ends.items() if at[0] in self._keyed}
                 self._awaited = _Awaited(told, keyed)
-            else:
-                return []
-        awaited = self._awaited
+        if self._awaited is not None:
+            self._await(self._awaited)
+        return []
+
+    def _await(self, awaited: _Awaited) -> None:
         with postgres_errors("note what was counted"), self._pool.connection() as conn:
             now = self._offsets.read(conn, self._cluster_id)
             if all(
@@ -78,7 +89,6 @@ class Counted:
                 for place, end in awaited.ends.items()
             ):
                 self._note(conn, awaited.marks)
-        return []
 
     def _note(self, conn: psycopg.Connection, marks: str) -> None:
         self._awaited, self._counted = None, StreamMarks(marks)

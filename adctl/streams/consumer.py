@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from adctl.errors import AdctlError, StoreUnavailableError
-from adctl.streams.client import client_settings, kafka_errors, partitions_of, read_metadata
+from adctl.streams.client import client_settings, kafka_errors, read_metadata
 from adctl.streams.producer import RETRIED_FOR_HEADER, RETRIED_FROM_HEADER, STREAM_ID_HEADER
 from adctl.streams.schemas import VERSION_HEADER
 
@@ -92,20 +92,17 @@ class GroupConsumer:
         """Return the id of the cluster as it is now. Raises StoreUnavailableError."""
         return str(read_metadata(self._consumer).cluster_id)
 
-    def ends(self, topics: Iterable[str]) -> dict[Partition, int]:
-        """Return the offset of the next message to come, for each partition of ``topics``.
+    def end(self, place: Partition) -> int:
+        """Return the offset of the next message to come to a partition.
 
         Raises StoreUnavailableError.
         """
-        found = partitions_of(read_metadata(self._consumer))
+        topic, number = place
         with kafka_errors("find where topics end"):
-            return {
-                (topic, number): self._consumer.get_watermark_offsets(
-                    TopicPartition(self._prefix + topic, number), timeout=_END_SEC
-                )[1]
-                for topic in topics
-                for number in range(found.get(self._prefix + topic, 0))
-            }
+            _, end = self._consumer.get_watermark_offsets(
+                TopicPartition(self._prefix + topic, number), timeout=_END_SEC
+            )
+        return int(end)
 
     def poll(self, count: int, timeout_sec: float) -> list[IncomingMessage]:
         """Return up to ``count`` messages, after ``timeout_sec`` at the latest; maybe none.

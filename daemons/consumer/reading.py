@@ -12,7 +12,7 @@ from adctl.streams.consumer import GroupConsumer
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from adctl.config import KafkaSettings
     from adctl.control.counted import Counted
@@ -109,15 +109,19 @@ class GroupReader:
             log.info("reading a cluster for the first time", cluster=cluster_id)
         self._getting_ready = ""
 
-    def _look(self, consumer: GroupConsumer, counted: Counted, cluster_id: str) -> None:
-        def ends() -> dict[tuple[str, int], int]:
-            found = consumer.ends(self._group.topics)
+    def _look(
+        self, consumer: GroupConsumer, counted: Counted, cluster_id: str, stop: threading.Event
+    ) -> None:
+        def find_ends(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+            found = {place: consumer.end(place) for place in places if not stop.is_set()}
             # Of another cluster they would say that nothing is left to count.
-            if consumer.cluster_id() != cluster_id:
+            if stop.is_set() or consumer.cluster_id() != cluster_id:
                 raise StoreUnavailableError(f"Kafka: cluster {cluster_id} was replaced")
             return found
 
-        if anew := counted.look(ends):
+        if stop.is_set():
+            return
+        if anew := counted.look(find_ends):
             self._rebuilder.begin_again(cluster_id, anew)
             names = ", ".join(f"{topic}/{number}" for topic, number in anew)
             raise StoreUnavailableError(f"Kafka: partitions were made anew: {names}")
@@ -138,7 +142,7 @@ class GroupReader:
             if messages and (batch := self._apply(cluster_id, messages, stop)):
                 consumer.commit(batch.next_offsets)
             if time.monotonic() >= look_at:
-                self._look(consumer, counted, cluster_id)
+                self._look(consumer, counted, cluster_id, stop)
                 look_at = time.monotonic() + _LOOK_SEC
 
     def _apply(

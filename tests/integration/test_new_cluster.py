@@ -35,7 +35,7 @@ def note_counted(plant: Plant) -> None:
     for work, rebuilder in zip(plant.work, (plant.rollups, plant.lines), strict=True):
         counted = rebuilder.counted(plant.cluster_id)
         ends = work.next_offsets(plant.cluster_id)
-        assert counted.look(lambda ends=ends: ends) == []
+        assert counted.look(lambda _, ends=ends: ends) == []
 
 
 def whole(plant: Plant, postgres: psycopg.Connection) -> tuple[bytes, bytes]:
@@ -89,14 +89,17 @@ def test_steps_that_end_by_a_fault_are_gone_on_with_and_come_to_the_same(
     if known:
         note_counted(plant)
     plant.happen(told[100:])
+    # A part a step, as if the process was killed after each.
     monkeypatch.setattr(rebuilding, "_STEP_SEC", -1.0)
+    monkeypatch.setattr(
+        rebuilding, "ranges", lambda parts, width: [(part, part + width) for part in parts]
+    )
     steps: list[Step] = []
 
     def stop_after_one(step: Step) -> None:
         steps.append(step)
         raise StoreUnavailableError("killed")
 
-    # A step a time, as if the process was killed after each.
     for number, (name, rebuilder) in enumerate(
         (("analytics", plant.rollups), ("billing", plant.lines))
     ):
@@ -109,7 +112,7 @@ def test_steps_that_end_by_a_fault_are_gone_on_with_and_come_to_the_same(
             break
         else:
             pytest.fail("it never comes to an end")
-    assert steps
+    assert len(steps) > 3
     assert built(postgres) == whole(plant, postgres)
 
 
@@ -160,7 +163,7 @@ def test_a_partition_that_was_made_anew_is_begun_again(
     plant.read()
     counted = plant.rollups.counted(plant.cluster_id)
     ends = dict.fromkeys(plant.work[0].next_offsets(plant.cluster_id), 0)
-    anew = counted.look(lambda: ends)
+    anew = counted.look(lambda _: ends)
     assert {topic for topic, _ in anew} >= {"wins", "impressions"}
     plant.rollups.begin_again(plant.cluster_id, anew)
     assert plant.rollups.begin_cluster(plant.cluster_id, places("analytics"))
@@ -184,7 +187,7 @@ def test_nothing_is_taken_for_counted_before_the_group_is_where_partitions_ended
     ends = plant.work[0].next_offsets(plant.cluster_id)
     assert ends != half
     place = next(at for at in ends if at[0] == "wins")
-    counted.look(lambda: {**ends, place: ends[place] + 1})
+    counted.look(lambda _: {**ends, place: ends[place] + 1})
     assert marks() == before
-    plant.rollups.counted(plant.cluster_id).look(lambda: ends)
+    plant.rollups.counted(plant.cluster_id).look(lambda _: ends)
     assert marks() != before
