@@ -1,5 +1,6 @@
 """``adctl rebuild``: what consumers built, made again from PostgreSQL's own rows."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,7 +11,7 @@ from adctl.cli.context import settings_of
 from adctl.cli.render import DryRunOption, Output, OutputOption, render_record, render_rows
 from adctl.cli.stores import postgres_pool
 from adctl.control.periods import parse_hour
-from adctl.control.rebuilding import GroupRebuilder, RollupRebuilder, StatementRebuilder
+from adctl.control.rebuilding import GroupRebuilder, RollupRebuilder, StatementRebuilder, Step
 from adctl.control.rollup_check import CheckedHour, RollupCheck
 from adctl.errors import DisprovedError, Fault, FaultyInputError
 from adctl.stores.rollups import ALWAYS
@@ -19,6 +20,7 @@ from adctl.stores.stream import stream_keys
 app = typer.Typer(no_args_is_help=True)
 
 _CHECK_SEC = 10.0
+_TELL_SEC = 3.0
 
 
 @app.command()
@@ -94,5 +96,18 @@ def _rebuild(
 ) -> None:
     with postgres_pool(ctx) as pool:
         streams = stream_keys(settings_of(ctx).redis.shards)
-        rebuilt = of(pool, *streams).rebuild(since, dry_run=dry_run)
+        rebuilt = of(pool, *streams).rebuild(since, dry_run=dry_run, tell=_now_and_then())
     render_record({"rows": rebuilt, "written": not dry_run}, output)
+
+
+def _now_and_then() -> Callable[[Step], None]:
+    """Return what tells how far it is, on standard error, if that takes long."""
+    told_at = time.monotonic()
+
+    def tell(step: Step) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _TELL_SEC:
+            told_at = time.monotonic()
+            typer.echo(f"{step.told}; {step.left} days are left", err=True)
+
+    return tell

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _POLL_SEC = 0.25
-_CHECK_CLUSTER_SEC = 5.0
+_CHECK_CLUSTER_SEC = 2.0
 _LOOK_SEC = 2.0
 _PAUSE_SEC = 1.0
 
@@ -134,7 +134,9 @@ class GroupReader:
             self._partitions.set(consumer.assigned)
             # Asked after reading and before writing: while the id is the same, so was the cluster
             # that the messages and their offsets are from.
-            if messages or time.monotonic() - checked_at > _CHECK_CLUSTER_SEC:
+            # And while a fault stands, as soon as there is something to read again.
+            mended = self._failing and consumer.assigned
+            if messages or mended or time.monotonic() - checked_at > _CHECK_CLUSTER_SEC:
                 if consumer.cluster_id() != cluster_id:
                     raise StoreUnavailableError(f"Kafka: cluster {cluster_id} was replaced")
                 checked_at = time.monotonic()

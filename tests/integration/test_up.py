@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,28 @@ class Up:
                 return bool(answer.status == 200 and json.load(answer)["status"] == "ready")
         except OSError:
             return False
+
+    def wait_for_daemons(self) -> None:
+        """Wait until all are ready; else say which is not, and what it says and logs."""
+        deadline = time.monotonic() + UP_SEC
+        while missing := [daemon for daemon in DAEMONS if not self.ready(daemon)]:
+            if time.monotonic() > deadline:
+                told = "\n".join(self.state_of(daemon) for daemon in missing)
+                pytest.fail(f"not ready: {told}\nadctl up said:\n{self.said}")
+            time.sleep(0.05)
+
+    def state_of(self, daemon: str) -> str:
+        url = f"http://127.0.0.1:{self.port(daemon)}/health/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=3) as answer:
+                told = answer.read().decode()
+        except urllib.error.HTTPError as exc:
+            told = f"{exc.code} {exc.read().decode()}"
+        except OSError as exc:
+            told = repr(exc)
+        logs = sorted(self.folder.rglob(f"{daemon}*.log"))
+        ends = [f"{log}:\n{log.read_text(errors='replace')[-3000:]}" for log in logs]
+        return "\n".join([f"{daemon}: {told}", *ends])
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -157,7 +180,7 @@ def test_what_is_killed_comes_back(up: Up, name: str) -> None:
     killed = up.child(marks.get(name, f"daemons.{name}"))
     killed.kill()
     up.wait_for("restart", lambda: up.said.count(f"{name} was started again") == 1)
-    up.wait_for("readiness", lambda: all(up.ready(daemon) for daemon in DAEMONS))
+    up.wait_for_daemons()
     assert up.child(marks.get(name, f"daemons.{name}")).pid != killed.pid
 
 
