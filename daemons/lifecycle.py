@@ -169,8 +169,8 @@ def run_daemon(name: str, main: Callable[[Settings], None]) -> None:
     except AdctlError as exc:
         sys.stderr.write(f"{name}: {exc}\n")
         raise SystemExit(exc.exit_code) from exc
-    # All that has to be closed is. To take down what is left, a heap of campaigns and the threads of
-    # Kafka's clients, takes seconds and is of use to nobody.
+    # All that has to be closed is. To take down what is left, a heap of campaigns and the threads
+    # of Kafka's clients, takes seconds and is of use to nobody.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

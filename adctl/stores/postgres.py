@@ -37,6 +37,9 @@ CONNECTION = {
 """What every connection is opened with (libpq's names)."""
 
 
+_RECONNECT_SEC = 1.0
+
+
 def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Connection]:
     """Return an open pool; it connects in the background and heals by itself.
 
@@ -48,6 +51,9 @@ def open_pool(url: str, settings: PostgresSettings) -> ConnectionPool[psycopg.Co
         min_size=1,
         max_size=settings.pool_size,
         timeout=settings.connect_timeout_sec,
+        # Else it tries less and less often, and a server that was away for a minute is not found
+        # for another one. Whoever asks for a connection makes it try anew.
+        reconnect_timeout=_RECONNECT_SEC,
         kwargs={**CONNECTION, "connect_timeout": settings.connect_timeout_sec},
         open=True,
     )

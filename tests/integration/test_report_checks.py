@@ -77,6 +77,26 @@ def test_a_redis_that_loses_its_streams_before_the_relay_takes_nothing_from_the_
     assert (dump(postgres, ROLLUPS), dump(postgres, LINES)) == built
 
 
+@pytest.mark.parametrize("minutes", [0, 1, 30, 59])
+def test_the_hours_that_are_checked_are_whole_whenever_their_time_begins(
+    plant: Plant, pool: Pool, postgres: psycopg.Connection, minutes: int
+) -> None:
+    plant.happen(events(8, 200))
+    plant.read()
+    now, since = datetime.now(UTC), HOUR - timedelta(hours=4) + timedelta(minutes=minutes)
+    checked = RollupCheck(pool).check(since, now, None, 0)
+    assert checked[0].hour == HOUR - timedelta(hours=4)
+    assert not any(hour.different for hour in checked)
+    # Events of before that moment may have gone with their day: the hour it is in is not whole.
+    kept_from = HOUR - timedelta(hours=3) + timedelta(minutes=minutes)
+    postgres.execute(
+        "INSERT INTO dropped_day VALUES (current_date - 90, now(), 'me', 1, 0, %s)", [kept_from]
+    )
+    postgres.commit()
+    checked = RollupCheck(pool).check(since, now, None, 0)
+    assert checked[0].hour == HOUR - timedelta(hours=2 if minutes else 3)
+
+
 def now_shown(count: int, first: int = 0) -> list[Event]:
     """Impressions of this moment that differ in nothing that reports tell apart."""
     now = datetime.now(UTC)
