@@ -7,6 +7,7 @@ state as it is now, so that doing it twice, or late, is right; Kafka gets every 
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,10 +15,12 @@ import msgspec
 
 from adctl.errors import StoreUnavailableError
 from adctl.models import Campaign, CampaignChange, Creative, Status
-from adctl.stores.budgets import LedgerMovedOnError, Spent
+from adctl.stores.budgets import Spent, Wanted
+from adctl.stores.pieces import pieces
 from adctl.stores.positions import POSTGRES
 from adctl.stores.postgres import load_queries, postgres_errors
-from adctl.stores.stream import stream_keys
+from adctl.stores.stream import event_streams, stream_keys
+from adctl.stores.stream_costs import StreamCosts
 from adctl.streams import topics
 from adctl.streams.producer import OutgoingMessage
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 # never overwrites a newer one for good: a change made meanwhile is relayed after it.
 _PUBLISHING_LOCK = 7_237_442
 _BATCH = 200
+# Whoever relays more goes on at its next call, and can be stopped in between.
+_RELAYING_SEC = 0.8
 # From one reading of the ledger, which soon is too old: the stream is trimmed every second.
 _SYNCED_TOGETHER = 200
 _ATTEMPTS = 10
@@ -106,8 +111,7 @@ def write_through(
     """
     # Budgets first: a campaign that bidders know but that has no money yet would be refused.
     _sync_budgets(conn, budgets, [document.campaign for document in documents], now)
-    for document in documents:
-        catalog.publish(document.campaign, document.serving)
+    catalog.publish_all(documents)
 
 
 def relay_outbox(
@@ -119,21 +123,48 @@ def relay_outbox(
     """Bring waiting changes to Redis and Kafka, oldest first; return how many were confirmed.
 
     ``produce`` returns once Kafka has confirmed every message, or raises. Any number of programs
-    may call at once: one of them works, the others return 0. Raises StoreUnavailableError; what
-    was not confirmed is kept, and goes out again.
+    may call at once: one of them works, the others return 0. After a second or so the rest is left
+    for the next call. Raises StoreUnavailableError; what was not confirmed is kept, and goes out
+    again.
     """
+    until = monotonic() + _RELAYING_SEC
+    # All that wait first: Kafka being down must not keep them from bidders. Each is noted once it
+    # is written, so that those who wait for Kafka are not written again and again.
+    while _write_some(pool, catalog, budgets) == _BATCH and monotonic() < until:
+        pass
+    confirmed = 0
+    while True:
+        sent = _send_some(pool, produce)
+        confirmed += sent
+        if sent < _BATCH or monotonic() >= until:
+            return confirmed
+
+
+def _write_some(
+    pool: ConnectionPool[psycopg.Connection], catalog: CatalogStore, budgets: Budgets
+) -> int:
+    """Bring the oldest changes that Redis has not confirmed there; return how many."""
     with postgres_errors("relay changes"), pool.connection() as conn, conn.transaction():
         if not _queries.take_turn(conn, lock=_PUBLISHING_LOCK):
             return 0
-        rows = list(_queries.outbox_batch(conn, batch_size=_BATCH))
-        if not rows:
+        rows = list(_queries.unwritten(conn, batch_size=_BATCH))
+        if rows:
+            now = datetime.now(UTC)
+            documents = read_documents(conn, {campaign_id for _, campaign_id in rows}, now)
+            write_through(conn, catalog, budgets, documents, now)
+            _queries.are_written(conn, ids=[row_id for row_id, _ in rows])
+        return len(rows)
+
+
+def _send_some(pool: ConnectionPool[psycopg.Connection], produce: Produce) -> int:
+    """Bring the oldest changes that Redis has confirmed to Kafka, and forget them; how many."""
+    with postgres_errors("relay changes"), pool.connection() as conn, conn.transaction():
+        if not _queries.take_turn(conn, lock=_PUBLISHING_LOCK):
             return 0
-        now = datetime.now(UTC)
-        # All that wait, not just this batch: Kafka being down must not keep them from bidders.
-        documents = read_documents(conn, _queries.outbox_campaign_ids(conn), now)
-        write_through(conn, catalog, budgets, documents, now)
-        produce([_outgoing(campaign_id, message) for _, campaign_id, message in rows])
-        _queries.forget_outbox(conn, ids=[row_id for row_id, _, _ in rows])
+        rows = list(_queries.written(conn, batch_size=_BATCH))
+        if rows:
+            produce([_outgoing(campaign_id, message) for _, campaign_id, message in rows])
+            _queries.forget_outbox(conn, ids=[row_id for row_id, _, _ in rows])
         return len(rows)
 
 
@@ -158,11 +189,19 @@ def make_all(
     """
     now = datetime.now(UTC)
     _queries.wait_turn(conn, lock=_PUBLISHING_LOCK)
-    documents = read_documents(conn, _queries.live_campaign_ids(conn), now)
-    _sync_budgets(conn, budgets, [document.campaign for document in documents], now, making)
-    serving = [document.campaign for document in documents if document.serving]
-    catalog.fill(serving)
-    return len(serving)
+    costs = _costs_of(budgets)
+    serving_ids: set[int] = set()
+    # Some after the other: PostgreSQL, which others wait for, takes a program that says nothing for
+    # long for one that was stopped.
+    for some in pieces(_queries.live_campaign_ids(conn), _SYNCED_TOGETHER):
+        documents = read_documents(conn, some, now)
+        campaigns = [document.campaign for document in documents]
+        _sync_budgets(conn, budgets, campaigns, now, making, costs)
+        serving = [document.campaign for document in documents if document.serving]
+        catalog.store(serving)
+        serving_ids.update(campaign.id for campaign in serving)
+    catalog.set_active(serving_ids)
+    return len(serving_ids)
 
 
 def sync_budgets(
@@ -228,15 +267,17 @@ def _sync_budgets(
     campaigns: Sequence[Campaign],
     now: datetime,
     making: Making = _USUALLY,
+    costs: StreamCosts | None = None,
 ) -> None:
-    for at in range(0, len(campaigns), _SYNCED_TOGETHER):
-        waiting = campaigns[at : at + _SYNCED_TOGETHER]
+    costs = costs or _costs_of(budgets)
+    for some in pieces(campaigns, _SYNCED_TOGETHER):
+        waiting, how = list(some), making
         for _ in range(_ATTEMPTS):
-            waiting = _sync_some(conn, budgets, waiting, now, making)
+            waiting = _sync_some(conn, budgets, costs, waiting, now, how)
             if not waiting:
                 break
             # Shares that were made from two readings of the ledger would not add up.
-            making = making._replace(anew=True)
+            how = how._replace(anew=True)
         else:
             raise StoreUnavailableError(
                 "PostgreSQL: the ledger moves on faster than budgets can be made from it, or was "
@@ -244,9 +285,14 @@ def _sync_budgets(
             )
 
 
+def _costs_of(budgets: Budgets) -> StreamCosts:
+    return StreamCosts(event_streams(budgets.client, budgets.shards))
+
+
 def _sync_some(
     conn: psycopg.Connection,
     budgets: Budgets,
+    costs: StreamCosts,
     campaigns: Sequence[Campaign],
     now: datetime,
     making: Making,
@@ -254,15 +300,23 @@ def _sync_some(
     """Return those whose money could not be made, as the ledger had moved on."""
     in_force = _in_force(conn, [campaign.id for campaign in campaigns])
     spent = _spent(conn, budgets, campaigns, now)
-    behind: list[Campaign] = []
-    for whole in campaigns:
-        campaign = msgspec.structs.replace(whole, total_budget_nanos=in_force[whole.id])
-        day = _local_midnight(campaign, now).date()
-        try:
-            budgets.sync(campaign, day, making.of(spent[campaign.id]), anew=making.anew)
-        except LedgerMovedOnError:
-            behind.append(whole)
-    return behind
+    # One statement read them, so all of them were read where the ledger is in the streams now.
+    flushed_ids = spent[campaigns[0].id].flushed_ids
+    if costs.read(flushed_ids):
+        spent = {
+            number: one._replace(streamed=costs.of(number, flushed_ids))
+            for number, one in spent.items()
+        }
+    wanted = [
+        Wanted(
+            msgspec.structs.replace(whole, total_budget_nanos=in_force[whole.id]),
+            _local_midnight(whole, now).date(),
+            making.of(spent[whole.id]),
+        )
+        for whole in campaigns
+    ]
+    behind = {campaign.id for campaign in budgets.sync_each(wanted, anew=making.anew)}
+    return [whole for whole in campaigns if whole.id in behind]
 
 
 def _spent(

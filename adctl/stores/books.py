@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from adctl.errors import AdctlError, StoreUnavailableError
 from adctl.stores import keys
 from adctl.stores.budgets import SHARD, BudgetState
+from adctl.stores.pieces import pieces, scan_hash
 from adctl.stores.redis import Script, redis_errors
 from adctl.stores.stream import EventStream, UnusableEntryError, id_order
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     import redis
 
-# Campaigns read by one script: Redis does nothing else meanwhile, for about a millisecond.
-_CHUNK = 100
+# Campaigns read by one script, and amounts of theirs in buckets: Redis does nothing else meanwhile,
+# for about a millisecond.
+_AT_ONCE = 50
+_AMOUNTS_AT_ONCE = 1_000
 _READ = 1000
 _ATTEMPTS = 5
 
@@ -57,7 +60,7 @@ class BookReader:
         stood there has moved on, or is not who wrote them down.
         """
         wanted = sorted(campaign_ids)
-        chunks = [wanted[at : at + _CHUNK] for at in range(0, len(wanted), _CHUNK)]
+        chunks = list(pieces(wanted, self._at_once()))
         for _ in range(_ATTEMPTS):
             exposed = self._exposed()
             snapshots = [self._snapshot(chunk) for chunk in chunks]
@@ -74,6 +77,11 @@ class BookReader:
                     for number, found in zip(ids, chunk, strict=True)
                 ]
         raise StoreUnavailableError("Redis: the books change faster than they can be read")
+
+    def _at_once(self) -> int:
+        with redis_errors("count the buckets of bids"):
+            buckets = self._redis.scard(keys.buckets(self._shard))
+        return max(1, min(_AT_ONCE, _AMOUNTS_AT_ONCE // max(1, buckets)))
 
     def _snapshot(self, ids: Sequence[int]) -> tuple[str, list[Any]]:
         last_id, *found = self._script.run(
@@ -107,10 +115,9 @@ class BookReader:
     def _exposed(self) -> dict[int, int]:
         with redis_errors("read what is exposed"):
             batches = sorted(self._redis.smembers(keys.exposed_batches(self._shard)))
-            pipeline = self._redis.pipeline(transaction=False)
-            for batch in batches:
-                pipeline.hgetall(keys.exposed(self._shard, str(batch)))
-            found = pipeline.execute()
+            found = [
+                scan_hash(self._redis, keys.exposed(self._shard, str(batch))) for batch in batches
+            ]
         sums: dict[int, int] = {}
         for amounts in found:
             for campaign_id, nanos in amounts.items():

@@ -11,16 +11,18 @@ import msgspec
 
 from adctl.errors import AdctlError, StoreUnavailableError
 from adctl.stores import keys
+from adctl.stores.pieces import hash_pieces, pieces
 from adctl.stores.redis import Script, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
     import redis
 
     from adctl.models import Campaign
     from adctl.stores.redis import Call
+    from adctl.stores.stream_costs import Streamed
 
 # The first shard; where there is one only, all there is.
 SHARD = 0
@@ -28,7 +30,9 @@ SHARD = 0
 MADE, CHANGED, LOST, MOVED_ON, OTHER_SERVER = 1, 2, -1, -2, -3
 _ANY = "*"
 # Redis does nothing else while it looks for as many.
-_LOOKED_FOR = 1000
+_LOOKED_FOR = 500
+# Campaigns whose money is made in one round trip.
+_SYNCED_TOGETHER = 50
 
 
 class LedgerMovedOnError(AdctlError):
@@ -42,7 +46,8 @@ class Spent(NamedTuple):
 
     ``flushed_ids`` say up to where each shard's stream had been flushed at that moment, and
     ``confirmed`` what the generation of each shard must say: it is not spent in another server.
-    None: in whatever server there is, and though it was read before what is there.
+    None: in whatever server there is, and though it was read before what is there. ``streamed`` is
+    what each shard's stream holds beyond that, where it has been read; else the script reads it.
     """
 
     nanos: int = 0
@@ -50,13 +55,27 @@ class Spent(NamedTuple):
     late_nanos: int = 0
     flushed_ids: tuple[str, ...] = ()
     confirmed: tuple[str, ...] | None = None
+    streamed: tuple[Streamed, ...] = ()
 
-    def flushed_id(self, shard: int) -> str:
-        """Return up to where a shard's stream had been flushed."""
-        return self.flushed_ids[shard] if self.flushed_ids else "0-0"
+    def counted(self, shard: int) -> tuple[int, int, int, str]:
+        """Return what to begin with in a shard: spent, on the day, late, and up to which entry."""
+        if self.streamed:
+            of = self.streamed[shard]
+            late_nanos = self.late_nanos + of.late_nanos
+            return self.nanos + of.nanos, self.day_nanos + of.nanos, late_nanos, of.upto_id
+        flushed_id = self.flushed_ids[shard] if self.flushed_ids else "0-0"
+        return self.nanos, self.day_nanos, self.late_nanos, flushed_id
 
 
 NOTHING_SPENT = Spent()
+
+
+class Wanted(NamedTuple):
+    """A campaign whose budgets Redis is to hold, the day it is there, and what it spent."""
+
+    campaign: Campaign
+    day: date
+    spent: Spent
 
 
 class BudgetState(msgspec.Struct, frozen=True):
@@ -97,7 +116,7 @@ class Budgets:
     shards = 1
 
     def __init__(self, client: redis.Redis, shard: int = SHARD) -> None:
-        self._redis = client
+        self.client = self._redis = client
         self._shard = shard
         self._sync = Script("sync_budget")
         self._roll = Script("roll_day")
@@ -117,9 +136,27 @@ class Budgets:
         Raises LedgerMovedOnError where ``spent`` is too old to make it from, StoreUnavailableError
         also where the server is another than was confirmed.
         """
+        return done_of(self._sync.run(self._redis, *self._call_of(campaign, day, spent, anew))) == MADE
+
+    def sync_each(self, wanted: Sequence[Wanted], *, anew: bool = False) -> list[Campaign]:
+        """Do as ``sync`` does with each; return those for which the ledger had moved on.
+
+        Raises StoreUnavailableError; repeating it all is safe.
+        """
+        behind: list[Campaign] = []
+        for some in pieces(wanted, _SYNCED_TOGETHER):
+            calls = [self._call_of(*one, anew) for one in some]
+            replies = self._sync.run_all(self._redis, calls)
+            for one, reply in zip(some, replies, strict=True):
+                try:
+                    done_of(reply)
+                except LedgerMovedOnError:
+                    behind.append(one.campaign)
+        return behind
+
+    def _call_of(self, campaign: Campaign, day: date, spent: Spent, anew: bool) -> Call:
         budgets = campaign.total_budget_nanos, campaign.daily_budget_nanos
-        call = self.sync_call(campaign.id, budgets, day, spent, int(anew))
-        return done_of(self._sync.run(self._redis, *call)) == MADE
+        return self.sync_call(campaign.id, budgets, day, spent, int(anew))
 
     def sync_call(
         self,
@@ -134,6 +171,7 @@ class Budgets:
         ``rest`` is what that script says of its arguments from the thirteenth on.
         """
         shard = self._shard
+        *amounts, counted_id = spent.counted(shard)
         return (
             [
                 keys.budget(shard, campaign_id),
@@ -147,8 +185,8 @@ class Budgets:
             [
                 *budgets,
                 day.isoformat(),
-                *(spent.nanos, spent.day_nanos, spent.late_nanos),
-                spent.flushed_id(shard),
+                *amounts,
+                counted_id,
                 campaign_id,
                 keys.reservations(shard, ""),
                 keys.exposed(shard, ""),
@@ -170,24 +208,26 @@ class Budgets:
 
     def read(self, campaign_ids: Iterable[int]) -> dict[int, BudgetState]:
         """Return the state of each campaign that has one."""
-        wanted = list(campaign_ids)
-        with redis_errors("read budgets"):
-            pipeline = self._redis.pipeline(transaction=False)
-            for campaign_id in wanted:
-                pipeline.hgetall(keys.budget(self._shard, campaign_id))
-            replies = pipeline.execute()
-        return {
-            campaign_id: BudgetState.from_hash(fields)
-            for campaign_id, fields in zip(wanted, replies, strict=True)
-            if fields
-        }
+        found: dict[int, BudgetState] = {}
+        for some in pieces(campaign_ids):
+            with redis_errors("read budgets"):
+                pipeline = self._redis.pipeline(transaction=False)
+                for campaign_id in some:
+                    pipeline.hgetall(keys.budget(self._shard, campaign_id))
+                replies = pipeline.execute()
+            found |= {
+                campaign_id: BudgetState.from_hash(fields)
+                for campaign_id, fields in zip(some, replies, strict=True)
+                if fields
+            }
+        return found
 
     def have_all(self, campaign_ids: Collection[int]) -> bool:
         """Return whether each of these campaigns has a state that was made in this server."""
         named = [keys.budget(self._shard, campaign_id) for campaign_id in campaign_ids]
         return all(
             self._have_all.run(self._redis, some, []) == len(some)
-            for some in (named[at : at + _LOOKED_FOR] for at in range(0, len(named), _LOOKED_FOR))
+            for some in pieces(named, _LOOKED_FOR)
         )
 
     def owed(self, campaign_ids: Iterable[int]) -> dict[int, int]:
@@ -231,13 +271,23 @@ class Budgets:
             return sorted(int(member) for member in self._redis.smembers(listing))
 
     def _run_on(self, script: Script, bucket_keys: list[str], numbers: list[int]) -> int:
-        """Run ``script`` on a bucket, whose hash is the first key, with its campaigns' budgets."""
+        """Run ``script`` on a bucket, whose hash is the first key, with its campaigns' budgets.
+
+        Some campaigns at a time: each one's money adds up after each. Returns 1 once the bucket was
+        forgotten; 0 if bids came in meanwhile: the next run of the job goes on.
+        """
         with redis_errors("read a bucket of bids"):
-            ids = [int(field) for field in self._redis.hkeys(bucket_keys[0])]
-        budget_keys = [keys.budget(self._shard, campaign_id) for campaign_id in ids]
-        found = script.run(self._redis, [*bucket_keys, *budget_keys], [*numbers, *ids])
-        # -1: it changed under us; the next run of the job finds it again.
-        return int(found == len(ids))
+            ids = [
+                int(field)
+                for some in hash_pieces(self._redis, bucket_keys[0])
+                for field in some
+            ]
+        forgotten = 0
+        # One that has nothing in it is forgotten too.
+        for some in pieces(ids) if ids else [()]:
+            budget_keys = [keys.budget(self._shard, campaign_id) for campaign_id in some]
+            forgotten = script.run(self._redis, [*bucket_keys, *budget_keys], [*numbers, *some])
+        return forgotten
 
 
 def done_of(reply: int) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -12,6 +11,7 @@ from adctl.errors import StoreUnavailableError
 from adctl.models import Campaign
 from adctl.stores import keys
 from adctl.stores.compacting import compacted
+from adctl.stores.pieces import pieces, scan_set
 from adctl.stores.redis import redis_errors
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 # The member of keys.ACTIVE that says the set is whole. Without it, a set that a single change
 # began after Redis lost its memory would look like a catalog of one campaign.
 _WHOLE = "0"
-_CHUNK = 500
 _CONFIRM_SEC = 2.0
-
-_T = TypeVar("_T")
+# Each takes three or four commands, which Redis does together.
+_PUBLISHED_TOGETHER = 50
 
 
 class Known(NamedTuple):
@@ -55,17 +54,23 @@ class CatalogStore:
         One that does not serve is taken out. The announcement comes after the write, in the same
         transaction of Redis, so whoever hears it reads what it speaks of.
         """
-        with redis_errors("publish a campaign"):
-            pipeline = self._redis.pipeline(transaction=True)
-            if serving:
-                document = self._encode(campaign)
-                pipeline.set(keys.campaign(campaign.id), document, ex=self._ttl_sec)
-                pipeline.sadd(keys.ACTIVE, campaign.id)
-            else:
-                pipeline.delete(keys.campaign(campaign.id))
-                pipeline.srem(keys.ACTIVE, campaign.id)
-            pipeline.publish(keys.CHANGES, campaign.id)
-            pipeline.execute()
+        self.publish_all([(campaign, serving)])
+
+    def publish_all(self, documents: Iterable[tuple[Campaign, bool]]) -> None:
+        """Publish many: each campaign with whether it is serving, as ``publish`` does."""
+        for some in pieces(documents, _PUBLISHED_TOGETHER):
+            with redis_errors("publish campaigns"):
+                pipeline = self._redis.pipeline(transaction=True)
+                for campaign, serving in some:
+                    if serving:
+                        document = self._encode(campaign)
+                        pipeline.set(keys.campaign(campaign.id), document, ex=self._ttl_sec)
+                        pipeline.sadd(keys.ACTIVE, campaign.id)
+                    else:
+                        pipeline.delete(keys.campaign(campaign.id))
+                        pipeline.srem(keys.ACTIVE, campaign.id)
+                    pipeline.publish(keys.CHANGES, campaign.id)
+                pipeline.execute()
 
     def active_ids(self) -> set[int] | None:
         """Return the ids of all campaigns that may be served; None if Redis does not know them.
@@ -73,7 +78,7 @@ class CatalogStore:
         None asks for a fill. An empty set is an answer: there are no such campaigns.
         """
         with redis_errors("read the active campaigns"):
-            members = self._redis.smembers(keys.ACTIVE)
+            members = scan_set(self._redis, keys.ACTIVE)
         if _WHOLE not in members:
             return None
         return {int(member) for member in members} - {int(_WHOLE)}
@@ -88,7 +93,7 @@ class CatalogStore:
         """
         found: dict[int, Campaign] = {}
         known = known or {}
-        for chunk in _chunks(campaign_ids):
+        for chunk in pieces(campaign_ids):
             with redis_errors("read campaigns"):
                 documents = self._redis.mget([keys.campaign(number) for number in chunk])
             for number, document in zip(chunk, documents, strict=True):
@@ -105,7 +110,7 @@ class CatalogStore:
         For whoever reads them every second.
         """
         found: dict[int, Known] = {}
-        for chunk in _chunks(campaign_ids):
+        for chunk in pieces(campaign_ids):
             with redis_errors("read campaigns"):
                 documents = self._redis.mget([keys.campaign(number) for number in chunk])
             for number, document in zip(chunk, documents, strict=True):
@@ -118,7 +123,7 @@ class CatalogStore:
 
     def store(self, campaigns: Iterable[Campaign]) -> None:
         """Write documents that had expired. Announces nothing: nothing has changed."""
-        for chunk in _chunks(campaigns):
+        for chunk in pieces(campaigns):
             with redis_errors("write campaigns"):
                 pipeline = self._redis.pipeline(transaction=False)
                 for campaign in chunk:
@@ -127,19 +132,25 @@ class CatalogStore:
                 pipeline.execute()
 
     def fill(self, campaigns: Collection[Campaign]) -> None:
-        """Write the whole catalog: these campaigns may be served and no others.
+        """Write the whole catalog: these campaigns may be served and no others."""
+        self.store(campaigns)
+        self.set_active(campaign.id for campaign in campaigns)
 
-        Readers see the old set or the new one. The caller keeps changes from coming in between
+    def set_active(self, campaign_ids: Iterable[int]) -> None:
+        """Let these campaigns be served and no others; their documents are there.
+
+        Readers see each campaign as it was or as it is now, and of a catalog that Redis had lost
+        nothing before it is whole. The caller keeps changes from coming in between
         (adctl.control.publishing holds a lock in PostgreSQL).
         """
-        self.store(campaigns)
+        wanted = set(map(str, campaign_ids))
         with redis_errors("write the active campaigns"):
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.delete(keys.ACTIVE)
-            for chunk in _chunks(campaign.id for campaign in campaigns):
-                pipeline.sadd(keys.ACTIVE, *chunk)
-            pipeline.sadd(keys.ACTIVE, _WHOLE)
-            pipeline.execute()
+            known = scan_set(self._redis, keys.ACTIVE)
+            for missing in pieces(wanted - known):
+                self._redis.sadd(keys.ACTIVE, *missing)
+            for gone in pieces(known - wanted - {_WHOLE}):
+                self._redis.srem(keys.ACTIVE, *gone)
+            self._redis.sadd(keys.ACTIVE, _WHOLE)
 
     def changes(self, wait_sec: float = 1.0) -> Iterator[int | None]:
         """Yield the id of each campaign that changes; None after ``wait_sec`` without one.
@@ -159,9 +170,3 @@ class CatalogStore:
                     yield None
                 elif message["type"] == "message":
                     yield int(message["data"])
-
-
-def _chunks(items: Iterable[_T]) -> Iterator[tuple[_T, ...]]:
-    iterator = iter(items)
-    while chunk := tuple(islice(iterator, _CHUNK)):
-        yield chunk

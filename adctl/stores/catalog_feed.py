@@ -18,6 +18,7 @@ from adctl.stores import keys
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.catalog_api import CatalogApi
 from adctl.stores.catalog_source import CatalogSource
+from adctl.stores.pieces import scan_hash
 from adctl.stores.redis import connect, redis_errors
 from adctl.stores.shard_count import require_shards
 
@@ -161,7 +162,7 @@ class CatalogFeed:
 
     def _poll_factors(self) -> None:
         with redis_errors("read the factors"):
-            texts = {str(n): str(text) for n, text in self._redis.hgetall(keys.FACTORS).items()}
+            texts = scan_hash(self._redis, keys.FACTORS)
         # Who has lost its factors is neutral again.
         changed = {int(number): Factors() for number in self._factor_texts.keys() - texts.keys()}
         changed |= {

@@ -21,9 +21,11 @@ from adctl.stores.budgets import (
     SHARD,
     Budgets,
     BudgetState,
+    LedgerMovedOnError,
     Spent,
     done_of,
 )
+from adctl.stores.pieces import PIECE, pieces, scan_hash
 from adctl.stores.redis import Script, redis_errors
 from adctl.stores.shares import Shares, Transfer
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import redis
 
     from adctl.models import Campaign
+    from adctl.stores.budgets import Wanted
     from adctl.stores.redis import Call
 
     # Transfers, each with its campaign's id.
@@ -75,6 +78,16 @@ class ShardedBudgets(Budgets):
         if done == CHANGED:
             self.rebalance([campaign.id])
         return done == MADE
+
+    def sync_each(self, wanted: Sequence[Wanted], *, anew: bool = False) -> list[Campaign]:
+        """See Budgets. One after the other: each takes several steps over all shards."""
+        behind: list[Campaign] = []
+        for one in wanted:
+            try:
+                self.sync(*one, anew=anew)
+            except LedgerMovedOnError:
+                behind.append(one.campaign)
+        return behind
 
     def roll_day(self, campaign_id: int, day: date) -> bool:
         """See Budgets."""
@@ -207,34 +220,32 @@ class ShardedBudgets(Budgets):
                 now = max(now, *(int(epoch or 0) + 1 for epoch in pipeline.execute()))
         return f"{now:020d}"
 
-    def _read_once(self, campaign_ids: Sequence[int]) -> dict[int, Shares]:
-        with redis_errors("read budgets"):
-            pipeline = self._redis.pipeline(transaction=False)
-            for campaign_id in campaign_ids:
-                for shard in range(len(self._all)):
-                    pipeline.hgetall(keys.budget(shard, campaign_id))
-            replies = pipeline.execute()
+    def _read_once(self, campaign_ids: Iterable[int]) -> dict[int, Shares]:
         size = len(self._all)
-        found = {
-            campaign_id: Shares.of(replies[place * size : (place + 1) * size])
-            for place, campaign_id in enumerate(campaign_ids)
-        }
-        return {campaign_id: shares for campaign_id, shares in found.items() if shares}
+        found: dict[int, Shares] = {}
+        for some in pieces(campaign_ids, max(1, PIECE // size)):
+            with redis_errors("read budgets"):
+                pipeline = self._redis.pipeline(transaction=False)
+                for campaign_id in some:
+                    for shard in range(size):
+                        pipeline.hgetall(keys.budget(shard, campaign_id))
+                replies = pipeline.execute()
+            for place, campaign_id in enumerate(some):
+                if shares := Shares.of(replies[place * size : (place + 1) * size]):
+                    found[campaign_id] = shares
+        return found
 
     def _wanting(self) -> list[dict[int, int]]:
         with redis_errors("read what shards want"):
-            pipeline = self._redis.pipeline(transaction=False)
-            for shard in range(len(self._all)):
-                pipeline.hgetall(keys.wanting(shard))
-            replies = pipeline.execute()
-        return [{int(number): int(nanos) for number, nanos in of.items()} for of in replies]
+            by_shard = [scan_hash(self._redis, keys.wanting(n)) for n in range(len(self._all))]
+        return [{int(number): int(nanos) for number, nanos in of.items()} for of in by_shard]
 
     def _clear(self, flags: Sequence[Mapping[int, int]]) -> None:
         with redis_errors("note what shards have got"):
             pipeline = self._redis.pipeline(transaction=False)
             for shard, prices in enumerate(flags):
-                if prices:
-                    pipeline.hdel(keys.wanting(shard), *map(str, prices))
+                for some in pieces(map(str, prices)):
+                    pipeline.hdel(keys.wanting(shard), *some)
             pipeline.execute()
 
     def _take_all(self, planned: Moving, shares: Mapping[int, Shares]) -> Moving:

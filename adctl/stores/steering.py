@@ -9,6 +9,7 @@ import msgspec
 
 from adctl.models import EventKind, Factors
 from adctl.stores import keys
+from adctl.stores.pieces import PIECE, pieces, scan_hash
 from adctl.stores.redis import redis_errors
 
 if TYPE_CHECKING:
@@ -43,40 +44,37 @@ class SteeringStore:
 
     def live_counts(self, campaign_ids: Iterable[int]) -> dict[int, LiveCounts]:
         """Return each campaign's counts; zeros for one that nothing has happened to."""
-        wanted = list(campaign_ids)
-        with redis_errors("read live counts"):
-            pipeline = self._redis.pipeline(transaction=False)
-            for campaign_id in wanted:
-                for shard in range(self._shards):
-                    pipeline.hmget(keys.counters(shard, campaign_id), _KINDS)
-            replies = iter(pipeline.execute())
-        return {campaign_id: _sum(islice(replies, self._shards)) for campaign_id in wanted}
+        counts: dict[int, LiveCounts] = {}
+        for some in pieces(campaign_ids, max(1, PIECE // self._shards)):
+            with redis_errors("read live counts"):
+                pipeline = self._redis.pipeline(transaction=False)
+                for campaign_id in some:
+                    for shard in range(self._shards):
+                        pipeline.hmget(keys.counters(shard, campaign_id), _KINDS)
+                replies = iter(pipeline.execute())
+            counts |= {number: _sum(islice(replies, self._shards)) for number in some}
+        return counts
 
     def write(self, factors: Mapping[int, Factors]) -> None:
         """Make these the factors in force; campaigns that are not among them lose theirs."""
         with redis_errors("write factors"):
-            before = self._redis.hgetall(keys.FACTORS)
+            before = scan_hash(self._redis, keys.FACTORS)
             texts = {str(number): self._encode(one).decode() for number, one in factors.items()}
             changed = {field: text for field, text in texts.items() if before.get(field) != text}
-            stale = before.keys() - texts.keys()
-            pipeline = self._redis.pipeline(transaction=True)
-            if stale:
-                pipeline.hdel(keys.FACTORS, *stale)
-            if changed:
-                pipeline.hset(
-                    keys.FACTORS, items=[part for pair in changed.items() for part in pair]
-                )
-            pipeline.execute()
+            for stale in pieces(before.keys() - texts.keys()):
+                self._redis.hdel(keys.FACTORS, *stale)
+            for some in pieces(changed.items()):
+                self._redis.hset(keys.FACTORS, items=[part for pair in some for part in pair])
 
     def read(self, campaign_ids: Iterable[int]) -> dict[int, Factors]:
         """Return the factors in force of those campaigns that have any."""
-        wanted = [str(campaign_id) for campaign_id in campaign_ids]
-        if not wanted:
-            return {}
-        with redis_errors("read factors"):
-            documents = self._redis.hmget(keys.FACTORS, wanted)
-        return {
-            int(number): msgspec.json.decode(document, type=Factors)
-            for number, document in zip(wanted, documents, strict=True)
-            if document
-        }
+        found: dict[int, Factors] = {}
+        for wanted in pieces(map(str, campaign_ids)):
+            with redis_errors("read factors"):
+                documents = self._redis.hmget(keys.FACTORS, wanted)
+            found |= {
+                int(number): msgspec.json.decode(document, type=Factors)
+                for number, document in zip(wanted, documents, strict=True)
+                if document
+            }
+        return found

@@ -60,11 +60,14 @@ SELECT pg_try_advisory_xact_lock(:lock);
 -- name: wait_turn(lock)$
 SELECT pg_advisory_xact_lock(:lock);
 
--- name: outbox_batch(batch_size)
-SELECT id, campaign_id, message FROM outbox ORDER BY id LIMIT :batch_size;
+-- name: unwritten(batch_size)
+SELECT id, campaign_id FROM outbox WHERE NOT written ORDER BY id LIMIT :batch_size;
 
--- name: outbox_campaign_ids()$
-SELECT coalesce(array_agg(DISTINCT campaign_id), '{}') FROM outbox;
+-- name: are_written(ids)!
+UPDATE outbox SET written = true WHERE id = ANY(:ids);
+
+-- name: written(batch_size)
+SELECT id, campaign_id, message FROM outbox WHERE written ORDER BY id LIMIT :batch_size;
 
 -- name: forget_outbox(ids)!
 DELETE FROM outbox WHERE id = ANY(:ids);
