@@ -89,13 +89,19 @@ class Forgetting:
         )
 
     def forget(self, user_hash: str, actor: str) -> Receipt:
-        """Take a user out of every store; what comes later of bids made until now, too."""
+        """Take a user out of every store; what comes later of bids made until now, too.
+
+        Flushers wait for a moment only, however many events there are.
+        """
         spooled = _named_in(self._spools, user_hash)
         with postgres_errors("forget a user"), self._pool.connection() as conn, conn.transaction():
-            # No flusher is between reading an event and storing it.
+            # No flusher is between reading an event and storing it: those that come after this
+            # store no event of the user, and those that were before it are found below.
             for stream in self._streams:
                 StreamPositions(stream.key).lock_postgres(conn)
-            number, erased_at, counts = self._erasures.erase(conn, user_hash, actor)
+            number, erased_at = self._erasures.record(conn, user_hash, actor)
+        with postgres_errors("forget a user"), self._pool.connection() as conn, conn.transaction():
+            counts = self._erasures.erase(conn, user_hash)
         _await_absence(self._spools, user_hash)
         with redis_errors("forget a user"):
             deleted = int(self._redis.delete(*self._keys(user_hash)))

@@ -30,7 +30,9 @@ SHARD = 0
 MADE, CHANGED, LOST, MOVED_ON, OTHER_SERVER = 1, 2, -1, -2, -3
 _ANY = "*"
 # Redis does nothing else while it looks for as many.
-_LOOKED_FOR = 500
+_LOOKED_FOR = 200
+# Campaigns whose bids of a bucket are given back by one script: some 30 microseconds each.
+_GIVEN_BACK = 25
 # Campaigns whose money is made in one round trip.
 _SYNCED_TOGETHER = 50
 
@@ -284,7 +286,7 @@ class Budgets:
             ]
         forgotten = 0
         # One that has nothing in it is forgotten too.
-        for some in pieces(ids) if ids else [()]:
+        for some in pieces(ids, _GIVEN_BACK) if ids else [()]:
             budget_keys = [keys.budget(self._shard, campaign_id) for campaign_id in some]
             forgotten = script.run(self._redis, [*bucket_keys, *budget_keys], [*numbers, *some])
         return forgotten

@@ -35,16 +35,22 @@ class Erasures:
             "rejected_event": int(self._queries.count_rejected(conn, user_hash=user_hash)),
         }
 
-    def erase(
+    def record(
         self, conn: psycopg.Connection, user_hash: str, actor: str
-    ) -> tuple[int, datetime, dict[str, int]]:
-        """Take a user out of all rows, and remember it; return its number, the time, and counts."""
+    ) -> tuple[int, datetime]:
+        """Remember that a user was forgotten; return its number, and the time.
+
+        Events that are stored once this is committed are stored without the user.
+        """
         number, erased_at = self._queries.record(conn, subject=subject_of(user_hash), actor=actor)
-        counts = {
+        return number, erased_at
+
+    def erase(self, conn: psycopg.Connection, user_hash: str) -> dict[str, int]:
+        """Take a user out of all rows there are; return how many those were, by table."""
+        return {
             "event": int(self._queries.blank_events(conn, user_hash=user_hash)),
             "rejected_event": int(self._queries.blank_rejected(conn, user_hash=user_hash)),
         }
-        return number, erased_at, counts
 
     def keep_receipt(self, conn: psycopg.Connection, number: int, receipt: object) -> None:
         """Keep what was done."""

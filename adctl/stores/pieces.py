@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 # Fields or members in one answer; Redis takes less than a millisecond for them.
-_SCANNED = 1000
+_SCANNED = 500
 PIECE = 200
 """Commands of a pipeline, keys or fields of a command: well below a millisecond, too."""
 

@@ -34,10 +34,11 @@ SELECT
     (coalesce(l.amount_nanos, 0) + coalesce(r.nanos, 0))::bigint,
     (coalesce((SELECT sum(amount_nanos) FROM ledger_entry AS e
                WHERE e.account = 'campaign' AND e.campaign_id = b.campaign_id
-                 AND e.occurred_at >= b.day_began), 0) + coalesce(r.day_nanos, 0))::bigint,
-    (coalesce((SELECT sum(amount_nanos) FROM ledger_entry AS e
-               WHERE e.account = 'campaign' AND e.campaign_id = b.campaign_id AND e.late), 0)
-     + coalesce(r.late_nanos, 0))::bigint,
+                 AND e.occurred_at >= b.day_began
+                 -- The index is by this: no clock is a day ahead.
+                 AND e.booked_at >= b.day_began - interval '1 day'), 0)
+     + coalesce(r.day_nanos, 0))::bigint,
+    (coalesce(l.late_nanos, 0) + coalesce(r.late_nanos, 0))::bigint,
     (SELECT array_agg(coalesce(p.last_id, '0-0') ORDER BY s.place)
      FROM unnest(:streams::text[]) WITH ORDINALITY AS s (stream, place)
      LEFT JOIN stream_position AS p ON p.stream = s.stream AND p.reader = :reader),
