@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Annotated, Any
+from itertools import chain, zip_longest
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import typer
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -42,6 +44,7 @@ DryRunOption = Annotated[
 
 # Wider than any table: piped output is cut by its reader, never by a guess at a width.
 _PIPED_WIDTH = 10_000
+_GAP = "   "
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+%?")
 
 
@@ -156,14 +159,76 @@ def _print_table(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> 
     if not rows:
         say("nothing to show")
         return
-    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    cells = [[_printable(_shown(row.get(name))) for name in names] for row in rows]
+    columns = [
+        _column(_heading(name), of_column)
+        for name, of_column in zip(names, zip(*cells, strict=True), strict=True)
+    ]
+    console = _console()
+    head, widths = _laid_out(console, columns)
+    lines = (_lines_of(console, line, columns, widths) for line in cells)
+    blank = " " * (sum(widths) + len(_GAP) * (len(widths) - 1) + 2)
+    sys.stdout.write("\n".join([*head, *chain.from_iterable(lines), blank, ""]))
+
+
+class _Column(NamedTuple):
+    heading: Text
+    justify: Literal["left", "right"]
+    width: int
+    """Of its longest line, its heading's included."""
+
+
+def _column(heading: Text, cells: Sequence[str]) -> _Column:
+    numeric = all(_NUMBER.fullmatch(cell) for cell in cells if cell)
+    width = max(map(_width, cells))
+    return _Column(heading, "right" if numeric else "left", max(width, heading.cell_len))
+
+
+def _laid_out(console: Console, columns: Sequence[_Column]) -> tuple[list[str], list[int]]:
+    """Return the lines of a table's head, and how wide its columns come out on this console.
+
+    Rich lays a table out by the longest lines of its columns. It is given those alone: all cells
+    would take it a millisecond a row.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for index, name in enumerate(names):
-        numeric = all(_NUMBER.fullmatch(line[index].plain) for line in cells if line[index].plain)
-        table.add_column(_heading(name), justify="right" if numeric else "left", overflow="fold")
-    for line in cells:
-        table.add_row(*line)
-    _console().print(table)
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify, overflow="fold")
+    table.add_row(*(Text("x" * column.width) for column in columns))
+    with console.capture() as captured:
+        console.print(table)
+    lines = captured.get().split("\n")
+    at = next(place for place, line in enumerate(lines) if line.strip(" ─") == "" and "─" in line)
+    return lines[: at + 1], [len(filled) for filled in lines[at + 1].split()]
+
+
+def _lines_of(
+    console: Console, cells: Sequence[str], columns: Sequence[_Column], widths: Sequence[int]
+) -> list[str]:
+    """Return the lines of one row."""
+    folded = [
+        [cell] if "\n" not in cell and _width(cell) <= width else _folded(console, cell, width)
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    return [
+        " " + _GAP.join(map(_padded, parts, columns, widths)) + " "
+        for parts in zip_longest(*folded, fillvalue="")
+    ]
+
+
+def _folded(console: Console, cell: str, width: int) -> list[str]:
+    wrapped = Text(cell).wrap(console, width, overflow="fold")
+    return [line.plain.rstrip() for line in wrapped]
+
+
+def _padded(text: str, column: _Column, width: int) -> str:
+    padding = " " * (width - _width(text))
+    return padding + text if column.justify == "right" else text + padding
+
+
+def _width(text: str) -> int:
+    if text.isascii() and "\n" not in text:
+        return len(text)
+    return max((cell_len(line) for line in text.split("\n")), default=0)
 
 
 def _heading(name: str) -> Text:
@@ -195,6 +260,8 @@ def _shown(value: object) -> str:
 
 def _printable(text: str) -> str:
     # Names come from other people: an escape sequence in one must not reach the terminal.
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}"
         for char in text.replace("\t", " ")

@@ -83,7 +83,11 @@ SELECT count(*) AS stored, coalesce(sum(cost_nanos), 0)::bigint AS booked_nanos 
 INSERT INTO recounted_campaign
 SELECT DISTINCT again.campaign_id
 FROM incoming_event AS again
-JOIN event AS stored USING (event_date, event_id)
+-- One after the other, by the key of the day it is of: joined, all days would be read.
+CROSS JOIN LATERAL (
+    SELECT stream_id FROM event
+    WHERE event_date = again.event_date AND event_id = again.event_id LIMIT 1
+) AS stored
 WHERE again.cost_nanos > 0 AND stored.stream_id <> again.stream_id
 ON CONFLICT DO NOTHING;
 
@@ -91,7 +95,9 @@ ON CONFLICT DO NOTHING;
 UPDATE group_progress SET complete = false WHERE complete;
 
 -- name: stored(dates, ids)
-SELECT event_id
-FROM event
-JOIN unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id)
-  USING (event_date, event_id);
+SELECT known.event_id
+FROM unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id)
+CROSS JOIN LATERAL (
+    SELECT event_id FROM event
+    WHERE event_date = asked.event_date AND event_id = asked.event_id LIMIT 1
+) AS known;

@@ -41,9 +41,12 @@ SELECT stream, stream_id, reason FROM rejected_event
 WHERE (stream, stream_id) IN (SELECT * FROM unnest(:streams::text[], :stream_ids::text[]));
 
 -- name: stored_as(dates, ids)
-SELECT event.stream_id
-FROM event
-JOIN unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id) USING (event_date, event_id);
+SELECT known.stream_id
+FROM unnest(:dates::date[], :ids::text[]) AS asked (event_date, event_id)
+CROSS JOIN LATERAL (
+    SELECT stream_id FROM event
+    WHERE event_date = asked.event_date AND event_id = asked.event_id LIMIT 1
+) AS known;
 
 -- name: billed_by_another(event_date, event_id, bid_id)$
 -- Whether another event of the bid has been billed.

@@ -12,7 +12,7 @@ ORDER BY id;
 
 -- name: events_of(ids)
 -- In the order of the fields of adctl.models.Event, behind the stream id. Users are left out.
-SELECT stream_id, event_id, event_date, kind,
+SELECT stream_id, event.event_id, event.event_date, kind,
        (extract(epoch FROM occurred_at) * 1000)::bigint AS occurred_at_ms,
        bid_id, campaign_id, creative_id, exchange, price_cpm_micros, cost_nanos, unpriced, late, odd,
        test, loss_reason, '' AS user_hash, min_to_win_micros, market_bid_ratio_ppm,
@@ -20,7 +20,11 @@ SELECT stream_id, event_id, event_date, kind,
        advertiser_id, site, country, device, bid_cpm_micros, order_id, value_nanos,
        told_value_nanos, told_currency, attribution
 FROM relay_batch, unnest(event_dates, event_ids) AS told (event_date, event_id)
-JOIN event USING (event_date, event_id)
+-- One after the other, by the key of the day it is of: joined, all days could be read.
+CROSS JOIN LATERAL (
+    SELECT * FROM event AS e
+    WHERE e.event_date = told.event_date AND e.event_id = told.event_id LIMIT 1
+) AS event
 WHERE relay_batch.id = ANY(:ids);
 
 -- name: forget_batches(ids)!
