@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlalchemy import ARRAY, Integer, any_, literal
 from sqlmodel import col, select
 
 from adctl.control.deals_input import format_deal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlmodel import Session
 
     from adctl.stores.tables import CampaignRow
@@ -142,14 +144,14 @@ def campaign_views(
     ids = [row.id for row in rows]
     creatives = session.exec(
         select(CreativeRow)
-        .where(col(CreativeRow.campaign_id).in_(ids), CreativeRow.status != Status.ARCHIVED)
+        .where(_is_any(CreativeRow.campaign_id, ids), CreativeRow.status != Status.ARCHIVED)
         .order_by(col(CreativeRow.id))
     )
     of_campaign: dict[int, list[CreativeRow]] = {}
     for creative in creatives:
         of_campaign.setdefault(creative.campaign_id, []).append(creative)
-    wanted = {row.advertiser_id for row in rows}
-    found = session.exec(select(AdvertiserRow).where(col(AdvertiserRow.id).in_(wanted)))
+    wanted = list({row.advertiser_id for row in rows})
+    found = session.exec(select(AdvertiserRow).where(_is_any(AdvertiserRow.id, wanted)))
     advertisers = {advertiser.id: advertiser for advertiser in found}
     return [
         _campaign_view(
@@ -157,6 +159,11 @@ def campaign_views(
         )
         for row in rows
     ]
+
+
+def _is_any(column: int, numbers: list[int]) -> ColumnElement[bool]:
+    # One parameter, however many they are.
+    return col(column) == any_(literal(numbers, ARRAY(Integer)))
 
 
 def _campaign_view(

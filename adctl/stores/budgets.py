@@ -5,24 +5,23 @@ Reserving happens in the bidder's script (decide.lua), settling in the tracker's
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
 from adctl.errors import AdctlError, StoreUnavailableError
+from adctl.models import Campaign
 from adctl.stores import keys
 from adctl.stores.pieces import hash_pieces, pieces
 from adctl.stores.redis import Script, redis_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import date
 
     import redis
 
-    from adctl.models import Campaign
     from adctl.stores.redis import Call
-    from adctl.stores.stream_costs import Streamed
 
 # The first shard; where there is one only, all there is.
 SHARD = 0
@@ -39,6 +38,17 @@ _SYNCED_TOGETHER = 50
 
 class LedgerMovedOnError(AdctlError):
     """The ledger has more than it was read with, and the stream no longer holds that."""
+
+
+class Streamed(NamedTuple):
+    """What a campaign's events cost, in nanos, of one stream up to ``upto_id``; and what came late.
+
+    None of it is in the ledger.
+    """
+
+    nanos: int
+    late_nanos: int
+    upto_id: str
 
 
 class Spent(NamedTuple):
@@ -138,7 +148,8 @@ class Budgets:
         Raises LedgerMovedOnError where ``spent`` is too old to make it from, StoreUnavailableError
         also where the server is another than was confirmed.
         """
-        return done_of(self._sync.run(self._redis, *self._call_of(campaign, day, spent, anew))) == MADE
+        call = self._call_of(campaign, day, spent, anew)
+        return done_of(self._sync.run(self._redis, *call)) == MADE
 
     def sync_each(self, wanted: Sequence[Wanted], *, anew: bool = False) -> list[Campaign]:
         """Do as ``sync`` does with each; return those for which the ledger had moved on.
@@ -280,9 +291,7 @@ class Budgets:
         """
         with redis_errors("read a bucket of bids"):
             ids = [
-                int(field)
-                for some in hash_pieces(self._redis, bucket_keys[0])
-                for field in some
+                int(field) for some in hash_pieces(self._redis, bucket_keys[0]) for field in some
             ]
         forgotten = 0
         # One that has nothing in it is forgotten too.

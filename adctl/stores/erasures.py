@@ -35,9 +35,7 @@ class Erasures:
             "rejected_event": int(self._queries.count_rejected(conn, user_hash=user_hash)),
         }
 
-    def record(
-        self, conn: psycopg.Connection, user_hash: str, actor: str
-    ) -> tuple[int, datetime]:
+    def record(self, conn: psycopg.Connection, user_hash: str, actor: str) -> tuple[int, datetime]:
         """Remember that a user was forgotten; return its number, and the time.
 
         Events that are stored once this is committed are stored without the user.

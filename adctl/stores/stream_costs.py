@@ -7,10 +7,11 @@ with both.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.stores.budgets import Streamed
 from adctl.stores.stream import ORIGIN, id_order
 
 if TYPE_CHECKING:
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
     from adctl.stores.stream import EventStream, StreamEntry
 
 _READ = 500
-
-
-class Streamed(NamedTuple):
-    """What a campaign's events cost, in nanos, of one stream up to ``upto_id``; and what came late.
-
-    None of it is in the ledger.
-    """
-
-    nanos: int
-    late_nanos: int
-    upto_id: str
 
 
 class _Told(msgspec.Struct):
@@ -73,7 +63,7 @@ class _Costs:
         return Streamed(nanos, late_nanos, self.upto_id)
 
     def _add(self, entry: StreamEntry) -> None:
-        # As sync_budget.lua counts them. What was rejected counts where it waits until it is booked.
+        # As sync_budget.lua counts them. What was rejected counts where it waits to be booked.
         if entry.retried or entry.fields.get(b"odd") == b"rebilled":
             return
         try:
@@ -101,12 +91,11 @@ class StreamCosts:
         False if a stream no longer holds all of that: the ledger has moved on since it was read.
         Raises StoreUnavailableError.
         """
-        return all(
-            [
-                costs.read(flushed_id)
-                for costs, flushed_id in zip(self._costs, flushed_ids, strict=True)
-            ]
-        )
+        whole = [
+            costs.read(flushed_id)
+            for costs, flushed_id in zip(self._costs, flushed_ids, strict=True)
+        ]
+        return all(whole)
 
     def of(self, campaign_id: int, flushed_ids: Sequence[str]) -> tuple[Streamed, ...]:
         """Return what each stream holds of a campaign beyond where the ledger is in it."""

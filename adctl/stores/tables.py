@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import psycopg
 from sqlalchemy import BigInteger, Column, DateTime, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
@@ -137,6 +138,8 @@ def open_engine(url: str, settings: PostgresSettings) -> Engine:
         pool_timeout=settings.connect_timeout_sec,
         # A connection the server has dropped is replaced before anything is tried on it.
         pool_pre_ping=True,
+        # A listing reads eight documents a campaign.
+        json_deserializer=msgspec.json.decode,
         connect_args={**CONNECTION, "connect_timeout": settings.connect_timeout_sec},
     )
     guard = SchemaGuard()

@@ -72,4 +72,4 @@ def _round(client: redis.Redis, work: Callable[[], object]) -> Mapping[Beginning
 def _name(command: Beginning) -> str:
     if command[0].upper() == "EVALSHA":
         return _SCRIPTS.get(command[1], "another script")
-    return f"{command[0].upper()} {_DIGITS.sub('N', command[1]) if len(command) > 1 else ''}".strip()
+    return " ".join([command[0].upper(), *(_DIGITS.sub("N", key) for key in command[1:2])])
