@@ -15,13 +15,15 @@ STEADY_SEC ?= 60
 TRY_SEC ?= 5
 LARGE ?= 100000
 CASES ?= 3000
+EVENTS ?= 1000000,10000000
+GROWN ?= 1000,50000
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 # In the order of their names: the long ones, of chaos, come first and leave nobody waiting.
 TWO_AT_A_TIME = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo up install test test-kafka lint check chaos partition slow-disk soak conformance bench bench-host schemas lock clean
+.PHONY: demo up install test test-kafka lint check chaos partition slow-disk soak conformance bench bench-host bench-growth schemas lock clean
 
 demo: $(READY)  ## stores, daemons and a mock exchange with users, for FOR=30s
 	$(BIN)/adctl demo --for $(FOR)
@@ -75,6 +77,9 @@ bench: $(READY)  ## what a bid costs, measured ROUNDS times
 bench-host: $(READY)  ## beside every daemon for STEADY_SEC, and on a catalog of LARGE that changes
 	$(BIN)/python -m tests.bench.whole --for $(STEADY_SEC) --try $(TRY_SEC)
 	$(BIN)/python -m tests.bench.large --campaigns $(LARGE) --rounds $(ROUNDS) --for $(TRY_SEC)
+
+bench-growth: $(READY)  ## what grows with a year's EVENTS, and with GROWN campaigns, and what must not
+	$(BIN)/python -m tests.bench.growth --events $(EVENTS) --campaigns $(GROWN)
 
 schemas: $(READY)  ## write docs/schemas for messages whose version was raised
 	$(BIN)/python -m adctl.streams.schemas
