@@ -17,6 +17,7 @@ LARGE ?= 100000
 CASES ?= 3000
 EVENTS ?= 1000000,10000000
 GROWN ?= 1000,50000
+GROWTH ?=
 VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -79,7 +80,7 @@ bench-host: $(READY)  ## beside every daemon for STEADY_SEC, and on a catalog of
 	$(BIN)/python -m tests.bench.large --campaigns $(LARGE) --rounds $(ROUNDS) --for $(TRY_SEC)
 
 bench-growth: $(READY)  ## what grows with a year's EVENTS, and with GROWN campaigns, and what must not
-	$(BIN)/python -m tests.bench.growth --events $(EVENTS) --campaigns $(GROWN)
+	$(BIN)/python -m tests.bench.growth --events $(EVENTS) --campaigns $(GROWN) $(GROWTH)
 
 schemas: $(READY)  ## write docs/schemas for messages whose version was raised
 	$(BIN)/python -m adctl.streams.schemas

@@ -66,23 +66,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
     parser.add_argument("--events", default=",".join(map(str, EVENTS)), help="small,large")
     parser.add_argument("--campaigns", default=",".join(map(str, CAMPAIGNS)), help="small,large")
+    parser.add_argument("--days", type=int, default=year.Size().days, help="of events")
+    parser.add_argument(
+        "--no-limits",
+        action="store_true",
+        help="exit with 0 where the machine is too slow for them",
+    )
     arguments = parser.parse_args()
     events, campaigns = _pair(arguments.events), _pair(arguments.campaigns)
     with own_stores() as (endpoints, folder):
-        limits = list(measure(endpoints, folder, events, campaigns))
+        limits = list(measure(endpoints, folder, events, campaigns, arguments.days))
     tell("\n| limit | measured | at most | |\n| --- | ---: | ---: | --- |")
     for one in limits:
         tell(f"| {one.what} | {one.measured} | {one.limit} | {'held' if one.held else 'NOT'} |")
-    sys.exit(not all(one.held for one in limits))
+    sys.exit(not arguments.no_limits and not all(one.held for one in limits))
 
 
 def measure(
-    endpoints: Endpoints, folder: Path, events: tuple[int, int], campaigns: tuple[int, int]
+    endpoints: Endpoints,
+    folder: Path,
+    events: tuple[int, int],
+    campaigns: tuple[int, int],
+    days: int,
 ) -> Iterator[Limit]:
     """Yield every limit, and print what grows on the way."""
     yield from _over_campaigns(endpoints, campaigns)
     yield _at_most(f"outbox of {LISTED:,} campaigns", _relay_outbox(endpoints), OUTBOX_SEC)
-    yield from _over_events(endpoints, events)
+    yield from _over_events(endpoints, events, days)
     large = _url(endpoints, f"events_{events[1]}")
     took = _forget(endpoints, folder, large)
     yield _at_most(f"user forget over {events[1]:,} events", took, FORGET_SEC)
@@ -121,13 +131,13 @@ def _over_campaigns(endpoints: Endpoints, sizes: tuple[int, int]) -> Iterator[Li
     yield _at_most(what, worst.command_ms, COMMAND_MS, "ms")
 
 
-def _over_events(endpoints: Endpoints, sizes: tuple[int, int]) -> Iterator[Limit]:
+def _over_events(endpoints: Endpoints, sizes: tuple[int, int], days: int) -> Iterator[Limit]:
     found = []
     for size in sizes:
         url, began = _database(endpoints, f"events_{size}"), time.perf_counter()
-        year.fill(url, year.Size(events=size, campaigns=LISTED))
+        year.fill(url, year.Size(size, LISTED, days))
         tell(f"\nmade a year of {size:,} events in {time.perf_counter() - began:.0f} s\n")
-        found.append(list(growth_statements.measure(url)))
+        found.append(list(growth_statements.measure(url, days)))
     small, large = sizes
     tell(
         f"| of PostgreSQL | {small:,}, ms | {large:,}, ms | growth |\n| --- | ---: | ---: | ---: |"
@@ -154,10 +164,10 @@ def _relay_outbox(endpoints: Endpoints) -> float:
 def _forget(endpoints: Endpoints, folder: Path, postgres_url: str) -> float:
     with psycopg.connect(postgres_url) as conn:
         row = conn.execute(
-            "SELECT user_hash FROM event WHERE event_date = current_date - 30 LIMIT 1"
+            "SELECT user_hash FROM event WHERE event_date = current_date - 7 LIMIT 1"
         ).fetchone()
     if row is None:
-        raise SystemExit("there is no event of thirty days ago")
+        raise SystemExit("there is no event of a week ago")
     with (
         connect(endpoints.redis_url, RedisSettings()) as client,
         open_pool(postgres_url, PostgresSettings()) as pool,

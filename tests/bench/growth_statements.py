@@ -48,10 +48,10 @@ class Timed(NamedTuple):
     took_ms: float
 
 
-def measure(postgres_url: str) -> Iterator[Timed]:
-    """Ask everything a few times of a database that tests.bench.year filled. Changes nothing."""
+def measure(postgres_url: str, days: int) -> Iterator[Timed]:
+    """Ask everything a few times of a database filled with that many days. Changes nothing."""
     with psycopg.connect(postgres_url, options="-c timezone=UTC") as conn:
-        for name, ask in statements(conn).items():
+        for name, ask in statements(conn, days).items():
             took = []
             for _ in range(_ROUNDS):
                 began = time.perf_counter()
@@ -61,12 +61,12 @@ def measure(postgres_url: str) -> Iterator[Timed]:
             yield Timed(name, min(took))
 
 
-def statements(conn: psycopg.Connection) -> dict[str, Statement]:
+def statements(conn: psycopg.Connection, days: int) -> dict[str, Statement]:
     """Return what is asked, by who asks what: of as much as changed, whatever there is."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    # Of one day a third of the year ago, as late events are, and those that are told again.
-    day = now.date() - timedelta(days=120)
+    # Of one day long ago, as late events are, and those that are told again.
+    day = now.date() - timedelta(days=days // 3)
     newest = conn.execute(
         "SELECT event_date, event_id FROM event WHERE event_date = %s LIMIT %s", [day, _PORTION]
     ).fetchall()
