@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from adctl.control import publishing
 from adctl.control.erasing import Forgetting
 from adctl.control.flushing import Flusher
 from adctl.control.plane import ControlPlane
@@ -56,7 +57,13 @@ def plane(
 
 
 @pytest.fixture
-def relay(plane: ControlPlane, pool: ConnectionPool[psycopg.Connection]) -> Relay:
+def relay(
+    plane: ControlPlane,
+    pool: ConnectionPool[psycopg.Connection],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Relay:
+    """Relay all that waits in one go, however slow the machine is."""
+    monkeypatch.setattr(publishing, "_RELAYING_SEC", 60.0)
     return lambda produce: relay_outbox(pool, plane.catalog, plane.budgets, produce)
 
 
