@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import ClientDisconnected, HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.receiver import FixedStreamReceiver
 from waitress.task import WSGITask
-from waitress.utilities import RequestEntityTooLarge
+from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from daemons.direct import http_date, titled
+from daemons.framing import has_bare_line_end, refuse_unclear_lines, refuse_unclear_message
 
 if TYPE_CHECKING:
     from adctl.delivery.steps import Steps
@@ -31,6 +32,8 @@ _FRAMING_BYTES = 4 << 10
 # Headers kept, and the longest: some megabytes at most, whatever clients send.
 _MOST_HEADERS = 2048
 _LONGEST_HEADER = 2 << 10
+# Of what was wrong with a message, its sender is told so much.
+_TOLD = 100
 # What a request's environment has of its connection or its body.
 _ITS_OWN = frozenset(
     ("REMOTE_ADDR", "REMOTE_HOST", "REMOTE_PORT", "wsgi.input", "waitress.client_disconnected")
@@ -151,14 +154,14 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     completed = False
     known: Known | None = None
-    query: str
-    fragment: str
+    # waitress names the path of a message that it could not read, too.
+    path = query = fragment = ""
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the header; know by it what of the body to keep."""
+        """Read the header; know by it what of the body to keep. Raises ParsingError."""
         known = self.adj.known_headers.get(header_plus)
         if known is None:
-            super().parse_header(header_plus)
+            self._read(header_plus)
             if self.fragment:
                 # A client has none to send: a '#' that comes is somebody's '&#38;', not escaped.
                 self.query = f"{self.query}#{self.fragment}"
@@ -171,13 +174,34 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         """Take in ``data``; return how much of it belongs to this request."""
         consumed: int = super().received(data)
-        if self.chunked and not self.completed:
+        if self.error:
+            # Who is refused is not told to go on.
+            self.expect_continue = False
+        elif self.body_rcv is None and not self.completed:
+            # A line end of another kind: who sent it believes to have said all.
+            if has_bare_line_end(self.header_plus[-len(data) - 1 :]):
+                self.error = BadRequest("a line end other than CR LF")
+                self.completed = True
+        elif self.chunked and not self.completed:
             held = len(self.body_rcv)
             framing = self.body_bytes_received - held
             if held > self.adj.kept_body_bytes or framing > _FRAMING_BYTES + held // 4:
                 self.error = RequestEntityTooLarge("too large, or in too many chunks")
                 self.completed = True
         return consumed
+
+    def _read(self, header_plus: bytes) -> None:
+        try:
+            refuse_unclear_lines(header_plus)
+            super().parse_header(header_plus)
+        except TransferEncodingNotImplemented as exc:
+            raise ParsingError(str(exc)) from exc
+        except ParsingError as exc:
+            raise ParsingError(str(exc)[:_TOLD]) from exc
+        except ValueError as exc:
+            # A length of thousands of digits, an address with half a bracket.
+            raise ParsingError("a number or an address that cannot be read") from exc
+        refuse_unclear_message(self.version, self.headers, chunked=self.chunked)
 
     def _remember(self, header_plus: bytes) -> None:
         headers = self.adj.known_headers
