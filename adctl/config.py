@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from adctl.config_ceiling import checked_max_cpm
+from adctl.config_connections import ConnectionSettings
 from adctl.config_daemon import ApiSettings, DaemonSettings, Port
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
@@ -256,6 +257,7 @@ class Settings(BaseSettings):
     flusher: FlusherSettings = FlusherSettings()
     consumer: ConsumerSettings = ConsumerSettings()
     pacer: PacerSettings = PacerSettings()
+    connections: ConnectionSettings = ConnectionSettings()
     money: MoneySettings = MoneySettings()
     alarms: AlarmSettings = AlarmSettings()
     webhooks: WebhookSettings = WebhookSettings()

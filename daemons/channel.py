@@ -153,6 +153,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """
 
     completed = False
+    error: object = None
     known: Known | None = None
     # waitress names the path of a message that it could not read, too.
     path = query = fragment = ""
@@ -232,8 +233,36 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = KeepAliveTask
     parser_class = Parser
     requests: list[Parser]
+    request: Parser | None = None
+    last_activity: float
+    creation_time: float
+    total_outbufs_len: int
     arriving: Parser | None = None
     arriving_since = 0.0
+    # When a request of its was last answered; 0 for never.
+    answered_at = 0.0
+    counted = False
+
+    def is_stuck(self, now: float, first_byte_sec: float, idle_sec: float) -> bool:
+        """Whether it has nothing under way, and has had its time: to begin, or to go on.
+
+        Bytes that come now and then are no request, and give it no more time.
+        """
+        if self.requests or self.total_outbufs_len:
+            return False
+        if self.last_activity == self.creation_time:
+            return now - self.creation_time > first_byte_sec
+        return self.request is None and now - (self.answered_at or self.creation_time) > idle_sec
+
+    def service(self) -> None:
+        """Answer the first request."""
+        super().service()
+        self.answered_at = self.last_activity
+
+    def del_channel(self, map: object = None) -> None:  # noqa: A002 - waitress' name
+        """Be forgotten by the server."""
+        self.server.leave(self)
+        super().del_channel(map)
 
     def begin(self) -> Steps[None] | None:
         """Return the steps that answer the first request; None if it goes the long way, by service.
@@ -261,7 +290,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _send(self, reply: Reply) -> None:
         """Send an answer, at once where nothing waits to be sent, and go on to the next request."""
-        self.last_activity = now = time.time()
+        self.last_activity = self.answered_at = now = time.time()
         self.requests.pop(0)
         data = reply.sent_at(int(now))
         try:

@@ -1,8 +1,8 @@
-"""Where a message ends, and whom it is for: what two readers could understand differently is refused.
+"""Where a message ends, and whom it is for: what two readers could take differently is refused.
 
-A proxy before us and we must see the same requests in the same bytes (RFC 9112, 11.2). waitress reads
-some messages kindly; here a message that leaves a choice raises ParsingError, for which the client is
-answered 400 and its connection closed.
+A proxy before us and we must see the same requests in the same bytes (RFC 9112, 11.2). waitress
+reads some messages kindly; here a message that leaves a choice raises ParsingError, for which the
+client is answered 400 and its connection closed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _VERSIONS = frozenset(("1.0", "1.1"))
 
 
 def refuse_unclear_lines(header: bytes) -> None:
-    """Refuse a header whose lines others may take apart differently, or a body's coding but chunked.
+    """Refuse a header whose lines others may take apart differently, and a coding but chunked.
 
-    Only one ``Transfer-Encoding: chunked`` is read. Anything before or after it, be it the same once
-    more, could be taken by somebody for no coding, and the body for another request.
+    Only one ``Transfer-Encoding: chunked`` is read. Anything before or after it, be it the same
+    once more, could be taken by somebody for no coding, and the body for another request.
     """
     first_line = header[: header.find(b"\r\n")]
     if len(first_line.translate(None, _CONTROLS)) != len(first_line):

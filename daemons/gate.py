@@ -54,8 +54,8 @@ class Gate:
         self._closing = False
 
     def guard(self, server: Any) -> None:
-        """Make a waitress server accept through this gate."""
-        readable, accept = server.readable, server.handle_accept
+        """Make a server accept through this gate."""
+        readable, accept_one = server.readable, server.accept_one
 
         def may_accept() -> bool:
             if not self._closing:
@@ -63,11 +63,12 @@ class Gate:
             # Asked whatever it answers: it also closes connections that have been silent too long.
             return bool(readable()) and not self.waits_sec
 
-        def accept_in_turn() -> None:
-            if self._closing or not self._lets_others_go_first(len(server.active_channels)):
-                accept()
+        def accept_in_turn() -> bool:
+            if not self._closing and self._lets_others_go_first(len(server.active_channels)):
+                return False
+            return bool(accept_one())
 
-        server.readable, server.handle_accept = may_accept, accept_in_turn
+        server.readable, server.accept_one = may_accept, accept_in_turn
 
     def close(self) -> None:
         """Leave new connections to others, but for those that are accepted all the same."""

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from adctl.config import load_settings
 from adctl.errors import AdctlError
+from daemons.connections import raise_file_limit
 from daemons.serving import bind, make_server, serve
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from falcon import Request, Response
 
-    from adctl.config import Settings
+    from adctl.config import DaemonSettings, Settings
+    from adctl.config_connections import ConnectionSettings
 
     Check = Callable[[], None]
     Warn = Callable[[], str]
@@ -144,15 +146,19 @@ def create_health_app(
 
 
 def run_threaded(
-    app: falcon.App[Request, Response], host: str, port: int, threads: int, stop: threading.Event
+    app: falcon.App[Request, Response],
+    section: DaemonSettings,
+    threads: int,
+    connections: ConnectionSettings,
+    stop: threading.Event,
 ) -> None:
-    """Serve ``app`` with waitress' own threads until ``stop`` is set, then drain.
+    """Serve ``app`` at ``section``'s address, with waitress' own threads, until ``stop`` is set.
 
-    Every request accepted before is answered. Blocks; call from the main thread.
+    Then drain: every request accepted before is answered. Blocks; call from the main thread.
     """
-    sock = bind(host, port)
-    log.info("listening", host=host, port=sock.getsockname()[1])
-    serve(make_server(app, sock, threads=threads), stop)
+    sock = bind(section.host, section.port)
+    log.info("listening", host=section.host, port=sock.getsockname()[1])
+    serve(make_server(app, sock, threads=threads, connections=connections), stop)
 
 
 def run_daemon(name: str, main: Callable[[Settings], None]) -> None:
@@ -165,6 +171,7 @@ def run_daemon(name: str, main: Callable[[Settings], None]) -> None:
         settings = load_settings()
         configure_logging(settings.log_format)
         structlog.contextvars.bind_contextvars(daemon=name)
+        raise_file_limit()
         main(settings)
     except AdctlError as exc:
         sys.stderr.write(f"{name}: {exc}\n")

@@ -16,10 +16,13 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
-from waitress import create_server, wasyncore
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.task import ThreadedTaskDispatcher
 
+from adctl.config_connections import ConnectionSettings
 from adctl.errors import ConflictError
-from daemons.channel import Channel
+from daemons.connections import AT_ONCE, Server
 from daemons.direct import no_routes
 
 if TYPE_CHECKING:
@@ -29,12 +32,12 @@ if TYPE_CHECKING:
     from daemons.direct import Routes
     from daemons.gate import Gate
 
-# Connections one process may hold; beyond it the kernel's backlog waits.
-CONNECTION_LIMIT = 4000
 IDLE_TIMEOUT_SEC = 60
 ARRIVAL_TIMEOUT_SEC = 10.0
 DRAIN_SEC = 10
 _LINGER_SEC = 0.5
+# Whoever does not fit in tries again after a second. The kernel's own limit comes first.
+_BACKLOG = 4096
 _SO_ATTACH_FILTER = 26
 _BPF_RETURN = 6
 _WAIT_SEC = 0.2
@@ -45,7 +48,7 @@ _SWEEP_SEC = 1.0
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening TCP socket. Raises ConflictError where the address cannot be had."""
     try:
-        return socket.create_server((host, port), backlog=1024)
+        return socket.create_server((host, port), backlog=_BACKLOG)
     except OSError as exc:
         raise ConflictError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
 
@@ -72,34 +75,45 @@ def make_server(
     max_header_bytes: int = 32 << 10,
     max_body_bytes: int = 4 << 20,
     kept_body_bytes: int | None = None,
+    connections: ConnectionSettings | None = None,
 ) -> Any:
     """Return a waitress server on ``sock``; with ``dispatcher`` it has no threads of its own.
 
     A body of ``max_body_bytes`` or more is refused with 413 by its Content-Length, and the
     connection closed. One over ``kept_body_bytes`` is taken off the connection but not kept: the
-    app finds it empty. ``routes`` say what a dispatcher that takes steps answers past the app.
+    app finds it empty. ``routes`` say what a dispatcher that takes steps answers past the app,
+    ``connections`` who may hold how many.
     """
-    server = create_server(
-        app,
+    adj = Adjustments(
         sockets=[sock],
-        _dispatcher=dispatcher,
         threads=max(threads, 1),
-        connection_limit=CONNECTION_LIMIT,
+        backlog=_BACKLOG,
         channel_timeout=IDLE_TIMEOUT_SEC,
         max_request_body_size=max_body_bytes,
         max_request_header_size=max_header_bytes,
         # The default is a file for every body over 512 KiB.
         inbuf_overflow=max_body_bytes,
-        # select() cannot watch descriptors beyond 1,023.
-        asyncore_use_poll=True,
         ident=None,
     )
-    server.channel_class = Channel
+    own_threads = ThreadedTaskDispatcher()
+    if dispatcher is None:
+        own_threads.set_thread_count(adj.threads)
+    server = Server(
+        app,
+        {},
+        _sock=sock,
+        dispatcher=own_threads if dispatcher is None else dispatcher,
+        adj=adj,
+        sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
+        bind_socket=False,
+    )
+    server.limit(connections or ConnectionSettings())
+    # Room is made by closing who is idle; beyond it, where none is, the kernel's backlog waits.
+    adj.connection_limit = server.most + 2 * AT_ONCE
     # With the default of 1, headers and body go out as two packets.
-    server.adj.send_bytes = 32 << 10
-    server.adj.kept_body_bytes = max_body_bytes if kept_body_bytes is None else kept_body_bytes
-    server.adj.known_headers = {}
-    server.draining = False
+    adj.send_bytes = 32 << 10
+    adj.kept_body_bytes = max_body_bytes if kept_body_bytes is None else kept_body_bytes
+    adj.known_headers = {}
     server.routes = routes
     if dispatcher is not None:
         # It wakes the loop up from another thread, and costs two system calls a request.
@@ -146,10 +160,13 @@ def _step(server: Any, turn: Callable[[], bool] | None, timeout_sec: float) -> b
 
 
 def _close_stuck(server: Any, now: float, arrival_timeout_sec: float) -> None:
+    clock = time.time()
     for channel in list(server.active_channels.values()):
         if channel.request is not channel.arriving:
             channel.arriving, channel.arriving_since = channel.request, now
         elif channel.request is not None and now - channel.arriving_since > arrival_timeout_sec:
+            channel.will_close = True
+        if channel.is_stuck(clock, server.first_byte_sec, IDLE_TIMEOUT_SEC):
             channel.will_close = True
 
 
@@ -174,7 +191,7 @@ def _drain(server: Any, turn: Callable[[], bool] | None) -> None:
 def _accept_rest(server: Any) -> None:
     """Accept whoever has connected and waits for it."""
     before = -1
-    while before < len(server.active_channels) < CONNECTION_LIMIT:
+    while before < len(server.active_channels) < server.most:
         before = len(server.active_channels)
         server.handle_accept()
 

@@ -23,7 +23,7 @@ def main(settings: Settings) -> None:
     refuse_newer_schema(resolve_postgres(settings))
     with open_plane(settings) as plane:
         app = create_app(plane, CollectorRegistry(), section)
-        run_threaded(app, section.host, section.port, section.threads, stop)
+        run_threaded(app, section, section.threads, settings.connections, stop)
 
 
 if __name__ == "__main__":

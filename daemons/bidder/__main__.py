@@ -135,6 +135,7 @@ def work(
             routes=app.route,
             max_header_bytes=_MAX_HEADER_BYTES,
             kept_body_bytes=settings.bidder.max_body_bytes,
+            connections=settings.connections,
         )
         serve(server, stop, turn, settings.bidder.arrival_timeout_sec, gate)
 

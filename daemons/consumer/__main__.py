@@ -80,7 +80,7 @@ def main(settings: Settings) -> None:
             work.append(SendingLoop(make_sender(settings, pool), metrics))
         closing.enter_context(cut_off(stop, endpoints.postgres_url))
         closing.enter_context(running(work, stop))
-        run_threaded(app, section.host, section.port, _THREADS, stop)
+        run_threaded(app, section, _THREADS, settings.connections, stop)
 
 
 def make_reader(

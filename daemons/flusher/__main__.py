@@ -65,7 +65,7 @@ def main(settings: Settings) -> None:
             registry,
         )
         with cut_off(stop, url), scheduled([flush, relay, trim, measure]):
-            run_threaded(app, section.host, section.port, _THREADS, stop)
+            run_threaded(app, section, _THREADS, settings.connections, stop)
         with cut_off(stop, url, _LAST_SEC):
             flush.run()
             relay.run()

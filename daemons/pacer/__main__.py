@@ -144,7 +144,7 @@ def main(settings: Settings) -> None:
             registry,
         )
         with cut_off(stop, endpoints.postgres_url), scheduled(jobs):
-            run_threaded(app, section.host, section.port, _THREADS, stop)
+            run_threaded(app, section, _THREADS, settings.connections, stop)
 
 
 def _produce(

@@ -109,7 +109,13 @@ def work(
             metrics.tell_spool(sink.spooled_bytes, sink.oldest_ms)
             return retaken or replayed or worked
 
-        server = make_server(app, gate.sock, dispatcher=turns, max_body_bytes=_MAX_BODY_BYTES)
+        server = make_server(
+            app,
+            gate.sock,
+            dispatcher=turns,
+            max_body_bytes=_MAX_BODY_BYTES,
+            connections=settings.connections,
+        )
         serve(server, stop, turn, gate=gate)
 
 

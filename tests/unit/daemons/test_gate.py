@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """As much of waitress' server as a gate reaches."""
+    """As much of a server as a gate reaches."""
 
     def __init__(self, gate: Gate) -> None:
         self.active_channels: dict[int, object] = {}
@@ -22,8 +22,9 @@ class Server:
     def readable(self) -> bool:
         return True
 
-    def handle_accept(self) -> None:
+    def accept_one(self) -> bool:
         self.active_channels[len(self.active_channels)] = object()
+        return True
 
     def connected(self, times: int) -> Server:
         for _ in range(times):
@@ -46,7 +47,7 @@ def gates(sock: socket.socket) -> list[Gate]:
 
 def accepted(server: Server) -> bool:
     before = len(server.active_channels)
-    server.handle_accept()
+    server.accept_one()
     return len(server.active_channels) > before
 
 
