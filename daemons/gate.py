@@ -64,8 +64,12 @@ class Gate:
             return bool(readable()) and not self.waits_sec
 
         def accept_in_turn() -> bool:
-            if not self._closing and self._lets_others_go_first(len(server.active_channels)):
-                return False
+            connections = len(server.active_channels)
+            if not self._closing:
+                # Several are accepted in a row: what this worker had before is nobody else's.
+                self._tally.note(self._number, connections)
+                if self._lets_others_go_first(connections):
+                    return False
             return bool(accept_one())
 
         server.readable, server.accept_one = may_accept, accept_in_turn

@@ -97,3 +97,8 @@ def test_worker_that_leaves_still_accepts_whoever_waits(gates: list[Gate]) -> No
 
 def test_more_workers_than_can_be_counted_are_no_error(sock: socket.socket) -> None:
     assert accepted(Server(Gate(sock, Tally(), 10_000)).connected(3))
+
+
+def test_worker_alone_accepts_any_number_in_a_row(sock: socket.socket) -> None:
+    server = Server(Gate(sock, Tally(), 0)).connected(2)
+    assert all(accepted(server) for _ in range(10))
