@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from functools import partial
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from adctl.delivery.landing_page import has_fixed_host, macros_in, without_macros
@@ -16,15 +18,30 @@ if TYPE_CHECKING:
 
 NAME_LENGTH = 200
 MAX_LIST = 10_000
+MAX_LEVELS = 32
+"""How often tables and lists of one input may be in each other."""
+MAX_FAULTS = 50
+"""Faults of one input that are told; of the others, how many there are."""
+_UNKNOWN_TOLD = 5
 _URL_LENGTH = 2048
 _AN_ADDRESS = f"an absolute http:// or https:// address of at most {_URL_LENGTH:,} characters"
 _LONGEST_ECHO = 80
+_LONGEST_NUMBER = 10**_LONGEST_ECHO
+_BRIEF = Repr()
+_BRIEF.maxlevel = 2
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = _LONGEST_ECHO
 # Characters that would end an attribute or a header wherever the address is put.
 _NOT_IN_URL = re.compile(r"[\s\"'<>\\^`{|}\x00-\x1f\x7f]")
 _AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _HOST = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)*"
 )
+
+
+class Faults(list[Fault]):
+    """What is wrong with an input: the first ones, and how many ``more``."""
+
+    more = 0
 
 
 class FieldReader:
@@ -36,24 +53,35 @@ class FieldReader:
 
     def __init__(self, values: Mapping[str, object], prefix: str = "") -> None:
         self.values = values
-        self.faults: list[Fault] = []
+        self.faults = Faults()
         self._prefix = prefix
 
-    def reject(self, field: str, value: object, expected: str) -> None:
-        """Note a fault. Long values are cut: the reader knows what was sent."""
-        self.faults.append(Fault(self._prefix + field, _shortened(value), expected))
+    def reject(self, field: str, value: object, expected: str | Callable[[], str]) -> None:
+        """Note a fault, up to MAX_FAULTS. Long values are cut: the reader knows what was sent.
+
+        What was ``expected`` is asked for only if it is told.
+        """
+        if len(self.faults) >= MAX_FAULTS:
+            self.faults.more += 1
+            return
+        told = expected if isinstance(expected, str) else expected()
+        self.faults.append(Fault(_cut(self._prefix + field), _shortened(value), told))
 
     def only(self, known: Collection[str], why: Mapping[str, str] | None = None) -> None:
-        """Note every field that is not ``known``; ``why`` explains some that people try."""
-        for field in self.values:
-            if field not in known:
-                reason = (why or {}).get(field)
-                self.reject(
-                    field, self.values[field], reason or f"no such field{near(field, known)}"
-                )
+        """Note fields that are not ``known``, a few by name; ``why`` explains some people try."""
+        unknown = [field for field in self.values if field not in known]
+        for field in unknown[:_UNKNOWN_TOLD]:
+            reason = (why or {}).get(field)
+            self.reject(field, self.values[field], reason or f"no such field{near(field, known)}")
+        if len(unknown) > _UNKNOWN_TOLD:
+            more = len(unknown) - _UNKNOWN_TOLD
+            self.reject("", f"{more:,} more unknown fields", "none of them")
 
     def raise_faults(self, subject: str) -> None:
         """Raise FaultyInputError if any fault was noted."""
+        if self.faults.more:
+            more = Fault("", f"{self.faults.more:,} more faults", "none")
+            raise FaultyInputError(subject, [*self.faults, more])
         if self.faults:
             raise FaultyInputError(subject, self.faults)
 
@@ -91,7 +119,7 @@ class FieldReader:
             return None
         if isinstance(value, str) and value in options:
             return str(value)
-        self.reject(field, value, f"one of {', '.join(options)}{near(value, options)}")
+        self.reject(field, value, lambda: f"one of {', '.join(options)}{near(value, options)}")
         return None
 
     def nanos(self, field: str, least: int = 1) -> int | None:
@@ -169,7 +197,7 @@ class FieldReader:
         for item in self.items(field):
             text = normal(item.strip()) if isinstance(item, str) else None
             if text is None:
-                hint = expected if isinstance(expected, str) else expected(str(item))
+                hint = expected if isinstance(expected, str) else partial(expected, _told(item))
                 self.reject(field, item, hint)
             else:
                 found[text] = None
@@ -232,15 +260,43 @@ def normal_domain(text: str | None) -> str | None:
 
 def near(value: object, options: Collection[str]) -> str:
     """Return ``; did you mean X?`` if one of ``options`` is close to ``value``, else nothing."""
-    matches: Sequence[str] = get_close_matches(str(value)[:100].lower(), list(options), n=1)
+    matches: Sequence[str] = get_close_matches(_told(value).lower(), list(options), n=1)
     return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def nests_too_deeply(fields: Mapping[str, object]) -> bool:
+    """Whether tables and lists are in each other more than MAX_LEVELS times."""
+    inner: list[Any] = [fields]
+    for _ in range(MAX_LEVELS):
+        inner = [
+            part
+            for outer in inner
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(part, (dict, list))
+        ]
+        if not inner:
+            return False
+    return True
 
 
 def _shortened(value: object) -> object:
     if value is None or isinstance(value, (bool, float)):
         return value
-    # An integer can be of any length; so can its text.
-    text = value if isinstance(value, str) else f"{value!r:.200}"
-    if len(text) > _LONGEST_ECHO:
-        return text[:_LONGEST_ECHO] + "…"
-    return value if isinstance(value, (int, str)) else text
+    if isinstance(value, int) and abs(value) < _LONGEST_NUMBER:
+        return value
+    return _cut(_told(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…"
+
+
+def _told(value: object) -> str:
+    """Return the beginning of a value's text, however long or deep it is."""
+    if isinstance(value, str):
+        return value[: _LONGEST_ECHO + 1]
+    try:
+        return _BRIEF.repr(value)
+    except ValueError:
+        # More digits than Python writes down.
+        return "a number of thousands of digits"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from adctl.control.fields import MAX_LEVELS, nests_too_deeply
 from adctl.errors import Fault, FaultyInputError
 
 if TYPE_CHECKING:
@@ -38,4 +39,7 @@ def load_table_file(path: Path, option: str, subject: str) -> dict[str, object]:
         raise FaultyInputError(subject, [fault]) from exc
     if not isinstance(fields, dict):
         raise FaultyInputError(subject, [Fault(option, str(path), "a table of fields")])
+    if nests_too_deeply(fields):
+        expected = f"tables and lists in each other at most {MAX_LEVELS} times"
+        raise FaultyInputError(subject, [Fault(option, str(path), expected)])
     return fields

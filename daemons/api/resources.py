@@ -20,7 +20,7 @@ from adctl.control.drafts import (
     CreativePatch,
     CreativeView,
 )
-from adctl.control.fields import FieldReader
+from adctl.control.fields import MAX_LEVELS, FieldReader, nests_too_deeply
 from adctl.control.history import history
 from adctl.models import Status
 from daemons.api.performance import Performance
@@ -181,6 +181,10 @@ def read_fields(req: Request) -> dict[str, object]:
         raise falcon.HTTPBadRequest(title="the body is not JSON", description=str(exc)) from exc
     if not isinstance(fields, dict):
         raise falcon.HTTPBadRequest(title="the body is not a JSON object")
+    if nests_too_deeply(fields):
+        raise falcon.HTTPBadRequest(
+            title="the body is nested too deeply", description=f"at most {MAX_LEVELS} levels"
+        )
     return fields
 
 

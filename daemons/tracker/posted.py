@@ -20,9 +20,10 @@ from adctl.errors import (
     StoreUnavailableError,
 )
 from adctl.models import EventKind
+from daemons.tracker.posted_json import UNREADABLE, Reader, beginning, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from falcon import Request, Response
 
@@ -49,10 +50,11 @@ _DETAILS = (
 _KINDS = frozenset(EventKind)
 _NEEDED = ("token", "advertiser_key")
 _FIELDS = frozenset(("kind", *_NEEDED, *_DETAILS))
-# Numbers stay as they were written: an amount never passes through a binary fraction.
-_DECODER = msgspec.json.Decoder(float_hook=str)
+_READER = Reader(_FIELDS)
+_EXPECTED_FIELD = f"one of the fields {', '.join(sorted(_FIELDS))}"
+# What is wrong with items is told of so many parts; of the others, how many there are.
+MAX_TOLD = 1000
 _RETRY = "retry"
-_SHOWN = 32
 
 
 class Item(NamedTuple):
@@ -101,7 +103,10 @@ class PostedEvents:
             if begin:
                 self._give_way()
             verdicts += self._take(events[begin : begin + TOGETHER])
-        resp.data = msgspec.json.encode({"verdicts": verdicts})
+        untold = _leave_out_beyond(MAX_TOLD, verdicts)
+        resp.data = msgspec.json.encode(
+            {"verdicts": verdicts, "untold": untold} if untold else {"verdicts": verdicts}
+        )
         resp.content_type = falcon.MEDIA_JSON
         words = {verdict["verdict"] for verdict in verdicts}
         if _RETRY in words:
@@ -110,7 +115,7 @@ class PostedEvents:
         elif words == {"rejected"}:
             resp.status = falcon.HTTP_400
 
-    def _take(self, events: Sequence[object]) -> list[dict[str, object]]:
+    def _take(self, events: Sequence[msgspec.Raw]) -> list[dict[str, object]]:
         """Keep what is good of a few events; return the verdict of each."""
         items = [self._read(told) for told in events]
         kept = self._sink.take_all([item.tracked for item in items if item.tracked is not None])
@@ -129,19 +134,23 @@ class PostedEvents:
             self._metrics.count(item.kind, verdict)
             self._metrics.count_left_out(item.kind, item.left_out)
 
-    def _read(self, told: object) -> Item:
-        if not isinstance(told, dict):
-            return Item("unknown", None, [Fault("", told, "an object")])
+    def _read(self, part: msgspec.Raw) -> Item:
+        told, unknown = _READER.read(part)
+        if told is None:
+            return Item("unknown", None, [Fault("", beginning(part), "a JSON object")])
         faults: list[Fault] = []
         left_out: list[LeftOut] = []
         kind = told.get("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
             kind = ""
-            faults.append(Fault("kind", _short(told.get("kind")), f"one of {', '.join(EventKind)}"))
+            faults.append(
+                Fault("kind", beginning(told.get("kind")), f"one of {', '.join(EventKind)}")
+            )
         texts = {name: _needed(told, name, faults) for name in _NEEDED}
         texts |= {name: _detail(told, name, left_out) for name in _DETAILS}
-        if not told.keys() <= _FIELDS:
-            left_out += _unknown(told)
+        if unknown:
+            # Whatever came for a name must not become a series.
+            left_out.append(LeftOut("unknown", "unknown_field", unknown, _EXPECTED_FIELD))
         tracked = self._track(kind, texts, faults, left_out)
         return Item(str(kind)[:16], None if faults else tracked, faults, left_out)
 
@@ -156,13 +165,13 @@ class PostedEvents:
         else:
             # The id of an event is made of its order's: another one would be another event.
             left_out += [
-                LeftOut(name, "not_of_kind", texts[name][:_SHOWN], "nothing, but of a conversion")
+                LeftOut(name, "not_of_kind", beginning(texts[name]), "nothing, but of a conversion")
                 for name in ("order_id", "value")
                 if texts[name]
             ]
         if key := texts["advertiser_key"]:
             if kind and kind != EventKind.CONVERSION:
-                faults.append(Fault("kind", _short(kind), "conversion, with an advertiser_key"))
+                faults.append(Fault("kind", beginning(kind), "conversion, with an advertiser_key"))
             claimed, wrong = self._verifier.claimed(key, texts["user_id"], texts["order_id"], order)
             faults += [fault for fault in wrong if fault not in faults]
             return claimed
@@ -189,17 +198,30 @@ class PostedEvents:
         return tracked.event
 
 
-def _decode(req: Request) -> Sequence[object]:
+def _decode(req: Request) -> Sequence[msgspec.Raw]:
     try:
-        told = _DECODER.decode(req.bounded_stream.read())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise falcon.HTTPBadRequest(description=f"the body is no JSON: {exc}") from exc
-    items = told if isinstance(told, list) else [told]
+        items = parts_of(req.bounded_stream.read())
+    except UNREADABLE as exc:
+        raise falcon.HTTPBadRequest(description=f"the body is no JSON: {exc}"[:200]) from exc
     if not 1 <= len(items) <= MAX_ITEMS:
         raise falcon.HTTPBadRequest(
             description=f"{len(items)} events; expected 1 to {MAX_ITEMS} in one request"
         )
     return items
+
+
+def _leave_out_beyond(most: int, verdicts: Sequence[dict[str, object]]) -> int:
+    """Tell no more than ``most`` of what is wrong with items; return of how many parts not."""
+    told = untold = 0
+    for verdict in verdicts:
+        for what in ("faults", "left_out"):
+            parts = verdict.get(what)
+            if isinstance(parts, list):
+                room = most - told
+                untold += max(len(parts) - room, 0)
+                del parts[room:]
+                told += len(parts)
+    return untold
 
 
 def _verdict(item: Item, kept: list[str | StoreUnavailableError]) -> dict[str, object]:
@@ -224,19 +246,19 @@ def _verdict(item: Item, kept: list[str | StoreUnavailableError]) -> dict[str, o
     return verdict
 
 
-def _needed(told: dict[str, object], name: str, faults: list[Fault]) -> str:
+def _needed(told: Mapping[str, object], name: str, faults: list[Fault]) -> str:
     """Return the text of a field without which there is no event."""
     text = _text(told.get(name))
     if text is None:
-        faults.append(Fault(name, _short(told[name]), "text"))
+        faults.append(Fault(name, beginning(told[name]), "text"))
     return text or ""
 
 
-def _detail(told: dict[str, object], name: str, left_out: list[LeftOut]) -> str:
+def _detail(told: Mapping[str, object], name: str, left_out: list[LeftOut]) -> str:
     """Return the text of a field that an event can do without."""
     text = _text(told.get(name))
     if text is None:
-        left_out.append(LeftOut(name, "wrong_type", _short(told[name]), "text or a number"))
+        left_out.append(LeftOut(name, "wrong_type", beginning(told[name]), "text or a number"))
     return text or ""
 
 
@@ -247,21 +269,3 @@ def _text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
-
-
-def _unknown(told: dict[str, object]) -> list[LeftOut]:
-    expected = f"one of the fields {', '.join(sorted(_FIELDS))}"
-    # Whatever came for a name must not become a series.
-    return [
-        LeftOut("unknown", "unknown_field", name[:64], expected)
-        for name in told
-        if name not in _FIELDS
-    ]
-
-
-def _short(value: object) -> str:
-    return (
-        value[:32]
-        if isinstance(value, str)
-        else str(msgspec.json.encode(value)[:32], "utf-8", "ignore")
-    )

@@ -128,6 +128,36 @@ def test_deeply_nested_body_is_400(client: falcon.testing.TestClient) -> None:
     assert post_json(client, body).status_code == 400
 
 
+AMPLIFYING = {
+    "unknown fields": {f"x{n}": 0 for n in range(60_000)},
+    "unknown fields in a table": {**CAMPAIGN, "targeting": {f"x{n}": 0 for n in range(60_000)}},
+    "countries nobody knows": {
+        **CAMPAIGN,
+        "targeting": {"countries": [f"{n}" for n in range(9000)]},
+    },
+    "a long list for a text": {**CAMPAIGN, "name": [0] * 300_000},
+    "a field of lists in lists": {**CAMPAIGN, "name": [[[[[0]]]]]},
+    "lists in lists by the hundred": b'{"name":' + b"[" * 500 + b"]" * 500 + b"}",
+    "tables in tables by the hundred": b'{"a":' * 300 + b"0" + b"}" * 300,
+    "a number of thousands of digits": b'{"name":' + b"9" * 4000 + b"}",
+    "a number that is none": b'{"name":NaN}',
+    "half a character": b'{"name":"\\ud800"}',
+    "bytes that are no text": b'{"name":"\xff"}',
+    "one field again and again": b"{" + b'"name":"x",' * 50_000 + b'"name":1}',
+}
+
+
+@pytest.mark.parametrize("body", AMPLIFYING.values(), ids=AMPLIFYING.keys())
+def test_whatever_is_wrong_with_a_body_is_told_in_few_words(
+    client: falcon.testing.TestClient, body: object
+) -> None:
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    for path in ("/campaigns", "/advertisers"):
+        reply = client.simulate_post(path, body=raw, content_type="application/json")
+        assert 400 <= reply.status_code < 500
+        assert len(reply.content) < 20_000
+
+
 def test_body_over_the_limit_is_413(client: falcon.testing.TestClient) -> None:
     assert post_json(client, b" " * (MAX_BODY_BYTES + 1)).status_code == 413
 

@@ -197,3 +197,63 @@ def test_events_are_posted_only(street: Street, method: str) -> None:
     reply = street.post(b"", method)
     assert reply.status == 405
     assert reply.headers["Allow"].split(", ") == ["POST", "OPTIONS"]
+
+
+# What one item can have that nobody reads, as text of JSON.
+SPOILT_ITEMS = {
+    "a list for a kind": '{"kind":["a"]}',
+    "an object for a kind": '{"kind":{"a":{}}}',
+    "a number for a kind": '{"kind":1e400}',
+    "a truth for a token": '{"kind":"win","token":true}',
+    "a list for a key": '{"kind":"conversion","advertiser_key":[[]],"order_id":[],"user_id":{}}',
+    "a number without an end": f'{{"kind":"win","token":{"9" * 5000}}}',
+    "half a character": '{"kind":"win","token":"\\ud800"}',
+    "half a character in a user": '{"kind":"conversion","advertiser_key":"a","user_id":"\\udc00"}',
+    "a deep list": f'{{"kind":{"[" * 500}{"]" * 500}}}',
+    "a long text": f'{{"kind":"{"x" * 100_000}","token":"{"y" * 100_000}"}}',
+    "the same fields again and again": "{" + '"kind":"win",' * 5000 + '"kind":[]}',
+    "a NUL": '{"kind":"win\\u0000","token":"\\u0000"}',
+    "nothing": "null",
+    "no object": "[[]]",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT_ITEMS.values(), ids=SPOILT_ITEMS.keys())
+def test_item_that_makes_no_sense_is_rejected_alone_and_in_few_words(
+    street: Street, spoilt: str
+) -> None:
+    good = [msgspec.json.encode(item(street.bid())).decode() for _ in range(2)]
+    reply = street.post(f"[{good[0]},{spoilt},{good[1]}]")
+    assert reply.status == 200
+    assert verdicts(reply) == ["taken", "rejected", "taken"]
+    assert len(reply.body) < 1500
+
+
+def test_item_with_bytes_that_are_no_text_is_rejected_alone(street: Street) -> None:
+    good = msgspec.json.encode(item(street.bid()))
+    reply = street.post(b"[" + good + b',{"kind":"\xff"}]')
+    assert verdicts(reply) == ["taken", "rejected"]
+
+
+def test_unknown_fields_by_the_ten_thousand_are_told_in_as_few_words_as_a_few(
+    street: Street,
+) -> None:
+    strange = {f"x{n}": 0 for n in range(90_000)}
+    reply = street.post(msgspec.json.encode(strange))
+    assert (reply.status, verdicts(reply)) == (400, ["rejected"])
+    assert len(reply.body) < 1500
+    reply = street.post([{**item(street.bid()), **strange}])
+    assert (reply.status, verdicts(reply)) == (200, ["taken"])
+    [left_out] = msgspec.json.decode(reply.body)["verdicts"][0]["left_out"]
+    assert left_out["got"].startswith("x0, x1, x2 and ")
+
+
+def test_what_is_wrong_with_a_batch_is_told_up_to_a_number_and_how_much_more_there_is(
+    street: Street,
+) -> None:
+    reply = street.post([{}] * 1000)
+    told = msgspec.json.decode(reply.body)
+    assert len(told["verdicts"]) == 1000
+    assert {verdict["verdict"] for verdict in told["verdicts"]} == {"rejected"}
+    assert sum(len(verdict["faults"]) for verdict in told["verdicts"]) == 1000
+    assert told["untold"] == 1000

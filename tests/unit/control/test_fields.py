@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from adctl.control.fields import FieldReader, near, normal_domain, split_url
+from adctl.control.fields import (
+    MAX_FAULTS,
+    FieldReader,
+    near,
+    nests_too_deeply,
+    normal_domain,
+    split_url,
+)
+from adctl.errors import FaultyInputError
 
 
 def faults(reader: FieldReader) -> list[tuple[str, str]]:
@@ -102,3 +110,54 @@ def test_long_values_are_cut_in_faults() -> None:
 def test_close_name_is_suggested() -> None:
     assert near("moble", ["mobile", "tv"]) == "; did you mean mobile?"
     assert near("zzz", ["mobile", "tv"]) == ""
+
+
+def test_unknown_fields_are_named_a_few_and_counted() -> None:
+    reader = FieldReader({f"x{n}": 0 for n in range(20_000)})
+    reader.only(("budget",))
+    assert [fault.field for fault in reader.faults] == ["x0", "x1", "x2", "x3", "x4", ""]
+    assert reader.faults[-1].value == "19,995 more unknown fields"
+
+
+def test_faults_beyond_those_told_are_counted_and_their_texts_never_made() -> None:
+    reader, made = FieldReader({"countries": [f"{n}" for n in range(9000)]}), []
+
+    def expected(text: str) -> str:
+        made.append(text)
+        return "a country"
+
+    reader.texts("countries", lambda _: None, expected)
+    assert len(reader.faults) == len(made) == MAX_FAULTS
+    with pytest.raises(FaultyInputError, match="8,950 more faults"):
+        reader.raise_faults("it")
+
+
+def test_faults_of_inner_tables_count_with_the_others() -> None:
+    reader = FieldReader({"a": {"b": list(range(60))}, "c": list(range(60))})
+    inner = reader.nested("a")
+    assert inner is not None
+    inner.texts("b", str, "a text")
+    reader.texts("c", str, "a text")
+    assert (len(reader.faults), reader.faults.more) == (MAX_FAULTS, 70)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**200, 1 << 100_000, [1 << 100_000], ["x" * 10_000] * 1000, {"x" * 10_000: {}}, "é" * 500],
+    ids=["digits", "more digits", "digits in a list", "a list", "a table", "a text"],
+)
+def test_any_value_is_told_in_few_characters(value: object) -> None:
+    reader = FieldReader({})
+    reader.reject("x" * 500, value, "less")
+    [fault] = reader.faults
+    assert len(str(fault)) < 250
+
+
+def test_value_nested_as_deeply_as_it_may_be_can_be_told() -> None:
+    deep: object = 1
+    for _ in range(5000):
+        deep = [deep]
+    reader = FieldReader({"a": deep})
+    reader.reject("a", deep, "less")
+    assert nests_too_deeply(reader.values)
+    assert not nests_too_deeply({"a": [{"b": [1]}]})
