@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LOOK_SEC = 0.5
+_BRIEFLY_SEC = 0.02
 _PAUSE_SEC = 1.0
 _FORGET_SEC = 3600.0
 
@@ -34,10 +35,10 @@ class SendingLoop:
         self._failing = False
 
     def run(self, stop: threading.Event) -> None:
-        """Send until ``stop`` is set; after a failure, go on a little later."""
+        """Send until ``stop`` is set, and wait for what is under way; after a failure, go on."""
         while not stop.is_set():
             try:
-                pause = 0.0 if self._send() else _LOOK_SEC
+                pause = _BRIEFLY_SEC if self._send() else _LOOK_SEC
                 self._failing = False
             except AdctlError as exc:
                 self._fail(exc, bug=False)
@@ -46,15 +47,18 @@ class SendingLoop:
                 self._fail(exc, bug=True)
                 pause = _PAUSE_SEC
             stop.wait(pause)
+        self._sender.close()
 
     def _send(self) -> bool:
         if time.monotonic() >= self._forget_at:
             self._sender.forget_finished()
             self._forget_at = time.monotonic() + _FORGET_SEC
-        outcomes = self._sender.send_due()
+        # Whoever is slow has a thread of its own, and is not waited for.
+        started = self._sender.start_due()
+        outcomes = self._sender.finished()
         for outcome, count in outcomes.items():
             self._deliveries.labels(outcome).inc(count)
-        return bool(outcomes)
+        return started or bool(outcomes)
 
     def _fail(self, exc: Exception, *, bug: bool) -> None:
         if not self._failing:

@@ -47,15 +47,32 @@ INSERT INTO webhook_delivery (webhook_id, event_id, event_type, body)
 VALUES (:webhook_id, :event_id, :event_type, :body)
 RETURNING id;
 
--- name: take_due(limit, lease_sec)
--- Those of paused webhooks wait. Whoever takes one has it for lease_sec.
-WITH due AS MATERIALIZED (
-    SELECT d.id, w.url, w.secret
-    FROM webhook_delivery AS d JOIN webhook AS w ON w.id = d.webhook_id
-    WHERE d.state = 'pending' AND d.next_attempt_at <= now() AND w.status = 'active'
-    ORDER BY d.next_attempt_at, d.id
-    LIMIT :limit
-    FOR UPDATE OF d SKIP LOCKED
+-- name: take_due(busy, webhooks, each, lease_sec)
+-- A few for each of some webhooks that are not busy, those that wait longest first. Those of paused
+-- webhooks wait. Whoever takes one has it for lease_sec.
+WITH owed AS (
+    SELECT w.id, w.url, w.secret, longest.since
+    FROM webhook AS w CROSS JOIN LATERAL (
+        SELECT next_attempt_at AS since
+        FROM webhook_delivery
+        WHERE webhook_id = w.id AND state = 'pending' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at
+        LIMIT 1
+    ) AS longest
+    WHERE w.status = 'active' AND NOT w.id = ANY(:busy::integer[])
+    ORDER BY longest.since
+    LIMIT :webhooks
+),
+due AS MATERIALIZED (
+    SELECT d.id, owed.url, owed.secret
+    FROM owed CROSS JOIN LATERAL (
+        SELECT id
+        FROM webhook_delivery
+        WHERE webhook_id = owed.id AND state = 'pending' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at, id
+        LIMIT :each
+        FOR UPDATE SKIP LOCKED
+    ) AS d
 )
 UPDATE webhook_delivery AS d
 SET attempts = d.attempts + 1, first_attempt_at = coalesce(d.first_attempt_at, now()),
@@ -64,6 +81,13 @@ FROM due
 WHERE d.id = due.id
 RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts,
           extract(epoch FROM now() - d.first_attempt_at)::float8, due.url, due.secret;
+
+-- name: give_back(delivery_ids, delay_sec)!
+-- What was taken and not tried.
+UPDATE webhook_delivery
+SET attempts = attempts - 1, next_attempt_at = now() + make_interval(secs => :delay_sec),
+    first_attempt_at = CASE WHEN attempts > 1 THEN first_attempt_at END
+WHERE id = ANY(:delivery_ids::bigint[]) AND state = 'pending';
 
 -- name: finish(delivery_id, state, answer)!
 UPDATE webhook_delivery SET state = :state, answer = :answer, finished_at = now()
