@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Read by the program, but no keys of the configuration.
-_OTHER_VARIABLES = {"ADCTL_ACTOR", "ADCTL_CONFIG", "ADCTL_DEBUG"}
+_OTHER_VARIABLES = {"ADCTL_ACTOR", "ADCTL_CONFIG", "ADCTL_DEBUG", "ADCTL_LOG_FILE"}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from adctl.config import load_settings
 from adctl.errors import AdctlError
+from adctl.stores.log_file import tend_log
 from daemons.connections import raise_file_limit
 from daemons.serving import bind, make_server, serve
 
@@ -41,6 +42,7 @@ def configure_logging(log_format: str) -> None:
     )
     structlog.configure(
         processors=[
+            _into_a_log_with_room,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -51,6 +53,13 @@ def configure_logging(log_format: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s %(message)s")
+
+
+def _into_a_log_with_room(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    tend_log()
+    return event
 
 
 def stop_on_signals() -> threading.Event:

@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from adctl.errors import AdctlError
 from adctl.folders import make_private
+from adctl.stores.log_file import tend_log
 from daemons.gate import Gate, Tally
 from daemons.lifecycle import stop_on_signals
 from daemons.serving import DRAIN_SEC, bind, refuse_newcomers
@@ -79,6 +80,7 @@ def run_workers(plan: Plan, read_again: Callable[[], Plan], metrics_dir: Path) -
         if again.is_set():
             again.clear()
             workers.reload(read_again)
+        tend_log()
         stop.wait(0.1)
     refuse_newcomers(sock)
     workers.end()

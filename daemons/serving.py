@@ -22,6 +22,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from adctl.config_connections import ConnectionSettings
 from adctl.errors import ConflictError
+from adctl.stores.log_file import tend_log
 from daemons.connections import AT_ONCE, Server
 from daemons.direct import no_routes
 
@@ -146,6 +147,8 @@ def serve(
         if now >= next_sweep:
             next_sweep = now + _SWEEP_SEC
             _close_stuck(server, now, arrival_timeout_sec)
+            # Libraries write to it too, past our logger.
+            tend_log()
     if gate:
         gate.close()
     _drain(server, turn)

@@ -16,6 +16,7 @@ import msgspec
 from adctl.errors import UnhealthyError
 from adctl.folders import make_private
 from adctl.stores.embedded.process import Command, spawn
+from adctl.stores.log_file import LOG_VARIABLE, MAX_LOG_BYTES, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,6 @@ START_ORDER = ("consumer", "flusher", "pacer", "api", "tracker", "bidder")
 END_ORDER = (("bidder", "tracker", "api", "pacer"), ("flusher", "consumer"))
 
 _PROBE_TIMEOUT_SEC = 2.0
-_MAX_LOG_BYTES = 4 << 20
 # A daemon answers what it has accepted within 10 s, its parent process allows it 12.
 _DRAIN_SEC = 15.0
 
@@ -90,13 +90,14 @@ class DaemonProcess:
         """Start the process, which inherits the descriptor ``lock``. It may not be ready yet."""
         self._rotate_log()
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        command = Command(tuple(daemon_argv(self.name)), Path("/"), self._environment)
+        environment = {**self._environment, LOG_VARIABLE: str(self.log.absolute())}
+        command = Command(tuple(daemon_argv(self.name)), Path("/"), environment)
         self._child = spawn(command, self.log, lock, signal.SIGKILL)
 
     def _rotate_log(self) -> None:
         make_private(self.log.parent)
-        if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
-            self.log.replace(self.log.with_name(f"{self.log.name}.1"))
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+            self.log.replace(put_aside(self.log))
 
     def readiness(self) -> Readiness:
         """Ask the daemon whether it can do its work."""
@@ -146,7 +147,8 @@ class DaemonProcess:
     def failure(self) -> UnhealthyError:
         """Return an error that shows how the process ended, and the end of what it said."""
         with self.log.open("rb") as log:
-            log.seek(self._log_start)
+            # One that is shorter than at the start is another: the first was full, and put aside.
+            log.seek(self._log_start if self._log_start <= self.log.stat().st_size else 0)
             lines = log.read()[-4000:].decode(errors="replace").splitlines()[-8:]
         said = "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
         return UnhealthyError(f"the {self.name} {self.how_it_ended()}:\n{said}\n  log: {self.log}")
