@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import time
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,3 +103,54 @@ def test_the_world_reaches_the_tracker_but_nothing_that_is_for_operators(site: S
         assert ask(site.exchanges, "GET", path) == http.client.NOT_FOUND
         assert ask(site.browsers, "GET", path) == http.client.NOT_FOUND
     assert ask(site.metrics, "GET", "/metrics") == http.client.OK
+
+
+def told(port: int, message: bytes, address: str = "127.0.0.1") -> bytes:
+    """All that is answered until the connection is closed."""
+    with socket.create_connection(
+        ("127.0.0.1", port), timeout=15, source_address=(address, 0)
+    ) as client:
+        client.sendall(message)
+        got = b""
+        with suppress(OSError):
+            while more := client.recv(4096):
+                got += more
+        return got
+
+
+def test_message_that_can_be_read_in_two_ways_is_read_in_one_and_nothing_behind_it(
+    site: Site,
+) -> None:
+    behind = b"GET /track/impression?t=forged HTTP/1.1\r\nHost: x\r\n\r\n"
+    begun = b"POST /track/impression?t=forged HTTP/1.1\r\n"
+    both = b"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    for unclear in (
+        both,
+        b"Content-Length: 0\r\n\r\n",
+        b"Host: x\r\nHost: y\r\nContent-Length: 0\r\n\r\n",
+        b"Host: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ):
+        answer = told(site.browsers, begun + unclear + behind)
+        status = int(answer.split(b" ", 2)[1])
+        assert 400 <= status < 500
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_who_says_nothing_to_the_proxy_is_gone_within_seconds(site: Site) -> None:
+    for port in (site.exchanges, site.browsers):
+        began = time.monotonic()
+        told(port, b"G")
+        assert 3 < time.monotonic() - began < 10
+
+
+def test_one_address_cannot_hold_all_of_the_proxys_connections(site: Site) -> None:
+    with ExitStack() as closing:
+        held = [
+            closing.enter_context(socket.create_connection(("127.0.0.1", site.browsers), 5))
+            for _ in range(260)
+        ]
+        request = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert told(site.browsers, request) == b""
+        assert told(site.browsers, request, "127.0.0.2").startswith(b"HTTP/1.1 404")
+        assert len(held) == 260
