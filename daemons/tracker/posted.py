@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import falcon
@@ -23,7 +25,7 @@ from adctl.models import EventKind
 from daemons.tracker.posted_json import UNREADABLE, Reader, beginning, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from falcon import Request, Response
 
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 MAX_ITEMS = 1000
 TOGETHER = 100
 """Events of a batch that share a turn: some 10 ms, which others' requests wait."""
+FEW = 10
+LARGE_BYTES = 16 << 10
+"""What is not more is done at once, whoever else posts a batch."""
 
 # What an item may have, by kind of value; the same that URLs carry in short.
 _DETAILS = (
@@ -87,6 +92,7 @@ class PostedEvents:
         give_way: Callable[[], None],
     ) -> None:
         self._give_way = give_way
+        self._steps: deque[object] = deque()
         self._verifier = verifier
         self._sink = sink
         self._metrics = metrics
@@ -97,12 +103,13 @@ class PostedEvents:
         200 if anything was kept or had been, 400 if nothing is good, 503 if something good could
         not be kept: posting all of it again counts nothing twice.
         """
-        events = _decode(req)
+        body = req.bounded_stream.read()
+        with self._step(len(body) > LARGE_BYTES):
+            events = _decode(body)
         verdicts: list[dict[str, object]] = []
         for begin in range(0, len(events), TOGETHER):
-            if begin:
-                self._give_way()
-            verdicts += self._take(events[begin : begin + TOGETHER])
+            with self._step(len(events) > FEW):
+                verdicts += self._take(events[begin : begin + TOGETHER])
         untold = _leave_out_beyond(MAX_TOLD, verdicts)
         resp.data = msgspec.json.encode(
             {"verdicts": verdicts, "untold": untold} if untold else {"verdicts": verdicts}
@@ -114,6 +121,25 @@ class PostedEvents:
             resp.set_header("Retry-After", "5")
         elif words == {"rejected"}:
             resp.status = falcon.HTTP_400
+
+    @contextmanager
+    def _step(self, is_long: bool) -> Iterator[None]:
+        """Be the one long step of a turn: of other batches one has its step in each next turn.
+
+        However many are posted at once, others wait for one step at most.
+        """
+        if not is_long:
+            yield
+            return
+        me = object()
+        self._steps.append(me)
+        try:
+            while self._steps[0] is not me:
+                self._give_way()
+            yield
+            self._give_way()
+        finally:
+            self._steps.remove(me)
 
     def _take(self, events: Sequence[msgspec.Raw]) -> list[dict[str, object]]:
         """Keep what is good of a few events; return the verdict of each."""
@@ -198,9 +224,9 @@ class PostedEvents:
         return tracked.event
 
 
-def _decode(req: Request) -> Sequence[msgspec.Raw]:
+def _decode(body: bytes) -> Sequence[msgspec.Raw]:
     try:
-        items = parts_of(req.bounded_stream.read())
+        items = parts_of(body)
     except UNREADABLE as exc:
         raise falcon.HTTPBadRequest(description=f"the body is no JSON: {exc}"[:200]) from exc
     if not 1 <= len(items) <= MAX_ITEMS:
