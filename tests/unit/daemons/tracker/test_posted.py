@@ -29,7 +29,8 @@ class Desk:
         self._gave_way: list[greenlet.greenlet] = []
         exchanges: dict[str, ExchangeSettings] = {}
         metrics = TrackerMetrics(CollectorRegistry())
-        self.posted = PostedEvents(Verifier({1: bytes(32)}, 1, exchanges), self, metrics, self.give_way)
+        verifier = Verifier({1: bytes(32)}, 1, exchanges)
+        self.posted = PostedEvents(verifier, self, metrics, self.give_way)
 
     def take_all(self, events: Sequence[Any]) -> list[Any]:
         self.steps[self.turn] += 1
