@@ -180,7 +180,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self.expect_continue = False
         elif self.body_rcv is None and not self.completed:
             # A line end of another kind: who sent it believes to have said all.
-            if has_bare_line_end(self.header_plus[-len(data) - 1 :]):
+            if has_bare_line_end(self.header_plus, len(data)):
                 self.error = BadRequest("a line end other than CR LF")
                 self.completed = True
         elif self.chunked and not self.completed:

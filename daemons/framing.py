@@ -58,7 +58,12 @@ def refuse_unclear_message(version: str, headers: Mapping[str, str], *, chunked:
         raise ParsingError("no single host in Host")
 
 
-def has_bare_line_end(tail: bytes) -> bool:
-    """Whether there is a CR or LF without the other; a CR at the very end may get its LF yet."""
+def has_bare_line_end(text: bytes, news: int) -> bool:
+    """Whether the last ``news`` bytes have a CR or LF without the other.
+
+    A CR at the very end may get its LF yet, and an LF at the beginning have had its CR.
+    """
+    begin = max(len(text) - news, 0)
+    tail = text[begin - 1 :] if text[begin - 1 : begin] == b"\r" else text[begin:]
     pairs = tail.count(b"\r\n")
     return tail.count(b"\n") > pairs or tail.count(b"\r") - tail.endswith(b"\r") > pairs
