@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 
+MAX_KEY_ID = 255
+"""A token has one byte for the id of its key."""
+
 
 def parse_signing_keys(text: str) -> dict[int, bytes]:
     """Return key id → 32-byte secret from ``"2:<hex>,1:<hex>"``, in that order.
@@ -13,7 +16,7 @@ def parse_signing_keys(text: str) -> dict[int, bytes]:
     keys: dict[int, bytes] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         number, _, secret = part.partition(":")
-        if not (number.isascii() and number.isdecimal()) or not 0 < int(number) < 256:
+        if not (number.isascii() and number.isdecimal()) or not 0 < int(number) <= MAX_KEY_ID:
             raise ValueError("each key as ID:SECRET, with an ID of 1 to 255")
         if int(number) in keys:
             raise ValueError(f"each ID once; {number} stands there twice")

@@ -1,7 +1,12 @@
-"""The key with which an advertiser reports conversions of its users: signed, and for good.
+"""The keys with which advertisers report conversions of their users: each has its own.
 
-``<advertiser id>.<key id>.<tag>``: it says who reports, not of which ad. It stands in advertisers'
-pages and servers, so it lives as long as the signing key does.
+``<advertiser id>.p<number>.<tag>``: it says who reports, not of which ad. It stands in advertisers'
+pages and servers, and counts until it is retired, whatever becomes of the keys that sign tokens. It
+is signed under the key that users are hashed with: it tells of users by that hash, so what would
+end the one ends the other, and every host has it already.
+
+``<advertiser id>.<key id>.<tag>`` is the older way, signed with the signing key of that id. It
+counts for as long as that key does.
 """
 
 from __future__ import annotations
@@ -17,43 +22,85 @@ from adctl.errors import ForgedTokenError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MAX_CHARS = 64
 _TAG_BYTES = 16
+FIRST_NUMBER = 1
 
-KEY_FORM = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[A-Za-z0-9_\-]{22}")
+KEY_FORM = re.compile(r"[0-9]{1,10}\.p?[0-9]{1,10}\.[A-Za-z0-9_\-]{22}")
 """What a key looks like; whatever follows is no part of it."""
+
+_WHOLE = re.compile(r"([0-9]{1,10})\.(p?)([0-9]{1,10})\.([A-Za-z0-9_\-]{22})", re.ASCII)
 
 
 class AdvertiserKeys:
-    """Makes and checks advertisers' keys. Holds keys by id; the first signs, all verify."""
+    """Makes and checks advertisers' keys. Another thread may tell what is retired, or hold keys.
 
-    def __init__(self, keys: Mapping[int, bytes]) -> None:
-        self._keys = dict(keys)
+    ``retired`` has the names of keys that do not count any more, such as ``7.p2``.
+    """
 
-    def key_of(self, advertiser_id: int) -> str:
-        """Return an advertiser's key."""
-        key_id = next(iter(self._keys))
-        return f"{advertiser_id}.{key_id}.{self._tag(key_id, advertiser_id)}"
+    def __init__(self, user_key: bytes, signing_keys: Mapping[int, bytes] | None = None) -> None:
+        # The words keep it apart from everything else that is made with the key.
+        self._root = hmac.new(user_key, b"advertisers' pixel keys", hashlib.sha512).digest()
+        self._signing_keys = signing_keys or {}
+        self.retired: frozenset[str] = frozenset()
+        self._used: dict[str, int] = {}
+        self._used_before: dict[str, int] = {}
 
-    def verify(self, text: str) -> int:
-        """Return the advertiser whose key it is. Raises ForgedTokenError."""
-        parts = text.split(".")
-        numbers = parts[:2]
-        if len(text) > _MAX_CHARS or len(parts) != 3 or not all(map(_is_number, numbers)):
+    def hold(self, signing_keys: Mapping[int, bytes]) -> None:
+        """Check keys of the older way with these signing keys."""
+        self._signing_keys = signing_keys
+
+    def key_of(self, advertiser_id: int, number: int = FIRST_NUMBER) -> str:
+        """Return an advertiser's key of that number."""
+        return f"{name_of(advertiser_id, number)}.{self._tag(advertiser_id, number)}"
+
+    def verify(self, text: str, now_ms: int = 0) -> int:
+        """Return the advertiser whose key it is, and note its use. Raises ForgedTokenError."""
+        parts = _WHOLE.fullmatch(text)
+        if parts is None:
             raise ForgedTokenError("not an advertiser's key")
-        advertiser_id, key_id = map(int, numbers)
-        if key_id not in self._keys:
+        advertiser_id, number = int(parts[1]), int(parts[3])
+        signing_keys = self._signing_keys
+        if parts[2]:
+            expected = self._tag(advertiser_id, number)
+        elif number in signing_keys:
+            expected = _older_tag(signing_keys[number], advertiser_id)
+        else:
             raise ForgedTokenError("an advertiser's key of another signing key")
-        if not hmac.compare_digest(parts[2].encode(), self._tag(key_id, advertiser_id).encode()):
+        if not hmac.compare_digest(parts[4], expected):
             raise ForgedTokenError("the signature does not fit")
+        name = f"{advertiser_id}.{parts[2]}{number}"
+        if name in self.retired:
+            raise ForgedTokenError("an advertiser's key that was retired")
+        self._used[name] = now_ms
         return advertiser_id
 
-    def _tag(self, key_id: int, advertiser_id: int) -> str:
-        # The words keep it apart from everything else that is signed with the key.
-        told = f"advertiser's conversions:{advertiser_id}".encode()
-        digest = hmac.new(self._keys[key_id], told, hashlib.sha512).digest()
-        return urlsafe_b64encode(digest[:_TAG_BYTES]).rstrip(b"=").decode()
+    def take_used(self) -> dict[str, int]:
+        """Return which keys were used, by name, and when last, as of the call before.
+
+        For one thread beside the one that verifies: what is returned is not written any more.
+        """
+        taken, self._used_before = self._used_before, self._used
+        self._used = {}
+        return taken
+
+    def _tag(self, advertiser_id: int, number: int) -> str:
+        return _text(hmac.new(self._root, f"{advertiser_id}:{number}".encode(), hashlib.sha512))
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 10
+def name_of(advertiser_id: int, number: int) -> str:
+    """Return what a key is called, without what proves it."""
+    return f"{advertiser_id}.p{number}"
+
+
+def older_key_of(signing_key_id: int, signing_key: bytes, advertiser_id: int) -> str:
+    """Return an advertiser's key of the older way. None is given out any more."""
+    return f"{advertiser_id}.{signing_key_id}.{_older_tag(signing_key, advertiser_id)}"
+
+
+def _older_tag(signing_key: bytes, advertiser_id: int) -> str:
+    told = f"advertiser's conversions:{advertiser_id}".encode()
+    return _text(hmac.new(signing_key, told, hashlib.sha512))
+
+
+def _text(digest: hmac.HMAC) -> str:
+    return urlsafe_b64encode(digest.digest()[:_TAG_BYTES]).rstrip(b"=").decode()

@@ -106,20 +106,32 @@ class BidToken(msgspec.Struct, frozen=True, gc=False):
 
 
 class Signer:
-    """Makes and checks tokens. Holds keys by id; the first signs, all verify. Stateless."""
+    """Makes and checks tokens. Holds keys by id; the first signs, all verify.
+
+    Another thread may give it other keys at any moment.
+    """
 
     def __init__(self, keys: Mapping[int, bytes]) -> None:
-        self._keys = dict(keys)
-        self._key_id = next(iter(self._keys))
+        self.hold(keys)
+
+    def hold(self, keys: Mapping[int, bytes]) -> None:
+        """Take these keys in place of those before."""
         # Keying once and copying is half the cost of an HMAC over so few bytes.
-        self._keyed = {
-            key_id: hmac.new(key, digestmod=hashlib.sha512) for key_id, key in self._keys.items()
-        }
+        keyed = {key_id: hmac.new(key, digestmod=hashlib.sha512) for key_id, key in keys.items()}
+        # In this order: what signs is held.
+        self._keyed = keyed
+        self._signs_with = next(iter(keyed)), keyed[next(iter(keyed))]
+
+    @property
+    def signs_with(self) -> int:
+        """The id of the key that signs."""
+        return self._signs_with[0]
 
     def sign(self, token: BidToken) -> tuple[str, str, str, str]:
         """Return the token's text for each Purpose, in their order."""
-        payload = self._pack(token)
-        digest = self._digest(self._key_id, payload)
+        key_id, keyed = self._signs_with
+        payload = self._pack(token, key_id)
+        digest = _digest(keyed, payload)
         head = _base64(payload).rstrip("=") + "."
         # All tags in one go, each filled up to whole groups of three bytes: that only adds two
         # characters, which are cut off again.
@@ -148,24 +160,19 @@ class Signer:
         Raises ForgedTokenError.
         """
         payload, tag = _split(text)
-        version, key_id = payload[0], payload[1]
-        if version != VERSION or key_id not in self._keys:
+        keyed = self._keyed.get(payload[1]) if payload[0] == VERSION else None
+        if keyed is None:
             raise ForgedTokenError("a token of another version or key")
-        if not hmac.compare_digest(tag, _tag(self._digest(key_id, payload), purpose)):
+        if not hmac.compare_digest(tag, _tag(_digest(keyed, payload), purpose)):
             raise ForgedTokenError("the signature does not fit")
         return _unpack(payload)
 
-    def _digest(self, key_id: int, payload: bytes) -> bytes:
-        keyed = self._keyed[key_id].copy()
-        keyed.update(payload)
-        return keyed.digest()
-
-    def _pack(self, token: BidToken) -> bytes:
+    def _pack(self, token: BidToken, key_id: int) -> bytes:
         exchange = token.exchange.encode()
         flags, parts = pack_parts(token)
         head = _HEAD.pack(
             VERSION,
-            self._key_id,
+            key_id,
             flags,
             token.campaign_id,
             token.creative_id,
@@ -180,6 +187,12 @@ class Signer:
         caps = token.cap_windows
         windows = struct.pack(f">{len(caps)}I", *caps) if caps else b""
         return head + exchange + windows + parts
+
+
+def _digest(keyed: hmac.HMAC, payload: bytes) -> bytes:
+    mine = keyed.copy()
+    mine.update(payload)
+    return mine.digest()
 
 
 def _base64(raw: bytes) -> str:

@@ -27,6 +27,21 @@ SHARDS = f"{_CATALOG}:shards"
 """string: the number of shards that everything below is kept in."""
 
 
+KEY_HOLDERS = f"{_CATALOG}:key_holders"
+"""hash: a worker of a bidder or tracker → ``<ms> <KeyHolder as JSON>``, told every two seconds."""
+
+KEY_USES = f"{_CATALOG}:key_uses"
+"""sorted set: a key → the moment in ms at which it was last used.
+
+``signed/<id>/<fingerprint>`` is a signing key with which somebody was ready to sign,
+``pixel/<advertiser>.p<number>`` an advertiser's key, and ``pixel/<advertiser>.<id>`` one of the
+older way.
+"""
+
+RETIRED_PIXELS = f"{_CATALOG}:retired_pixels"
+"""set: names of advertisers' keys that do not count any more; it only grows."""
+
+
 def campaign(campaign_id: int) -> str:
     """Return the key (string, with a TTL) of a Campaign's JSON, creatives included."""
     return f"{_CATALOG}:campaign:{campaign_id}"

@@ -25,6 +25,7 @@ from daemons.bidder.app import create_app
 from daemons.bidder.doors import Door, RateLimit
 from daemons.bidder.explanations import Explanations
 from daemons.bidder.metrics import BidderMetrics
+from daemons.key_watch import Place, watch_keys
 from daemons.lifecycle import run_daemon
 from daemons.prefork import Plan, run_workers, workers_registry
 from daemons.serving import make_server, serve
@@ -59,7 +60,7 @@ def work(
     redis_url: str,
     kafka_bootstrap: str,
     signing: Signing,
-    _slot: int,
+    slot: int,
     gate: Gate,
     standby: Standby,
     stop: threading.Event,
@@ -87,6 +88,10 @@ def work(
         closing.callback(feed.stop)
         rates = RatesFile(rates_path(settings), settings.currency)
         terms = terms_of(settings)
+        signer = Signer(signing.keys)
+        place = Place("bidder", gate, slot)
+        watch = watch_keys(place, redis_url, settings, signing.keys, signer)
+        closing.callback(watch.stop)
         explanations = Explanations(
             Explainer(feed, terms.privacy, rates, terms.max_imps),
             decisions,
@@ -96,7 +101,7 @@ def work(
         bidder = Bidder(
             feed,
             ledger,
-            Signer(signing.keys),
+            signer,
             signing.user_key,
             terms,
             exchanges=terms_by_exchange(settings),

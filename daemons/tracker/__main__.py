@@ -19,6 +19,7 @@ from adctl.stores.round_trip import RoundTrips
 from adctl.stores.secrets import Signing, load_signing
 from adctl.stores.spool import Spool
 from adctl.stores.stream_look import StreamLooks
+from daemons.key_watch import Place, watch_keys
 from daemons.lifecycle import run_daemon
 from daemons.prefork import Plan, run_workers, workers_registry
 from daemons.serving import DRAIN_SEC, make_server, serve
@@ -54,6 +55,21 @@ def work(
         connection = hot_connection(redis_url, settings.redis.hot_timeout_ms)
         closing.callback(connection.close)
         round_trips = RoundTrips(connection)
+        ttl_sec = settings.tracker.token_ttl_sec
+        windows = Windows(*settings.conversions.windows)
+        verifier = Verifier(
+            signing.keys,
+            ttl_sec,
+            settings.exchanges,
+            rates=RatesFile(rates_path(settings), settings.currency),
+            conversion_ttl_sec=windows.click_sec,
+            users=Users(signing.user_key, settings.redis.shards),
+        )
+        place = Place("tracker", gate, slot)
+        watch = watch_keys(
+            place, redis_url, settings, signing.keys, verifier.signer, verifier.advertisers
+        )
+        closing.callback(watch.stop)
         standby.ready()
         # Whoever it succeeds may still have events to answer for.
         patience_sec = DRAIN_SEC + 3 if standby.succeeds else 0
@@ -67,10 +83,8 @@ def work(
         closing.callback(journal.close)
         metrics = TrackerMetrics(CollectorRegistry())
         journaling = Journaling(journal, metrics)
-        ttl_sec = settings.tracker.token_ttl_sec
         # A bucket's first event may come as late as its last bid's token allows.
         seen_ttl_sec = ttl_sec + settings.money.reservation_bucket_sec
-        windows = Windows(*settings.conversions.windows)
         intake = EventIntake(
             round_trips,
             settings.fcap.hold_sec,
@@ -84,14 +98,7 @@ def work(
         retaking = Retaking(journal, intake, looks, shards, metrics)
         turns = Turns(round_trips, journaling, sink)
         app = create_app(
-            Verifier(
-                signing.keys,
-                ttl_sec,
-                settings.exchanges,
-                rates=RatesFile(rates_path(settings), settings.currency),
-                conversion_ttl_sec=windows.click_sec,
-                users=Users(signing.user_key, settings.redis.shards),
-            ),
+            verifier,
             sink,
             LandingPages(round_trips, f"http://{settings.api.reached_at}:{settings.api.port}"),
             metrics,

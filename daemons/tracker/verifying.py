@@ -58,7 +58,7 @@ class Verifier:
     """Turns a call's token into what it proves.
 
     Tokens count for ``ttl_sec`` after their bid, those of conversions for ``conversion_ttl_sec``
-    after the click.
+    after the click. ``signer`` and ``advertisers`` hold the keys, and may be given others.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Verifier:
         users: Users = _NOBODY,
     ) -> None:
         self._rates = rates
-        self._signer = Signer(keys)
-        self._advertisers = AdvertiserKeys(keys)
+        self.signer = Signer(keys)
+        self.advertisers = AdvertiserKeys(users.key, keys)
         self._users = users
         self._ttl_sec = dict.fromkeys(EventKind, ttl_sec)
         self._ttl_sec[EventKind.CONVERSION] = conversion_ttl_sec or ttl_sec
@@ -96,14 +96,14 @@ class Verifier:
         Raises ForgedTokenError, ExpiredTokenError or FutureTokenError.
         """
         now_ms = self._clock_ms()
-        token = self._signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec[kind])
+        token = self.signer.verify(text, PURPOSE_OF[kind], now_ms, self._ttl_sec[kind])
         billing_kind, prices = self._exchanges.get(token.exchange, self._exchanges["default"])
         event = track(token, kind, billing_kind, told, now_ms, prices, self.rates, order)
         return Tracked(token, event, left_out(told, event.event, token))
 
     def clicked(self, text: str) -> BidToken:
         """Return the bid whose ad was clicked on, however long ago. Raises ForgedTokenError."""
-        return self._signer.proven(text, Purpose.CLICK)
+        return self.signer.proven(text, Purpose.CLICK)
 
     def claimed(
         self, advertiser_key: str, user_id: str, order_id: str, order: Order
@@ -120,16 +120,16 @@ class Verifier:
         if is_placeholder(user_id):
             expected = "the user's id, as bid requests have it"
             faults.append(Fault("user_id", user_id[:40], expected))
-        advertiser_id = 0
+        advertiser_id, now_ms = 0, self._clock_ms()
         try:
-            advertiser_id = self._advertisers.verify(advertiser_key)
+            advertiser_id = self.advertisers.verify(advertiser_key, now_ms)
         except ForgedTokenError as exc:
             faults.append(Fault("advertiser_key", advertiser_key[:24], f"a key that counts: {exc}"))
         if faults:
             return None, faults
         user_hash = hash_user(self._users.key, user_id)
         shard = shard_of(user_hash, self._users.shards)
-        return claim(advertiser_id, user_hash, shard, order, self._clock_ms()), faults
+        return claim(advertiser_id, user_hash, shard, order, now_ms), faults
 
     def landing_url(self, url: str, token: BidToken, *, counted: bool = True) -> str:
         """Return a creative's landing page with its macros filled in for this bid's click.
@@ -141,6 +141,6 @@ class Verifier:
         clicked = msgspec.structs.replace(token, clicked_at_ms=now_ms)
 
         def click_id() -> str:
-            return self._signer.sign(clicked)[Purpose.CONVERSION] if counted else ""
+            return self.signer.sign(clicked)[Purpose.CONVERSION] if counted else ""
 
         return filled(url, token, click_id, now_ms)

@@ -17,7 +17,7 @@ from tests.integration.tracker.street import KEY, Reply, Street, token_of
 if TYPE_CHECKING:
     from adctl.delivery.tokens import BidToken
 
-ADVERTISER_KEY = AdvertiserKeys({3: KEY}).key_of(1)
+ADVERTISER_KEY = AdvertiserKeys(KEY).key_of(1)
 READER = "reader-7"
 READER_HASH = hash_user(KEY, READER)
 MONTH_MS = 30 * 86_400_000

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KEYS = {3: bytes(range(32))}
 SIGNER = Signer(KEYS)
-ADVERTISER_KEY = AdvertiserKeys(KEYS).key_of(1)
+ADVERTISER_KEY = AdvertiserKeys(bytes(32)).key_of(1)
 NOW_MS = 1_767_225_600_000
 TTL_SEC = 3600
 BID = BidToken(
