@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 
+KEY_BYTES = 32
 MAX_KEY_ID = 255
 """A token has one byte for the id of its key."""
 
@@ -45,6 +46,6 @@ def parse_hex_key(text: str) -> bytes:
         key = bytes.fromhex(text)
     except ValueError:
         key = b""
-    if len(key) != 32:
+    if len(key) != KEY_BYTES:
         raise ValueError("32 bytes as 64 hexadecimal digits")
     return key

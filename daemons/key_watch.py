@@ -76,7 +76,8 @@ class KeyWatch:
         self._pixels = pixels
         self._keys = dict(keys)
         self._signs = False
-        self._signed_at: dict[int, int] = {}
+        # Keys that were ready to sign since that was last told.
+        self._signed: set[int] = set()
         self._out = self._faulty = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="key-watch", daemon=True)
@@ -96,7 +97,9 @@ class KeyWatch:
         if self._thread.is_alive():
             self._thread.join()
         try:
-            self._tell()
+            now_ms = self._tell()
+            for _ in range(2):
+                self._tell_pixels(now_ms)
             self._holders.leave(self._holder())
         except StoreUnavailableError as exc:
             log.warning("could not tell that the keys are not held any more", error=str(exc))
@@ -144,28 +147,31 @@ class KeyWatch:
         if chosen != before or not self._signs:
             self._signs = True
             self._tell()
+        self._tell_pixels(now_ms)
+
+    def _tell_pixels(self, now_ms: int) -> None:
         if self._pixels is not None:
-            self._holders.note_pixels(self._pixels.take_used())
+            self._holders.note_pixels(self._pixels.take_used(), now_ms)
             self._pixels.retired = self._holders.retired(self._pixels.retired)
 
     def _sign_with(self, key_id: int) -> None:
-        self._note_signed(0)
+        if self._signs:
+            self._signed.add(self._signer.signs_with)
         self._signer.hold({key_id: self._keys[key_id], **self._keys})
         if self._pixels is not None:
             self._pixels.hold(self._keys)
 
     def _tell(self) -> int:
-        """Say what is held now, and until when each key was ready to sign."""
+        """Say what is held, and what was ready to sign until now; return Redis' clock."""
         now_ms = self._holders.tell(self._holder())
-        self._note_signed(now_ms)
-        self._holders.note_signed(self._marks(), self._signed_at)
-        self._signed_at = {}
-        return now_ms
-
-    def _note_signed(self, now_ms: int) -> None:
         if self._signs:
-            # By the clock that is ahead: what is signed has the time of this host.
-            self._signed_at[self._signer.signs_with] = max(now_ms, _clock_ms())
+            self._signed.add(self._signer.signs_with)
+        marks = self._marks()
+        # By the clock that is ahead: what is signed has the time of this host.
+        until_ms = max(now_ms, _clock_ms())
+        self._holders.note_signed({key_id: marks[key_id] for key_id in self._signed}, until_ms)
+        self._signed = set()
+        return now_ms
 
     def _holder(self) -> KeyHolder:
         return KeyHolder(

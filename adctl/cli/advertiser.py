@@ -25,13 +25,11 @@ from adctl.cli.render import (
     render_rows,
     say,
 )
-from adctl.cli.stores import postgres_session
 from adctl.control import accounting, advertisers, statements
 from adctl.control import history as audit
 from adctl.control.drafts import VoucherView
-from adctl.control.lookup import find_advertiser
+from adctl.control.pixel_keys import shown_key
 from adctl.control.plane import Outcome, open_plane
-from adctl.delivery.advertiser_keys import AdvertiserKeys
 from adctl.models import Status
 from adctl.stores.secrets import load_signing
 
@@ -294,14 +292,14 @@ def pixel(
     """Show the address at which an advertiser reports conversions of its users, and its key.
 
     In place of USER goes the user's id as bid requests have it, of ORDER what tells the conversion
-    from others, of VALUE what it was worth. Whoever has the key can report conversions.
+    from others, of VALUE what it was worth. Whoever has the key can report conversions; `adctl key`
+    gives the advertiser another one.
 
     Example: adctl advertiser pixel Acme
     """
     settings = settings_of(ctx)
-    with postgres_session(ctx) as session:
-        advertiser_id = find_advertiser(session, advertiser).id
-    key = AdvertiserKeys(load_signing(settings).keys).key_of(advertiser_id or 0)
+    with open_plane(settings) as plane:
+        advertiser_id, key = shown_key(plane, load_signing(settings).user_key, advertiser)
     url = f"{settings.tracker.base_url}/track/conversion?k={key}&u=USER&o=ORDER&v=VALUE"
     render_record({"advertiser_id": advertiser_id, "advertiser_key": key, "url": url}, output)
 

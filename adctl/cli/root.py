@@ -30,6 +30,7 @@ NOUNS = {
     "exchange": "Show exchanges, and try what they would get.",
     "fcap": "Look into frequency caps.",
     "user": "Forget users.",
+    "key": "Show, add, promote and retire the keys that sign.",
     "report": "Report what was bid, delivered and spent.",
     "flush": "Show and hurry the events on their way to PostgreSQL and Kafka.",
     "topic": "Show and create the Kafka topics.",

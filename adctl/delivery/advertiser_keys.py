@@ -42,8 +42,8 @@ class AdvertiserKeys:
         self._root = hmac.new(user_key, b"advertisers' pixel keys", hashlib.sha512).digest()
         self._signing_keys = signing_keys or {}
         self.retired: frozenset[str] = frozenset()
-        self._used: dict[str, int] = {}
-        self._used_before: dict[str, int] = {}
+        self._used: set[str] = set()
+        self._used_before: set[str] = set()
 
     def hold(self, signing_keys: Mapping[int, bytes]) -> None:
         """Check keys of the older way with these signing keys."""
@@ -53,7 +53,7 @@ class AdvertiserKeys:
         """Return an advertiser's key of that number."""
         return f"{name_of(advertiser_id, number)}.{self._tag(advertiser_id, number)}"
 
-    def verify(self, text: str, now_ms: int = 0) -> int:
+    def verify(self, text: str) -> int:
         """Return the advertiser whose key it is, and note its use. Raises ForgedTokenError."""
         parts = _WHOLE.fullmatch(text)
         if parts is None:
@@ -71,16 +71,16 @@ class AdvertiserKeys:
         name = f"{advertiser_id}.{parts[2]}{number}"
         if name in self.retired:
             raise ForgedTokenError("an advertiser's key that was retired")
-        self._used[name] = now_ms
+        self._used.add(name)
         return advertiser_id
 
-    def take_used(self) -> dict[str, int]:
-        """Return which keys were used, by name, and when last, as of the call before.
+    def take_used(self) -> set[str]:
+        """Return the names of the keys that were used up to the call before this one.
 
         For one thread beside the one that verifies: what is returned is not written any more.
         """
         taken, self._used_before = self._used_before, self._used
-        self._used = {}
+        self._used = set()
         return taken
 
     def _tag(self, advertiser_id: int, number: int) -> str:

@@ -38,7 +38,7 @@ class KeyFolder:
         """Make the first signing key, and the note of what signs, where there are none."""
         ids = self._ids()
         if not ids:
-            self._make(_FIRST_KEY_ID)
+            _create(self._file(_FIRST_KEY_ID), secrets.token_hex(32))
             ids = self._ids()
         if not self._signs_with.exists():
             # A folder of earlier versions, where the highest number signs. One that only can be
@@ -75,11 +75,10 @@ class KeyFolder:
         except OSError:
             return None
 
-    def add(self, key_id: int) -> bytes:
-        """Make a signing key of that id, which verifies only; return it."""
+    def add(self, key_id: int, key: bytes) -> None:
+        """Put a signing key of that id beside the others; it verifies only."""
         self.make_missing()
-        self._make(key_id)
-        return self._read(self._file(key_id))
+        _create(self._file(key_id), key.hex())
 
     def promote(self, key_id: int) -> None:
         """Have this key sign from now on."""
@@ -107,9 +106,6 @@ class KeyFolder:
             return int(text)
         fault = Fault(str(self._signs_with), text[:8], "the id of the key that signs")
         raise ConfigError("the kept secrets", [fault])
-
-    def _make(self, key_id: int) -> None:
-        _create(self._file(key_id), secrets.token_hex(32))
 
     def _file(self, key_id: int) -> Path:
         return self._path / f"signing-{key_id}.hex"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -12,7 +12,7 @@ from adctl.stores import keys
 from adctl.stores.redis import Script, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import redis
 
@@ -51,8 +51,8 @@ class KeyHolders:
 
     def tell(self, holder: KeyHolder) -> int:
         """Say what a worker holds; return the same clock."""
-        told = [_field(holder), msgspec.json.encode(holder)]
-        return int(_TELL.run(self._redis, [keys.KEY_HOLDERS], told))
+        told = msgspec.json.encode(holder)
+        return int(_TELL.run(self._redis, [keys.KEY_HOLDERS], [_field(holder), told]))
 
     def leave(self, holder: KeyHolder) -> None:
         """Say that a worker holds nothing any more."""
@@ -73,20 +73,18 @@ class KeyHolders:
                 self._redis.hdel(keys.KEY_HOLDERS, *gone)
         return [holder for field, holder in found.items() if holder and field not in gone]
 
-    def note_signed(self, fingerprints: Mapping[int, str], at_ms: Mapping[int, int]) -> None:
-        """Say until when signing keys were ready to sign."""
-        self._note(
-            {f"{_SIGNED}/{key_id}/{fingerprints[key_id]}": at for key_id, at in at_ms.items()}
-        )
+    def note_signed(self, signed: Mapping[int, str], at_ms: int) -> None:
+        """Say that these keys (id → fingerprint) were ready to sign until then."""
+        self._note([f"{_SIGNED}/{key_id}/{mark}" for key_id, mark in signed.items()], at_ms)
 
-    def note_pixels(self, at_ms: Mapping[str, int]) -> None:
-        """Say when advertisers' keys were used, by their names."""
-        self._note({f"{_PIXEL}/{name}": at for name, at in at_ms.items()})
+    def note_pixels(self, names: Iterable[str], at_ms: int) -> None:
+        """Say that advertisers' keys were used then, by their names."""
+        self._note([f"{_PIXEL}/{name}" for name in names], at_ms)
 
     def uses_since(self, at_ms: int) -> list[KeyUse]:
         """Return the uses of keys at that moment or later, oldest first."""
         with redis_errors("ask when keys were used"):
-            found = self._redis.zrangebyscore(keys.KEY_USES, at_ms, "+inf", withscores=True)
+            found: Any = self._redis.zrangebyscore(keys.KEY_USES, at_ms, "+inf", withscores=True)
         return [_use(str(member), int(score)) for member, score in found]
 
     def retired(self, known: frozenset[str]) -> frozenset[str]:
@@ -109,12 +107,12 @@ class KeyHolders:
     def retired_count(self) -> int:
         """Return how many retired keys Redis knows of."""
         with redis_errors("count retired keys"):
-            return int(self._redis.scard(keys.RETIRED_PIXELS))  # type: ignore[arg-type]
+            return int(self._redis.scard(keys.RETIRED_PIXELS))
 
-    def _note(self, at_ms: Mapping[str, int]) -> None:
-        if at_ms:
+    def _note(self, members: list[str], at_ms: int) -> None:
+        if members:
             with redis_errors("tell of keys"):
-                self._redis.zadd(keys.KEY_USES, dict(at_ms), gt=True)
+                self._redis.zadd(keys.KEY_USES, dict.fromkeys(members, at_ms), gt=True)
 
 
 def _field(holder: KeyHolder) -> str:

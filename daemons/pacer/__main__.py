@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from adctl.control.flushing import Flusher
 from adctl.control.funding import Funding
 from adctl.control.health import check_postgres, check_redis
+from adctl.control.key_lives import KeyRecord
 from adctl.control.plane import ControlPlane
 from adctl.control.price_watch import PriceWatch
 from adctl.control.proving import Prover
@@ -20,6 +21,7 @@ from adctl.control.rollup_check import RollupCheck
 from adctl.control.steering import Pacer
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.endpoints import resolve
+from adctl.stores.key_holders import KeyHolders
 from adctl.stores.postgres import open_pool
 from adctl.stores.redis import connect
 from adctl.stores.schema_version import refuse_newer_schema
@@ -55,6 +57,7 @@ _SYNC_SEC = 2.0
 _LOOK_SEC = 0.5
 _RECOUNTED_SEC = 1.0
 _EXPIRY_SEC = 5.0
+_KEYS_SEC = 5.0
 _PROOF_SEC = 30.0
 _RECONCILE_SEC = 3600.0
 _PARTITIONS_SEC = 60.0
@@ -135,6 +138,7 @@ def main(settings: Settings) -> None:
             Job("days", steering.roll_days, section.interval_sec, metrics),
             Job("shares", steering.rebalance, section.interval_sec, metrics),
             Job("expiry", steering.expire, _EXPIRY_SEC, metrics),
+            Job("keys", KeyRecord(pool, KeyHolders(client)).note, _KEYS_SEC, metrics),
             Job("proof", proof.prove, _PROOF_SEC, metrics),
             Job("reconcile", proof.reconcile, _RECONCILE_SEC, metrics),
             Job("rollups", proof.check_rollups, _RECONCILE_SEC, metrics),

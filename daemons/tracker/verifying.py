@@ -120,16 +120,16 @@ class Verifier:
         if is_placeholder(user_id):
             expected = "the user's id, as bid requests have it"
             faults.append(Fault("user_id", user_id[:40], expected))
-        advertiser_id, now_ms = 0, self._clock_ms()
+        advertiser_id = 0
         try:
-            advertiser_id = self.advertisers.verify(advertiser_key, now_ms)
+            advertiser_id = self.advertisers.verify(advertiser_key)
         except ForgedTokenError as exc:
             faults.append(Fault("advertiser_key", advertiser_key[:24], f"a key that counts: {exc}"))
         if faults:
             return None, faults
         user_hash = hash_user(self._users.key, user_id)
         shard = shard_of(user_hash, self._users.shards)
-        return claim(advertiser_id, user_hash, shard, order, now_ms), faults
+        return claim(advertiser_id, user_hash, shard, order, self._clock_ms()), faults
 
     def landing_url(self, url: str, token: BidToken, *, counted: bool = True) -> str:
         """Return a creative's landing page with its macros filled in for this bid's click.

@@ -32,11 +32,12 @@ ORDER BY a.id, k.number;
 SELECT number FROM advertiser_key
 WHERE advertiser_id = :advertiser_id AND signs_since IS NOT NULL AND signed_until IS NULL;
 
--- name: add(advertiser_id, now)$
+-- name: next_number(advertiser_id)$
+SELECT max(number) + 1 FROM advertiser_key WHERE advertiser_id = :advertiser_id;
+
+-- name: add(advertiser_id, number, now)!
 INSERT INTO advertiser_key (advertiser_id, number, created_at)
-SELECT :advertiser_id, max(number) + 1, :now FROM advertiser_key
-WHERE advertiser_id = :advertiser_id
-RETURNING number;
+VALUES (:advertiser_id, :number, :now);
 
 -- name: supersede(advertiser_id, now)!
 UPDATE advertiser_key SET signed_until = :now

@@ -224,6 +224,7 @@ def redis_texts(client: redis.Redis) -> Iterator[str]:
         "hash": client.hgetall,
         "set": client.smembers,
         "stream": client.xrange,
+        "zset": lambda key: client.zrange(key, 0, -1),
     }
     for key in client.scan_iter():
         yield f"{key} {read[client.type(key)](key)}"

@@ -131,6 +131,8 @@ def test_a_section_that_is_no_table_hides_what_may_be_a_secret(
         ("kafka.bootstrap", '"a"', "expected host:port"),
         ("signing.user_key", '"12"', "expected 32 bytes as 64 hexadecimal digits"),
         ("signing.keys", '"x"', "expected each key as ID:SECRET"),
+        ("signing.signs_with", "2", "expected 0 where signing.keys is empty"),
+        ("signing.signs_with", "256", "got 256; expected a number of at most 255"),
     ],
 )
 def test_a_fault_says_what_would_be_right(
@@ -138,6 +140,16 @@ def test_a_fault_says_what_would_be_right(
 ) -> None:
     section, name = key.split(".")
     assert expected in faults_in(f"[{section}]\n{name} = {value}\n")[key]
+
+
+def test_a_key_that_is_to_sign_and_is_not_there_is_a_fault_that_shows_no_key(
+    faults_in: Callable[[str], dict[str, str]],
+) -> None:
+    secret = "ab" * 32
+    faults = faults_in(f'[signing]\nkeys = "2:{secret},1:{"cd" * 32}"\nsigns_with = 3')
+    assert list(faults) == ["signing.signs_with"]
+    assert "the ID of a key in signing.keys (1, 2)" in faults["signing.signs_with"]
+    assert secret not in faults["signing.signs_with"]
 
 
 @pytest.mark.parametrize(

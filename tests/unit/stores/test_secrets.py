@@ -10,7 +10,7 @@ import pytest
 
 from adctl.config import Settings, load_settings
 from adctl.errors import ConfigError
-from adctl.stores.secrets import Signing, load_signing
+from adctl.stores.secrets import Signing, load_signing, read_signing_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_kept_secrets_are_their_owners_alone(tmp_path: Path) -> None:
     load_in(tmp_path)
     folder = tmp_path / "secrets"
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
-    assert modes == {"signing-1.hex": 0o600, "user.hex": 0o600}
+    assert modes == {"signing-1.hex": 0o600, "signs_with": 0o600, "user.hex": 0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -53,11 +53,41 @@ def test_configured_keys_come_first(tmp_path: Path) -> None:
     assert not (tmp_path / "secrets").exists()
 
 
-def test_the_kept_key_of_the_highest_number_is_the_newest(tmp_path: Path) -> None:
+def test_the_configured_key_that_signs_need_not_stand_first(tmp_path: Path) -> None:
+    keys = f"2:{'ab' * 32},1:{'cd' * 32}"
+    assert list(load_signing(settings_for(tmp_path, keys=keys, signs_with="1")).keys) == [1, 2]
+
+
+def test_a_key_that_was_put_beside_the_others_does_not_sign(tmp_path: Path) -> None:
     load_in(tmp_path)
     (tmp_path / "secrets" / "signing-10.hex").write_text("ab" * 32)
     (tmp_path / "secrets" / "signing-2.hex").write_text("cd" * 32)
-    assert list(load_in(tmp_path).keys) == [10, 2, 1]
+    assert list(load_in(tmp_path).keys) == [1, 10, 2]
+
+
+def test_in_a_folder_of_before_the_key_of_the_highest_number_signs_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    load_in(tmp_path)
+    folder = tmp_path / "secrets"
+    (folder / "signs_with").unlink()
+    (folder / "signing-2.hex").write_text("cd" * 32)
+    assert list(load_in(tmp_path).keys) == [2, 1]
+    (folder / "signing-3.hex").write_text("ef" * 32)
+    assert list(load_in(tmp_path).keys) == [2, 3, 1]
+
+
+@pytest.mark.parametrize("told", ["9", "", "two", "1\n2"])
+def test_a_note_of_what_signs_that_makes_no_sense_is_a_fault(told: str, tmp_path: Path) -> None:
+    load_in(tmp_path)
+    (tmp_path / "secrets" / "signs_with").write_text(told)
+    with pytest.raises(ConfigError, match="the id of"):
+        load_in(tmp_path)
+
+
+def test_reading_keys_makes_none(tmp_path: Path) -> None:
+    assert read_signing_keys(settings_for(tmp_path)) == {}
+    assert not (tmp_path / "secrets").exists()
 
 
 @pytest.mark.parametrize("content", ["", "abc", "zz" * 32])
