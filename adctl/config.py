@@ -16,7 +16,6 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -34,7 +33,7 @@ from adctl.config_daemon import ApiSettings, DaemonSettings, Port
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of, shown, toml_fault
-from adctl.config_keys import MAX_KEY_ID, parse_hex_key, parse_signing_keys
+from adctl.config_keys import SigningSettings
 from adctl.config_notices import AlarmSettings, WebhookSettings
 from adctl.config_section import KeyFaultError, Section
 from adctl.config_topics import TOPIC_DEFAULTS, TopicSettings, complete_topics
@@ -43,7 +42,7 @@ from adctl.errors import ConfigError, Fault
 from adctl.resources import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 Positive = Annotated[int, Field(gt=0)]
 GroupName = Literal["analytics", "billing", "notify"]
@@ -207,46 +206,6 @@ class CatalogSettings(Section):
 
     ttl_sec: Positive = 3600
     refresh_sec: Positive = 30
-
-
-class SigningSettings(Section):
-    """``[signing]``. Empty keys are filled from the state folder by adctl.stores.secrets."""
-
-    keys: SecretStr = SecretStr("")
-    signs_with: Annotated[int, Field(ge=0, le=MAX_KEY_ID)] = 0
-    user_key: SecretStr = SecretStr("")
-
-    @field_validator("keys")
-    @classmethod
-    def _keys_are_id_and_hex(cls, keys: SecretStr) -> SecretStr:
-        parse_signing_keys(keys.get_secret_value())
-        return keys
-
-    # Of the one field, so that a fault shows the number and none of the keys.
-    @field_validator("signs_with")
-    @classmethod
-    def _what_signs_is_a_key(cls, key_id: int, told: ValidationInfo) -> int:
-        keys = told.data.get("keys")
-        if key_id and isinstance(keys, SecretStr):
-            ids = parse_signing_keys(keys.get_secret_value())
-            if not ids:
-                raise ValueError(
-                    "0 where signing.keys is empty: `adctl key promote` says which kept key signs"
-                )
-            if key_id not in ids:
-                raise ValueError(f"0, or the ID of a key in signing.keys ({_listed(ids)})")
-        return key_id
-
-    @field_validator("user_key")
-    @classmethod
-    def _user_key_is_hex(cls, key: SecretStr) -> SecretStr:
-        if key.get_secret_value():
-            parse_hex_key(key.get_secret_value())
-        return key
-
-
-def _listed(ids: Iterable[int]) -> str:
-    return ", ".join(map(str, sorted(ids)))
 
 
 _EXCHANGE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from adctl.config_section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KEY_BYTES = 32
 MAX_KEY_ID = 255
@@ -49,3 +57,43 @@ def parse_hex_key(text: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError("32 bytes as 64 hexadecimal digits")
     return key
+
+
+class SigningSettings(Section):
+    """``[signing]``. Empty keys are filled from the state folder by adctl.stores.secrets."""
+
+    keys: SecretStr = SecretStr("")
+    signs_with: Annotated[int, Field(ge=0, le=MAX_KEY_ID)] = 0
+    user_key: SecretStr = SecretStr("")
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_are_id_and_hex(cls, keys: SecretStr) -> SecretStr:
+        parse_signing_keys(keys.get_secret_value())
+        return keys
+
+    # Of the one field, so that a fault shows the number and none of the keys.
+    @field_validator("signs_with")
+    @classmethod
+    def _what_signs_is_a_key(cls, key_id: int, told: ValidationInfo) -> int:
+        keys = told.data.get("keys")
+        if key_id and isinstance(keys, SecretStr):
+            ids = parse_signing_keys(keys.get_secret_value())
+            if not ids:
+                raise ValueError(
+                    "0 where signing.keys is empty: `adctl key promote` says which kept key signs"
+                )
+            if key_id not in ids:
+                raise ValueError(f"0, or the ID of a key in signing.keys ({_listed(ids)})")
+        return key_id
+
+    @field_validator("user_key")
+    @classmethod
+    def _user_key_is_hex(cls, key: SecretStr) -> SecretStr:
+        if key.get_secret_value():
+            parse_hex_key(key.get_secret_value())
+        return key
+
+
+def _listed(ids: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(ids)))

@@ -7,6 +7,7 @@ from adctl.cli.render import Output, OutputOption, render_rows, say, warn
 from adctl.config import chosen_file, rates_path
 from adctl.config_sources import settings_in_force, unknown_variables
 from adctl.stores.rates_file import read_rates
+from adctl.stores.secrets import are_configured, read_signing_keys
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -35,5 +36,9 @@ def check(ctx: typer.Context) -> None:
     if (rates := rates_path(settings)) is not None:
         known = len(read_rates(rates, settings.currency)) - 1
         say(f"Exchange rates to {settings.currency} for {known} currencies ({rates}).")
+    if are_configured(settings):
+        first, *others = read_signing_keys(settings)
+        also = f", {', '.join(map(str, others))} verify too" if others else ""
+        say(f"Of signing.keys {first} is to sign{also}.")
     file = chosen_file(invocation_of(ctx).config_path)
     say(f"The configuration is valid ({file or 'defaults and environment'}).")

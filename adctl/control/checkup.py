@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 
+from adctl.control.keys import read_keyring
 from adctl.control.permissions import loose_modes
-from adctl.errors import AdctlError, ConfigError, NewerSchemaError
+from adctl.errors import AdctlError, ConfigError, NewerSchemaError, StoreUnavailableError
 from adctl.money import format_nanos
 from adctl.stores.endpoints import resolve_kafka, resolve_postgres, resolve_redis
+from adctl.stores.key_holders import KeyHolders
 from adctl.stores.migrations import pending
 from adctl.stores.postgres import postgres_errors
 from adctl.stores.redis import connect, redis_errors
@@ -173,6 +175,24 @@ def _durability(info: dict[str, Any]) -> Finding:
     return Finding("redis durability", Outcome.FAIL, "no append-only file", hint)
 
 
+def _signing_keys(settings: Settings) -> list[Finding]:
+    """Whether what is signed is known to everybody who verifies."""
+    try:
+        with connect(resolve_redis(settings), settings.redis) as client:
+            keyring = read_keyring(settings, KeyHolders(client))
+    except StoreUnavailableError:
+        return [Finding("signing keys", Outcome.SKIPPED, "needs redis")]
+    troubles = keyring.troubles()
+    if troubles:
+        hint = "docs/operations.md, Rotating keys: give them the key, and reload them (SIGHUP)"
+        return [Finding("signing keys", Outcome.WARNING, "; ".join(troubles), hint)]
+    if not keyring.holders:
+        return [Finding("signing keys", Outcome.OK, "no bidder or tracker tells of any")]
+    signing = ", ".join(map(str, sorted({one.signs_with for one in keyring.holders} - {0})))
+    detail = f"key {signing} signs, known to all who verify"
+    return [Finding("signing keys", Outcome.OK, detail)]
+
+
 def _kafka(settings: Settings) -> list[Finding]:
     admin = KafkaAdmin(resolve_kafka(settings), settings.kafka)
     cluster = Finding("kafka", Outcome.OK, f"cluster {admin.cluster_id()}")
@@ -234,6 +254,7 @@ _CHECKS: dict[str, Callable[[Settings], list[Finding]]] = {
     "state folder": _state_folder,
     "postgresql": _postgres,
     "redis": _redis,
+    "signing keys": _signing_keys,
     "kafka": _kafka,
     **{name: _daemon(name) for name in DAEMONS},
 }

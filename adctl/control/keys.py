@@ -92,6 +92,18 @@ class Keyring(NamedTuple):
             return holder.name
         return f"{holder.name}, silent for {(self.now_ms - holder.told_ms) // 1000} s"
 
+    def troubles(self) -> list[str]:
+        """Return in words who would refuse what is signed, or is to be."""
+        signed = {(one.signs_with, one.holds.get(one.signs_with, "")) for one in self.holders}
+        if self.held:
+            signed.add((self.signs_with, self.held[self.signs_with]))
+        return [
+            f"key {key_id} signs, or is to, and {self.told(one)} does not know it"
+            for key_id, mark in sorted(signed)
+            if key_id
+            for one in self.lacking(key_id, mark)
+        ]
+
     @property
     def behind(self) -> timedelta:
         """How far the slowest clock is behind Redis': there, what was signed counts longer."""
@@ -133,14 +145,10 @@ class KeyDesk:
         """
         deadline = time.monotonic() + (_TOLD_AGAIN_SEC if patient else 0)
         while True:
-            now_ms = self.holders.now_ms()
-            found = in_use(self.holders.all(now_ms), now_ms)
-            if any(one.verifies for one in found) or time.monotonic() >= deadline:
-                break
+            found = read_keyring(self._settings, self.holders)
+            if any(one.verifies for one in found.holders) or time.monotonic() >= deadline:
+                return found
             self._sleep(_LOOK_SEC)
-        keys = secrets.read_signing_keys(self._settings)
-        held = {key_id: fingerprint(key) for key_id, key in keys.items()}
-        return Keyring(held, tuple(found), now_ms)
 
     def take_turn(self, conn: psycopg.Connection, keyring: Keyring) -> None:
         """Keep others from changing keys until the transaction ends; note what has been told."""
@@ -214,6 +222,15 @@ class KeyDesk:
         if over_at is None:
             return _in_seconds(row.created_at)
         return _up_to_seconds(over_at + keyring.behind)
+
+
+def read_keyring(settings: Settings, holders: KeyHolders) -> Keyring:
+    """Return the keys in force here and who holds which. Raises StoreUnavailableError."""
+    now_ms = holders.now_ms()
+    found = in_use(holders.all(now_ms), now_ms)
+    keys = secrets.read_signing_keys(settings)
+    held = {key_id: fingerprint(key) for key_id, key in keys.items()}
+    return Keyring(held, tuple(found), now_ms)
 
 
 def pixel_view(row: PixelKey, longest: timedelta) -> KeyView:

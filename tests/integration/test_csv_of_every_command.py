@@ -67,6 +67,7 @@ _READING = {
     "exchange test": "default --price =1+1",
     "fcap show": "=1+1",
     "user forget": "=1+1 --dry-run",
+    "key list": "",
     "report performance": "--by site",
     "report requests": "",
     "report candidates": "",
@@ -95,6 +96,7 @@ _CHANGING = {
     *(f"webhook {word}" for word in ("create", "pause", "resume", "delete", "test", "retry")),
     *("advertiser deposit", "advertiser correct", "stack start", "stack status"),
     *("flush status", "flush now", "deadletter show", "deadletter retry", "consumer rewind"),
+    *("key add", "key promote", "key retire"),
     *("rejected show", "rejected retry", "rejected misread"),
     *("rebuild statements", "bench", "demo"),
 }

@@ -7,6 +7,7 @@ import shlex
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -179,7 +180,7 @@ def test_a_tracker_with_another_secret_under_the_id_does_not_know_the_key(desk: 
     desk.done("key add")
     stranger = desk.tell(1, 2)
     desk.redis.delete(keys.KEY_HOLDERS)
-    desk.holders.tell(KeyHolder(**{**vars_of(stranger), "holds": {1: "other", 2: "other"}}))
+    desk.holders.tell(msgspec.structs.replace(stranger, holds={1: "other", 2: "other"}))
     assert "web7:8081" in desk.refused("key promote 2")
 
 
@@ -231,7 +232,7 @@ def test_a_key_is_not_retired_before_click_ids_that_it_signed_are_over(desk: Des
     desk.refused("key retire 1 --yes")
     desk.pass_time(66)
     desk.done("key retire 1 --dry-run")
-    assert not desk.run("key retire 1", answer="n").exit_code == 0
+    assert desk.run("key retire 1", answer="n").exit_code == 6
     assert set(desk.listed()) == {"1", "2"}
     desk.done("key retire 1 --yes")
     assert set(read_signing_keys(desk.settings)) == {2}
@@ -455,5 +456,29 @@ def test_a_key_of_nobody_is_refused(acme: Desk, line: str, code: int) -> None:
     acme.refused(line, code=code)
 
 
-def vars_of(holder: KeyHolder) -> dict[str, Any]:
-    return {name: getattr(holder, name) for name in holder.__struct_fields__}
+def doctor(desk: Desk) -> dict[str, Any]:
+    rows = json.loads(desk.run("doctor --output json").stdout)
+    (found,) = [row for row in rows if row["check"] == "signing keys"]
+    return dict(found)
+
+
+def test_doctor_names_who_would_refuse_what_is_signed(desk: Desk) -> None:
+    assert doctor(desk)["outcome"] == "ok"
+    desk.done("key add")
+    desk.tell(1, 2)
+    assert doctor(desk)["detail"] == "key 1 signs, known to all who verify"
+    desk.tell(1, 2, signs=2, daemon="bidder", verifies=False, pid=8)
+    desk.tell(1, pid=9)
+    found = doctor(desk)
+    assert found["outcome"] == "warning"
+    assert "key 2 signs, or is to, and tracker on web7:8081 (worker 9, pid 9)" in found["detail"]
+
+
+def test_config_check_says_which_configured_key_signs(desk: Desk) -> None:
+    desk.env |= {
+        "ADCTL_SIGNING_KEYS": f"2:{'ab' * 32},1:{'cd' * 32}",
+        "ADCTL_SIGNING_SIGNS_WITH": "1",
+    }
+    told = desk.run("config check").stderr
+    assert "Of signing.keys 1 is to sign, 2 verify too." in told
+    assert "ab" * 32 not in told

@@ -41,6 +41,9 @@ def test_every_redis_key_is_listed() -> None:
         keys.CHANGES,
         keys.FACTORS,
         keys.SHARDS,
+        keys.KEY_HOLDERS,
+        keys.KEY_USES,
+        keys.RETIRED_PIXELS,
     }
 
 
