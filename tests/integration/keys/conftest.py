@@ -68,8 +68,9 @@ class Host:
 class Estate:
     """All hosts, their Redis, and `adctl` run beside them."""
 
-    def __init__(self, client: redis.Redis, env: dict[str, str]) -> None:
+    def __init__(self, client: redis.Redis, folder: Path, env: dict[str, str]) -> None:
         self.redis = client
+        self.folder = folder
         self.env = env
         self.hosts: dict[str, Host] = {}
 
@@ -98,47 +99,45 @@ class Estate:
 
 @pytest.fixture(scope="module")
 def estate(
-    own_redis_url: str,
-    endpoints: Endpoints,
-    start_daemon: Callable[..., DaemonProcess],
-    tmp_path_factory: pytest.TempPathFactory,
+    own_redis_url: str, endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Estate]:
-    """Every host with signing keys of the configuration: ``1:…``."""
+    """No hosts yet, a campaign that all of them know, and a state folder."""
     folder = tmp_path_factory.mktemp("estate")
     with connect(own_redis_url, RedisSettings()) as client:
         CatalogStore(client).fill([_ADVERTISED])
         Budgets(client).sync(_ADVERTISED, datetime.now(UTC).date())
         env = {
-            "ADCTL_STATE_DIR": str(folder / "state"),
+            "ADCTL_STATE_DIR": str(folder),
             "ADCTL_REDIS_URL": own_redis_url,
             "ADCTL_POSTGRES_URL": endpoints.postgres_url,
             "ADCTL_KAFKA_BOOTSTRAP": endpoints.kafka_bootstrap,
             "ADCTL_ACTOR": "ann",
         }
-        estate = Estate(client, env)
-        yield estate
+        yield Estate(client, folder, env)
 
 
 def start_hosts(
-    estate: Estate, start_daemon: Callable[..., DaemonProcess], folder: Path, signing: str
+    estate: Estate, start_daemon: Callable[..., DaemonProcess], signing: str = ""
 ) -> None:
-    """Start a tracker, another one, and a bidder whose ads tell the first of them."""
-    common = {
-        "ADCTL_REDIS_URL": estate.env["ADCTL_REDIS_URL"],
-        "ADCTL_SIGNING_USER_KEY": "ab" * 32,
-        "ADCTL_API_PORT": "1",
-    }
+    """Start two trackers and a bidder, each with a configuration and a state folder of its own.
+
+    Without ``signing`` they share the folder of kept keys.
+    """
     for name in ("tracker-1", "tracker-2", "bidder"):
         daemon = name.partition("-")[0]
-        config = folder / f"{name}.toml"
+        state = estate.folder / name
+        state.mkdir()
+        (state / "secrets").symlink_to(estate.folder / "secrets")
+        config = estate.folder / f"{name}.toml"
         config.write_text(f"[signing]\n{signing}\n")
         process = start_daemon(
             daemon,
-            **common,
+            ADCTL_STATE_DIR=str(state),
             ADCTL_CONFIG=str(config),
-            **({} if signing else {"ADCTL_STATE_DIR": estate.env["ADCTL_STATE_DIR"]}),
-            **{f"ADCTL_{daemon.upper()}_WORKERS": str(WORKERS)},
+            ADCTL_REDIS_URL=estate.env["ADCTL_REDIS_URL"],
+            ADCTL_API_PORT="1",
             ADCTL_TRACKER_PUBLIC_URL="https://t.example",
+            **{f"ADCTL_{daemon.upper()}_WORKERS": str(WORKERS)},
         )
         estate.hosts[name] = Host(process, config)
 

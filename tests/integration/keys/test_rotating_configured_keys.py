@@ -27,13 +27,9 @@ def key(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def hosts(
-    estate: Estate,
-    start_daemon: Callable[..., DaemonProcess],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Estate:
-    folder = tmp_path_factory.mktemp("configured")
-    start_hosts(estate, start_daemon, folder, f'keys = "{key(1)}"')
+def hosts(estate: Estate, start_daemon: Callable[..., DaemonProcess]) -> Estate:
+    (estate.folder / "secrets").mkdir()
+    start_hosts(estate, start_daemon, f'keys = "{key(1)}"')
     return estate
 
 
