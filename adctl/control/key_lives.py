@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _signing = load_queries("queries/signing_keys.sql")
 _pixels = load_queries("queries/advertiser_keys.sql")
 
+_KEYS_LOCK = 7_237_443
 _ON_THE_WAY_MS = 60_000
 # PostgreSQL's smallint and integer.
 _HIGHEST_NUMBER, _HIGHEST_ID = 2**15 - 1, 2**31 - 1
@@ -107,7 +108,11 @@ def note_keys(
     uses: Iterable[KeyUse],
     held_here: Mapping[int, str],
 ) -> None:
-    """Write down which signing keys there are (id → fingerprint), and when keys were last used."""
+    """Write down which signing keys there are (id → fingerprint), and when keys were last used.
+
+    Until the transaction ends nobody else does, or changes keys.
+    """
+    _signing.take_turn(conn, lock=_KEYS_LOCK)
     seen = {*held_here.items(), *(item for one in holders for item in one.holds.items())}
     if seen:
         ids, fingerprints = zip(*sorted(seen), strict=True)

@@ -22,7 +22,6 @@ from adctl.errors import Fault, FaultyInputError
 from adctl.stores import secrets
 from adctl.stores.endpoints import resolve_redis
 from adctl.stores.key_holders import KeyHolders
-from adctl.stores.postgres import load_queries
 from adctl.stores.redis import connect
 from adctl.stores.tables import psycopg_of
 
@@ -37,13 +36,10 @@ if TYPE_CHECKING:
     from adctl.control.plane import ControlPlane
     from adctl.stores.key_folder import KeyFolder
 
-# Held by whoever changes keys.
-_KEYS_LOCK = 7_237_443
 # Workers tell every two seconds: so long after Redis lost its memory it knows of all again.
 _TOLD_AGAIN_SEC = 3.0
 _LOOK_SEC = 0.25
 
-_queries = load_queries("queries/signing_keys.sql")
 _ID = re.compile(r"(?:([0-9]{1,10})\.)?p?([0-9]{1,5})", re.ASCII)
 
 
@@ -152,8 +148,7 @@ class KeyDesk:
 
     def take_turn(self, conn: psycopg.Connection, keyring: Keyring) -> None:
         """Keep others from changing keys until the transaction ends; note what has been told."""
-        _queries.take_turn(conn, lock=_KEYS_LOCK)
-        self._note(conn, keyring)
+        note_keys(conn, keyring.holders, self.holders.uses_since(0), keyring.held)
 
     def listing(self, kind: str | None = None, advertiser: str | None = None) -> list[KeyView]:
         """Return every key that is not retired: those that sign tokens, then advertisers'.
@@ -163,7 +158,7 @@ class KeyDesk:
         keyring = self.keyring()
         with reading(self.plane) as session:
             # Only to see it: what is noted here is not kept.
-            self._note(psycopg_of(session), keyring)
+            self.take_turn(psycopg_of(session), keyring)
             shown: list[KeyView] = []
             if kind != "pixel" and advertiser is None:
                 rows = read_signing_keys(psycopg_of(session))
@@ -196,9 +191,6 @@ class KeyDesk:
         if pixel and owner is None:
             find_advertiser(session, whose or 0)
         return whose, int(parts[2])
-
-    def _note(self, conn: psycopg.Connection, keyring: Keyring) -> None:
-        note_keys(conn, keyring.holders, self.holders.uses_since(0), keyring.held)
 
     def signing_view(self, row: SigningKey, keyring: Keyring) -> KeyView:
         """Return a signing key, as shown."""

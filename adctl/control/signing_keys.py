@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from adctl.control.keys import KeyDesk, KeyView
     from adctl.control.plane import Change, Outcome
+    from adctl.delivery.signing_keys import KeyHolder
 
 _queries = load_queries("queries/signing_keys.sql")
 
@@ -78,7 +79,11 @@ def promote(
         conn = psycopg_of(making.session)
         desk.take_turn(conn, keyring)
         found = _find(conn, key_id, keyring)
-        _require_known(found, without_silent=without_silent)
+        gone = _require_known(found, without_silent=without_silent)
+        if not dry_run:
+            # Who signs would go on waiting for them.
+            for one in gone:
+                desk.holders.leave(one)
         if not found.signs and desk.folder is None:
             making.notices.append(
                 f"{_BY_HAND}: every daemon that runs knows key {key_id}, so set signing.signs_with "
@@ -138,15 +143,14 @@ def _require_at_home(keyring: Keyring) -> None:
         )
 
 
-def _require_known(found: Found, *, without_silent: bool) -> None:
+def _require_known(found: Found, *, without_silent: bool) -> list[KeyHolder]:
+    """Return who does not know a key and is gone; raise if anybody else does not know it."""
     row, keyring = found.row, found.keyring
-    lacking = [
-        one
-        for one in keyring.lacking(row.id, row.fingerprint)
-        if not (without_silent and one.silent(keyring.now_ms))
-    ]
+    ignorant = keyring.lacking(row.id, row.fingerprint)
+    gone = [one for one in ignorant if without_silent and one.silent(keyring.now_ms)]
+    lacking = [one for one in ignorant if one not in gone]
     if not lacking:
-        return
+        return gone
     lines = "\n".join(f"  {keyring.told(one)}" for one in lacking)
     hint = "give it to them and reload them (SIGHUP), or wait until they have read it"
     if any(one.silent(keyring.now_ms) for one in lacking):

@@ -15,22 +15,27 @@ import pytest
 from typer.testing import CliRunner
 
 from adctl.cli.root import app
-from adctl.config import RedisSettings
+from adctl.config import RedisSettings, load_settings
 from adctl.models import Event
 from adctl.stores import keys
 from adctl.stores.budgets import Budgets
 from adctl.stores.catalog import CatalogStore
 from adctl.stores.key_holders import KeyHolders
 from adctl.stores.redis import connect
+from adctl.stores.secrets import load_signing
 from tests.integration.bidder.calling import CAMPAIGN
+from tests.integration.keys.key_desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import psycopg
     import redis
     from click.testing import Result
+    from psycopg_pool import ConnectionPool
 
+    from adctl.config import Settings
     from adctl.control.daemon_process import DaemonProcess
     from adctl.delivery.signing_keys import KeyHolder
     from adctl.stores.endpoints import Endpoints
@@ -147,3 +152,23 @@ def eventually(check: Callable[[], object]) -> None:
     while not check():
         assert time.monotonic() < deadline, f"it did not come about within {_PATIENCE_SEC} s"
         time.sleep(0.05)
+
+
+@pytest.fixture
+def desk(
+    settings: Settings,
+    postgres: psycopg.Connection,
+    redis_client: redis.Redis,
+    pool: ConnectionPool[psycopg.Connection],
+    tmp_path: Path,
+) -> Desk:
+    mine = load_settings(
+        overrides={
+            "state_dir": tmp_path,
+            "postgres": {"url": settings.postgres.url},
+            "redis": {"url": settings.redis.url},
+            "kafka": {"bootstrap": settings.kafka.bootstrap},
+        }
+    )
+    load_signing(mine)
+    return Desk(mine, redis_client, postgres, pool)

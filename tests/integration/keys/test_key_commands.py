@@ -1,147 +1,24 @@
-"""``adctl key`` on real stores: who holds which key is told by hand, as daemons do."""
+"""``adctl key`` for signing keys: who holds which is told by hand, as daemons do."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from typer.testing import CliRunner
 
-from adctl.cli.root import app
 from adctl.config import load_settings
-from adctl.control.key_lives import KeyRecord
-from adctl.delivery.advertiser_keys import AdvertiserKeys
-from adctl.delivery.signing_keys import KeyHolder, fingerprint
-from adctl.errors import ForgedTokenError
 from adctl.stores import keys
-from adctl.stores.key_holders import FORGOTTEN_AFTER_MS, KeyHolders
-from adctl.stores.secrets import load_signing, read_signing_keys
+from adctl.stores.key_holders import FORGOTTEN_AFTER_MS
+from adctl.stores.secrets import read_signing_keys
+from tests.integration.keys.key_desk import WINDOW_SEC, on_the_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import psycopg
-    import redis
-    from click.testing import Result
-    from psycopg_pool import ConnectionPool
-
-    from adctl.config import Settings
-
-_WINDOW_SEC = 3600
-
-
-class Desk:
-    """`adctl` with a state folder of its own, and daemons that only tell."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        client: redis.Redis,
-        db: psycopg.Connection,
-        pool: ConnectionPool[psycopg.Connection],
-    ) -> None:
-        self.settings = settings
-        self.redis = client
-        self.db = db
-        self.holders = KeyHolders(client)
-        self.record = KeyRecord(pool, self.holders)
-        self.env = {
-            "ADCTL_STATE_DIR": str(settings.state_dir),
-            "ADCTL_POSTGRES_URL": settings.postgres.url.get_secret_value(),
-            "ADCTL_REDIS_URL": settings.redis.url.get_secret_value(),
-            "ADCTL_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
-            "ADCTL_CONVERSIONS_CLICK_WINDOW_SEC": str(_WINDOW_SEC),
-            "ADCTL_TRACKER_TOKEN_TTL_SEC": "60",
-            "ADCTL_ACTOR": "ann",
-        }
-
-    def run(self, line: str, answer: str = "") -> Result:
-        args = shlex.split(line)
-        return CliRunner().invoke(app, args, input=answer, env=self.env, prog_name="adctl")
-
-    def done(self, line: str) -> str:
-        result = self.run(line)
-        assert result.exit_code == 0, result.output
-        return result.stdout.strip()
-
-    def refused(self, line: str, code: int = 6) -> str:
-        result = self.run(line)
-        assert result.exit_code == code, result.output
-        return " ".join(result.stderr.split())
-
-    def listed(self, *, options: str = "--kind signing") -> dict[str, dict[str, Any]]:
-        rows = json.loads(self.done(f"key list {options} --output json"))
-        return {row["id"]: row for row in rows}
-
-    def tell(self, *ids: int, signs: int = 1, pid: int = 1, **changes: Any) -> KeyHolder:
-        """Have a tracker hold these keys, and be ready to sign with one."""
-        held = {n: fingerprint(key) for n, key in read_signing_keys(self.settings).items()}
-        told: dict[str, Any] = {
-            "daemon": "tracker",
-            "host": "web7",
-            "port": 8081,
-            "slot": pid,
-            "parent": 1,
-            "pid": pid,
-            "signs_with": signs,
-            "verifies": True,
-            "clock_ms": self.holders.now_ms(),
-        }
-        holder = KeyHolder(holds={n: held[n] for n in ids}, **{**told, **changes})
-        now_ms = self.holders.tell(holder)
-        self.holders.note_signed({signs: held[signs]} if signs else {}, now_ms)
-        return holder
-
-    def silence(self, holder: KeyHolder, for_sec: int) -> None:
-        """Have it told nothing since then."""
-        [(field, text)] = self.redis.hscan(keys.KEY_HOLDERS, match=f"*/{holder.pid}")[1].items()
-        told_ms, told = str(text).split(" ", 1)
-        later = f"{int(told_ms) - for_sec * 1000} {told}"
-        self.redis.hset(keys.KEY_HOLDERS, str(field), later)
-
-    def pass_time(self, sec: int) -> None:
-        """Have everything that was noted been noted so much earlier."""
-        at = f"- make_interval(secs => {sec})"
-        columns = {
-            "signing_key": ("created_at", "signs_since", "last_signed_at", "pixel_used_at"),
-            "advertiser_key": ("created_at", "signs_since", "signed_until", "used_at"),
-        }
-        self.record.note()
-        self.redis.delete(keys.KEY_USES)
-        for table, names in columns.items():
-            told = ", ".join(f"{name} = {name} {at}" for name in names)
-            self.db.execute(f"UPDATE {table} SET {told}")
-        self.db.commit()
-
-    def audit(self) -> list[tuple[str, int, str, str]]:
-        rows = self.db.execute("SELECT entity, entity_id, action, actor FROM audit ORDER BY id")
-        found = [(row[0], row[1], row[2], row[3]) for row in rows]
-        self.db.commit()
-        return found
-
-
-@pytest.fixture
-def desk(
-    settings: Settings,
-    postgres: psycopg.Connection,
-    redis_client: redis.Redis,
-    pool: ConnectionPool[psycopg.Connection],
-    tmp_path: Path,
-) -> Desk:
-    mine = load_settings(
-        overrides={
-            "state_dir": tmp_path,
-            "postgres": {"url": settings.postgres.url},
-            "redis": {"url": settings.redis.url},
-            "kafka": {"bootstrap": settings.kafka.bootstrap},
-        }
-    )
-    load_signing(mine)
-    return Desk(mine, redis_client, postgres, pool)
+    from tests.integration.keys.key_desk import Desk
 
 
 def test_a_new_key_verifies_and_does_not_sign(desk: Desk) -> None:
@@ -194,6 +71,8 @@ def test_a_tracker_that_is_silent_counts_until_somebody_says_that_it_is_gone(des
     desk.done("key promote 2 --gone --dry-run")
     desk.refused("key promote 2")
     desk.done("key promote 2 --gone")
+    # Bidders would wait for it for as long as it is known.
+    assert {one.host for one in desk.holders.all(desk.holders.now_ms())} == {"web8"}
 
 
 def test_a_tracker_that_is_silent_for_an_hour_is_forgotten(desk: Desk) -> None:
@@ -227,8 +106,8 @@ def test_a_key_is_not_retired_before_click_ids_that_it_signed_are_over(desk: Des
     told = desk.refused("key retire 1 --yes")
     until = datetime.fromisoformat(str(desk.listed()["1"]["may_retire_at"]))
     assert f"before {until:%Y-%m-%d %H:%M:%S} UTC" in told
-    assert timedelta(0) <= until - before - timedelta(seconds=_WINDOW_SEC) < timedelta(seconds=60)
-    desk.pass_time(_WINDOW_SEC - 5)
+    assert timedelta(0) <= until - before - timedelta(seconds=WINDOW_SEC) < timedelta(seconds=60)
+    desk.pass_time(WINDOW_SEC - 5)
     desk.refused("key retire 1 --yes")
     desk.pass_time(66)
     desk.done("key retire 1 --dry-run")
@@ -254,11 +133,11 @@ def test_a_key_is_kept_while_a_pixel_of_the_older_way_is_used(desk: Desk) -> Non
     desk.tell(1, 2)
     desk.done("key promote 2")
     desk.tell(1, 2, signs=2)
-    desk.pass_time(_WINDOW_SEC + 60)
+    desk.pass_time(WINDOW_SEC + 60)
     desk.holders.note_pixels(["7.1"], desk.holders.now_ms())
     told = desk.refused("key retire 1 --yes")
     assert "an advertiser's key of the older way" in told
-    desk.pass_time(_WINDOW_SEC + 60)
+    desk.pass_time(WINDOW_SEC + 60)
     desk.done("key retire 1 --yes")
 
 
@@ -270,7 +149,7 @@ def test_a_clock_ahead_keeps_a_key_for_longer(desk: Desk) -> None:
     desk.holders.note_signed({1: mark}, desk.holders.now_ms() + ahead_ms)
     desk.done("key promote 2")
     desk.tell(1, 2, signs=2)
-    desk.pass_time(_WINDOW_SEC + 60)
+    desk.pass_time(WINDOW_SEC + 60)
     desk.refused("key retire 1 --yes")
     desk.pass_time(ahead_ms // 1000)
     desk.done("key retire 1 --yes")
@@ -358,7 +237,7 @@ def test_keys_of_the_configuration_are_changed_there(desk: Desk) -> None:
         "2": "signs",
     }
     desk.refused("key retire 1 --yes")
-    desk.pass_time(_WINDOW_SEC + 60)
+    desk.pass_time(WINDOW_SEC + 60)
     told = desk.run("key retire 1 --yes")
     assert told.exit_code == 0
     assert "take 1 out" in told.stderr
@@ -369,91 +248,6 @@ def test_a_key_is_made_where_the_daemons_keep_theirs(desk: Desk, tmp_path: Path)
     desk.env |= {"ADCTL_STATE_DIR": str(tmp_path / "elsewhere")}
     assert "web7:8081" in desk.refused("key add")
     assert not (tmp_path / "elsewhere" / "secrets" / "signing-1.hex").exists()
-
-
-@pytest.fixture
-def acme(desk: Desk) -> Desk:
-    desk.done("advertiser create --name Acme")
-    desk.done("advertiser create --name Other")
-    return desk
-
-
-def pixel(desk: Desk) -> str:
-    shown = json.loads(desk.done("advertiser pixel Acme --output json"))
-    return str(shown["advertiser_key"])
-
-
-def test_every_advertiser_has_a_key_of_its_own_from_the_start(acme: Desk) -> None:
-    listed = acme.listed(options="--kind pixel")
-    assert {(row["id"], row["owner"], row["state"]) for row in listed.values()} == {
-        ("1.p1", "Acme", "signs"),
-        ("2.p1", "Other", "signs"),
-    }
-    assert set(acme.listed(options="--advertiser Other")) == {"2.p1"}
-    assert set(acme.listed(options="")) == {"1", "1.p1", "2.p1"}
-
-
-def test_a_pixel_outlives_the_signing_key_of_its_day(acme: Desk) -> None:
-    key = pixel(acme)
-    acme.done("key add")
-    acme.tell(1, 2)
-    acme.done("key promote 2")
-    acme.done("key retire 1 --force --yes")
-    assert pixel(acme) == key
-    verifying = AdvertiserKeys(load_signing(acme.settings).user_key)
-    assert verifying.verify(key) == 1
-
-
-def test_an_advertisers_key_is_replaced_and_retired_once_nobody_uses_it(acme: Desk) -> None:
-    first = pixel(acme)
-    assert acme.done("key add --advertiser Acme") == "1.p2"
-    assert pixel(acme) == first
-    acme.done("key promote 1.p2")
-    second = pixel(acme)
-    assert second.startswith("1.p2.")
-    assert "the one its advertiser is given" in acme.refused("key retire 1.p2 --yes")
-    acme.refused("key retire 1.p1 --yes")
-    acme.pass_time(_WINDOW_SEC + 5)
-    acme.holders.note_pixels(["1.p1"], acme.holders.now_ms())
-    told = acme.refused("key retire p1 --advertiser Acme --yes")
-    assert "it was last used at" in told
-    acme.pass_time(_WINDOW_SEC + 5)
-    acme.done("key retire 1 --advertiser Acme --yes")
-    assert set(acme.listed(options="--advertiser Acme")) == {"1.p2"}
-    verifying = AdvertiserKeys(load_signing(acme.settings).user_key)
-    verifying.retired = acme.holders.retired(frozenset())
-    assert verifying.verify(second) == 1
-    with pytest.raises(ForgedTokenError, match="retired"):
-        verifying.verify(first)
-    assert [row[2] for row in acme.audit()[2:]] == ["key.add", "key.promote", "key.retire"]
-    assert acme.done("key add --advertiser Acme") == "1.p3"
-
-
-def test_a_redis_that_forgot_what_is_retired_is_told_again(acme: Desk) -> None:
-    acme.done("key add --advertiser Acme")
-    acme.done("key promote 1.p2")
-    acme.done("key retire 1.p1 --force --yes")
-    acme.redis.flushdb()
-    known = frozenset({"1.p1"})
-    assert acme.holders.retired(known) == known
-    acme.record.note()
-    assert acme.holders.retired(frozenset()) == known
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("key promote 2.p1 --advertiser Acme", 3),
-        ("key promote 1.p2", 5),
-        ("key promote 9.p1", 5),
-        ("key add --advertiser Nobody", 5),
-        ("key list --advertiser Nobody", 5),
-        ("key retire 1.p9 --yes", 5),
-        ("key retire 1.p99999 --yes", 5),
-    ],
-)
-def test_a_key_of_nobody_is_refused(acme: Desk, line: str, code: int) -> None:
-    acme.refused(line, code=code)
 
 
 def doctor(desk: Desk) -> dict[str, Any]:
@@ -482,3 +276,17 @@ def test_config_check_says_which_configured_key_signs(desk: Desk) -> None:
     told = desk.run("config check").stderr
     assert "Of signing.keys 1 is to sign, 2 verify too." in told
     assert "ab" * 32 not in told
+
+
+def test_the_page_on_rotating_keys_works_word_for_word(desk: Desk) -> None:
+    desk.tell(1)
+    listed, added, promoted, retired = on_the_page(0)
+    desk.done(listed)
+    assert desk.done(added) == "2"
+    desk.refused(promoted)
+    desk.tell(1, 2)
+    desk.done(promoted)
+    desk.tell(1, 2, signs=2)
+    desk.refused(retired)
+    desk.pass_time(WINDOW_SEC + 60)
+    desk.done(retired)
