@@ -48,7 +48,7 @@ class Desk:
             "ADCTL_POSTGRES_URL": settings.postgres.url.get_secret_value(),
             "ADCTL_REDIS_URL": settings.redis.url.get_secret_value(),
             "ADCTL_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
-            "ADCTL_CONVERSIONS_CLICKWINDOW_SEC": str(WINDOW_SEC),
+            "ADCTL_CONVERSIONS_CLICK_WINDOW_SEC": str(WINDOW_SEC),
             "ADCTL_TRACKER_TOKEN_TTL_SEC": "60",
             "ADCTL_ACTOR": "ann",
         }
