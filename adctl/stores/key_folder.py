@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from adctl.config_keys import MAX_KEY_ID, parse_hex_key
 from adctl.errors import ConfigError, Fault
+from adctl.folders import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +124,7 @@ class KeyFolder:
 def _create(file: Path, text: str) -> None:
     """Make a file, unless it is there: whole or not at all, and by the first of several."""
     with _files(file):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(file.parent)
         draft = _draft(file, text)
         try:
             with suppress(FileExistsError):
