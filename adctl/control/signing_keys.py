@@ -186,8 +186,8 @@ def _because(row: SigningKey) -> str:
         )
     else:
         reason = (
-            f"it last signed at {said(row.last_signed_at)}, and until then tokens and click ids "
-            "that it signed may come (tracker.token_ttl_sec, conversions)"
+            f"it last signed at {said(row.last_signed_at)}, and the tokens and click ids that it "
+            "signed count for that long (tracker.token_ttl_sec, conversions.click_window_sec)"
         )
     if row.pixel_used_at is not None:
         reason += (
