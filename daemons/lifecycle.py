@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from falcon import Request, Response
 
-    from adctl.config import DaemonSettings, Settings
+    from adctl.config import Settings
     from adctl.config_connections import ConnectionSettings
+    from adctl.config_daemon import DaemonSettings
 
     Check = Callable[[], None]
     Warn = Callable[[], str]
