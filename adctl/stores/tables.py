@@ -121,6 +121,7 @@ class OutboxRow(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True, sa_type=BigInteger)
     campaign_id: int
     message: dict[str, Any] = _json()
+    written: bool = False
 
 
 def open_engine(url: str, settings: PostgresSettings) -> Engine:

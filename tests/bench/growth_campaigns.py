@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from adctl.streams.producer import OutgoingMessage
 
-_BIDS = range(100, 104)
+_BIDS = range(100, 102)
 _TIMEOUT_MS = 60_000
 _NOT_YET = 10_000
 
