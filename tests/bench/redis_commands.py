@@ -24,8 +24,9 @@ _SCRIPTS = {
     hashlib.sha1(file.read_bytes(), usedforsecurity=False).hexdigest(): file.name
     for file in REDIS_SCRIPTS.glob("*.lua")
 }
-# Asked by this module; and a script sent whole, as it is once and never again.
-_NOT_COUNTED = ("CONFIG", "COMMANDLOG", "EVAL")
+# Asked by this module; a script sent whole, as it is once and never again; and what costs the same
+# whatever there is, and comes so often that some of it is always interrupted.
+_NOT_COUNTED = ("CONFIG", "COMMANDLOG", "EVAL", "INFO")
 
 
 class Slowest(NamedTuple):
