@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from adctl.cli import render
 from adctl.cli.render import Output, confirm, progress, render_record, render_rows, say, warn
@@ -140,3 +148,39 @@ def test_progress_is_silent_when_piped(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_output_is_offered() -> None:
     assert [output.value for output in render.Output] == ["table", "json", "csv"]
+
+
+_CELLS = st.one_of(
+    st.none(),
+    st.integers(-(10**6), 10**6),
+    st.sampled_from(
+        ["", "1.5", "a\nbb\n", " lead", "two  spaces", "x" * 25, "日本 wörd", "b c " * 9]
+    ),
+)
+
+
+@given(
+    st.lists(st.tuples(_CELLS, _CELLS, _CELLS), min_size=1, max_size=4),
+    st.sampled_from([10_000, 60, 30, 24]),
+)
+def test_a_table_looks_as_rich_lays_it_out_with_all_its_cells(
+    rows: list[tuple[object, ...]], width: int
+) -> None:
+    names, ours, theirs = ("id", "name_of_it", "note"), io.StringIO(), io.StringIO()
+    console = Console(file=ours, width=width, highlight=False, emoji=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    cells = [[render._cell(value) for value in row] for row in rows]
+    for place, name in enumerate(names):
+        column = [row[place].plain for row in cells if row[place].plain]
+        numeric = all(render._NUMBER.fullmatch(cell) for cell in column)
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(render._heading(name), justify=justify, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    Console(file=theirs, width=width, highlight=False, emoji=False).print(table)
+    with (
+        mock.patch.object(render, "_console", return_value=console),
+        contextlib.redirect_stdout(ours),
+    ):
+        render_rows([dict(zip(names, row, strict=True)) for row in rows], Output.TABLE, names)
+    assert ours.getvalue() == theirs.getvalue()
