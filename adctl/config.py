@@ -33,6 +33,7 @@ from adctl.config_daemon import ApiSettings, DaemonSettings, Port
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
 from adctl.config_faults import HIDDEN, faults_of, shown, toml_fault
+from adctl.config_identity import IdentitySettings
 from adctl.config_keys import SigningSettings
 from adctl.config_notices import AlarmSettings, WebhookSettings
 from adctl.config_section import KeyFaultError, Section
@@ -245,6 +246,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     fcap: FcapSettings = FcapSettings()
     privacy: PrivacySettings = PrivacySettings()
+    identity: IdentitySettings = IdentitySettings()
     catalog: CatalogSettings = CatalogSettings()
     signing: SigningSettings = SigningSettings()
     exchanges: dict[str, ExchangeSettings] = {"default": ExchangeSettings()}

@@ -8,10 +8,9 @@ import typer
 from adctl.cli.context import settings_of
 from adctl.cli.render import Output, OutputOption, render_rows, warn
 from adctl.cli.stores import postgres_session, redis_client
+from adctl.cli.user_id import USER_HELP, user_hashes
 from adctl.control.lookup import find_campaign
 from adctl.control.user_caps import read_user_caps
-from adctl.delivery.tokens import hash_user
-from adctl.stores.secrets import load_signing
 from adctl.stores.tables import psycopg_of
 
 app = typer.Typer(no_args_is_help=True)
@@ -36,9 +35,7 @@ def fcap() -> None:
 @app.command()
 def show(
     ctx: typer.Context,
-    user: Annotated[
-        str, typer.Argument(help="The user's id as the exchange sends it: buyeruid, id or ifa.")
-    ],
+    user: Annotated[str, typer.Argument(help=USER_HELP)],
     campaign: Annotated[str | None, typer.Option(help="Only this campaign, by id or name.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -50,7 +47,7 @@ def show(
     Example: adctl fcap show 7f3c-user-id --campaign Spring
     """
     settings = settings_of(ctx)
-    user_hash = hash_user(load_signing(settings).user_key, user)
+    user_hash, *_ = user_hashes(settings, user)
     with postgres_session(ctx) as session, redis_client(ctx) as client:
         only = [find_campaign(session, campaign).id] if campaign else []
         hold_sec, now = settings.fcap.hold_sec, datetime.now(UTC)

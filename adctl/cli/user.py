@@ -18,10 +18,9 @@ from adctl.cli.render import (
     say,
 )
 from adctl.cli.stores import postgres_pool, redis_client
+from adctl.cli.user_id import USER_HELP, user_hashes
 from adctl.control.erasing import Forgetting
-from adctl.delivery.tokens import hash_user
 from adctl.errors import Fault, FaultyInputError
-from adctl.stores.secrets import load_signing
 from adctl.stores.stream import event_streams
 
 _HASH = re.compile(r"[0-9a-f]{32}")
@@ -37,9 +36,7 @@ def user() -> None:
 @app.command()
 def forget(
     ctx: typer.Context,
-    user: Annotated[
-        str, typer.Argument(help="The user's id as the exchange sends it: buyeruid, id or ifa.")
-    ],
+    user: Annotated[str, typer.Argument(help=USER_HELP)],
     actor: ActorOption,
     hashed: Annotated[
         bool, typer.Option("--hash", help="It is the keyed hash that the stores hold.")
@@ -56,21 +53,25 @@ def forget(
     Example: adctl user forget 7f3c-user-id --dry-run
     """
     settings = settings_of(ctx)
-    user_hash = user if hashed else hash_user(load_signing(settings).user_key, user)
-    if not _HASH.fullmatch(user_hash):
-        expected = "32 hexadecimal digits, as the stores hold it"
-        raise FaultyInputError("user", [Fault("USER", user[:40], expected)])
+    hashes = _checked(user) if hashed else user_hashes(settings, user)
     with postgres_pool(ctx) as pool, redis_client(ctx) as client:
         streams = event_streams(client, settings.redis.shards)
         forgetting = Forgetting(pool, client, streams, settings.state_dir, lambda: push_all(ctx))
         if dry_run:
-            render_record(forgetting.look(user_hash).fields(), output)
+            render_record(forgetting.look(hashes).fields(), output)
             return
         confirm("forget this user for good?", yes=yes)
-        receipt = forgetting.forget(user_hash, actor)
+        receipt = forgetting.forget(hashes, actor)
     if receipt.waiting:
         say(
             "Kafka or PostgreSQL has not confirmed everything: the event stream, or a tracker's "
             "journal, still names the user until then"
         )
     render_record(receipt.fields(), output)
+
+
+def _checked(user_hash: str) -> list[str]:
+    if not _HASH.fullmatch(user_hash):
+        expected = "32 hexadecimal digits, as the stores hold it"
+        raise FaultyInputError("user", [Fault("USER", user_hash[:40], expected)])
+    return [user_hash]

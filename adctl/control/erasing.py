@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from adctl.stores.redis import redis_errors
 from adctl.stores.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import psycopg
@@ -72,70 +73,78 @@ class Forgetting:
         self._push = push
         self._erasures = Erasures()
 
-    def look(self, user_hash: str) -> Receipt:
-        """Return what there is of a user; nothing is changed."""
+    def look(self, user_hashes: Sequence[str]) -> Receipt:
+        """Return what there is of a user, who may be known by several; nothing is changed."""
         with postgres_errors("look for a user"), self._pool.connection() as conn:
-            counts = self._erasures.count(conn, user_hash)
+            counts = _total(self._erasures.count(conn, one) for one in user_hashes)
         with redis_errors("look for a user"):
-            held = int(self._redis.exists(*self._keys(user_hash)))
+            held = sum(int(self._redis.exists(*self._keys(one))) for one in user_hashes)
         return Receipt(
             None,
             None,
             counts["event"],
             counts["rejected_event"],
             held,
-            _named_in(self._spools, user_hash),
-            self._waiting(user_hash),
+            _named_in(self._spools, user_hashes),
+            self._waiting(user_hashes),
         )
 
-    def forget(self, user_hash: str, actor: str) -> Receipt:
+    def forget(self, user_hashes: Sequence[str], actor: str) -> Receipt:
         """Take a user out of every store; what comes later of bids made until now, too.
 
-        Flushers wait for a moment only, however many events there are.
+        Each hash is remembered; the receipt's number is that of the first. Flushers wait for a
+        moment only, however many events there are.
         """
-        spooled = _named_in(self._spools, user_hash)
+        spooled = _named_in(self._spools, user_hashes)
         with postgres_errors("forget a user"), self._pool.connection() as conn, conn.transaction():
             # No flusher is between reading an event and storing it: those that come after this
             # store no event of the user, and those that were before it are found below.
             for stream in self._streams:
                 StreamPositions(stream.key).lock_postgres(conn)
-            number, erased_at = self._erasures.record(conn, user_hash, actor)
+            erased = [self._erasures.record(conn, one, actor) for one in user_hashes]
         with postgres_errors("forget a user"), self._pool.connection() as conn, conn.transaction():
-            counts = self._erasures.erase(conn, user_hash)
-        _await_absence(self._spools, user_hash)
+            counts = _total(self._erasures.erase(conn, one) for one in user_hashes)
+        _await_absence(self._spools, user_hashes)
         with redis_errors("forget a user"):
-            deleted = int(self._redis.delete(*self._keys(user_hash)))
+            deleted = sum(int(self._redis.delete(*self._keys(one))) for one in user_hashes)
         self._push()
-        _await_absence(self._journals, user_hash)
+        _await_absence(self._journals, user_hashes)
         receipt = Receipt(
-            number,
-            erased_at.isoformat(),
+            erased[0][0],
+            erased[0][1].isoformat(),
             counts["event"],
             counts["rejected_event"],
             deleted,
             spooled,
-            self._waiting(user_hash),
+            self._waiting(user_hashes),
         )
         with postgres_errors("keep the receipt"), self._pool.connection() as conn:
-            self._erasures.keep_receipt(conn, number, receipt.fields())
+            for number, _ in erased:
+                self._erasures.keep_receipt(conn, number, receipt.fields())
         return receipt
 
     def _keys(self, user_hash: str) -> tuple[str, str]:
         shard = shard_of(user_hash, len(self._streams))
         return keys.user(shard, user_hash), keys.touches(shard, user_hash)
 
-    def _waiting(self, user_hash: str) -> int:
-        named, count = user_hash.encode(), _named_in(self._journals, user_hash)
+    def _waiting(self, user_hashes: Sequence[str]) -> int:
+        count = _named_in(self._journals, user_hashes)
         for stream in self._streams:
             after = "0-0"
             while entries := stream.read(after, 1000):
-                count += sum(named in b"".join(entry.fields.values()) for entry in entries)
+                told = [b"".join(entry.fields.values()) for entry in entries]
+                count += sum(one.encode() in text for text in told for one in user_hashes)
                 after = entries[-1].id
         return count
 
 
-def _named_in(folder: Path, user_hash: str) -> int:
-    return sum(_read(path).count(user_hash.encode()) for path in _files(folder))
+def _total(counts: Iterable[dict[str, int]]) -> Counter[str]:
+    return sum(map(Counter, counts), Counter())
+
+
+def _named_in(folder: Path, user_hashes: Sequence[str]) -> int:
+    held = map(_read, _files(folder))
+    return sum(text.count(one.encode()) for text in held for one in user_hashes)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -149,16 +158,16 @@ def _read(path: Path) -> bytes:
         return b""  # its tracker has taken it away just now
 
 
-def _await_absence(folder: Path, user_hash: str) -> None:
+def _await_absence(folder: Path, user_hashes: Sequence[str]) -> None:
     """Let running trackers be done with their files; rewrite those nobody uses."""
     deadline = time.monotonic() + _WAIT_SEC
-    while _named_in(folder, user_hash) and time.monotonic() < deadline:
+    while _named_in(folder, user_hashes) and time.monotonic() < deadline:
         for name in {path.name.rsplit(".", 2)[0] for path in _files(folder)}:
-            _rewrite(folder, name, user_hash)
+            _rewrite(folder, name, user_hashes)
         time.sleep(0.1)
 
 
-def _rewrite(folder: Path, name: str, user_hash: str) -> None:
+def _rewrite(folder: Path, name: str, user_hashes: Sequence[str]) -> None:
     try:
         # Journals are written in the same way.
         spool = Spool(folder, name, 1 << 40)
@@ -167,15 +176,15 @@ def _rewrite(folder: Path, name: str, user_hash: str) -> None:
     left = spool.size
     while left > 0 and (events := spool.peek(_PORTION)):
         before = spool.size
-        spool.append([_without(tracked, user_hash) for tracked in events])
+        spool.append([_without(tracked, user_hashes) for tracked in events])
         grown = spool.size - before
         spool.forget(len(events))
         left -= before + grown - spool.size
     spool.close()
 
 
-def _without(tracked: Any, user_hash: str) -> Any:
-    if tracked.event.user_hash != user_hash:
+def _without(tracked: Any, user_hashes: Sequence[str]) -> Any:
+    if tracked.event.user_hash not in user_hashes:
         return tracked
     event = msgspec.structs.replace(tracked.event, user_hash="")
     return msgspec.structs.replace(tracked, event=event, counted_windows=(), held_at_ms=0)

@@ -116,7 +116,7 @@ class Bidder:
         place = place_of(request)
         if refusal:
             return Answer(_decision(request, place, exchange, now_ms, refusal))
-        user_id = permitted_user_id(request, permissions)
+        user_id = permitted_user_id(request, permissions, terms.identity)
         user_hash = hash_user(self._user_key, user_id) if user_id else ""
         search = self._search(request, terms, rates, permissions, user_hash, now_ms)
         yield None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from adctl.delivery.bidding import CatalogSource, RatesSource
     from adctl.delivery.catalog import Catalog
-    from adctl.delivery.privacy import PrivacyPolicy
+    from adctl.delivery.terms import Terms
     from adctl.models import Campaign
     from adctl.openrtb import BidRequest
 
@@ -38,13 +38,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Explainer:
     """Looks into campaigns in turns: every campaign as often as every other. One per worker."""
 
-    def __init__(
-        self, catalog: CatalogSource, policy: PrivacyPolicy, rates: RatesSource, max_imps: int
-    ) -> None:
+    def __init__(self, catalog: CatalogSource, terms: Terms, rates: RatesSource) -> None:
         self._catalog = catalog
-        self._policy = policy
+        self._terms = terms
         self._rates = rates
-        self._max_imps = max_imps
         self._next = 0
 
     def look(self, request: BidRequest, now_ms: int) -> tuple[CampaignLook, ...]:
@@ -59,8 +56,8 @@ class Explainer:
     def _look_into(
         self, catalog: Catalog, campaigns: Sequence[Campaign], request: BidRequest, now_ms: int
     ) -> tuple[CampaignLook, ...]:
-        permissions = permissions_of(request, self._policy)
-        identified = bool(permitted_user_id(request, permissions))
+        permissions = permissions_of(request, self._terms.privacy)
+        identified = bool(permitted_user_id(request, permissions, self._terms.identity))
         attributes = attributes_of(
             request,
             segments=identified and permissions.segments,
@@ -69,7 +66,7 @@ class Explainer:
         rules, rates = CreativeRules(request), self._rates.current
         offers = [
             Offer(imp, catalog.index.formats, rules, rates, bidfloor_micros(imp, rates))
-            for imp in request.imp[: self._max_imps]
+            for imp in request.imp[: self._terms.max_imps]
         ]
         formats = frozenset[Format]().union(*(offer.formats for offer in offers))
         now = _EPOCH + timedelta(milliseconds=now_ms)

@@ -24,11 +24,15 @@ from adctl.delivery.consent.permissions import (
 )
 from adctl.delivery.consent.purposes import tcf_permissions
 from adctl.delivery.consent.us import us_privacy_permissions
+from adctl.delivery.identity import IdentityPolicy, user_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adctl.openrtb import BidRequest, Device, Regs, User
+
+# Apple's ATTrackingManager: restricted, denied.
+_TRACKING_DENIED = ("1", "2")
 
 
 class PrivacyPolicy(msgspec.Struct, frozen=True):
@@ -58,16 +62,11 @@ def permissions_of(request: BidRequest, policy: PrivacyPolicy) -> Permissions:
     return whole
 
 
-def permitted_user_id(request: BidRequest, permissions: Permissions) -> str | None:
-    """Return the user id we may count and target by, or None.
-
-    Our own id (``buyeruid``) first, then the exchange's, then the device's advertising id.
-    """
-    if not permissions.identify:
-        return None
-    user, device = request.user, request.device
-    from_user = (user.buyeruid or user.id) if user else None
-    return from_user or (device.ifa if device else None) or None
+def permitted_user_id(
+    request: BidRequest, permissions: Permissions, identity: IdentityPolicy
+) -> str:
+    """Return the user id we may count and target by, '' for none."""
+    return user_id_of(request, identity) if permissions.identify else ""
 
 
 def _tells_nothing(device: Device | None, user: User | None) -> bool:
@@ -97,7 +96,7 @@ def _verdicts(request: BidRequest, vendor_id: int) -> Iterator[Permissions]:
 
 
 def _device_verdicts(device: Device) -> Iterator[Permissions]:
-    if device.lmt:
+    if device.lmt or (device.ext is not None and str(device.ext.atts) in _TRACKING_DENIED):
         yield refused(DEVICE, permissions.LIMITED_AD_TRACKING)
     if device.dnt:
         yield refused(DEVICE, permissions.DO_NOT_TRACK)

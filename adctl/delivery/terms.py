@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from adctl.delivery.identity import IdentityPolicy
 from adctl.delivery.privacy import PrivacyPolicy
 from adctl.delivery.tracking_urls import ALL_NOTICES, Notices
 
@@ -32,6 +33,7 @@ class Terms(msgspec.Struct, frozen=True):
     # What an exchange takes whose request does not say; empty: our own currency.
     usual_currency: str = ""
     privacy: PrivacyPolicy = PrivacyPolicy()
+    identity: IdentityPolicy = IdentityPolicy()
     notices: Notices = ALL_NOTICES
     require_complete_schain: bool = False
 
@@ -52,6 +54,11 @@ def terms_of(settings: Settings) -> Terms:
         reservation_bucket_sec=settings.money.reservation_bucket_sec,
         reservation_ttl_sec=settings.money.reservation_ttl_sec,
         privacy=PrivacyPolicy(settings.privacy.vendor_id, settings.privacy.gdpr_policy),
+        identity=IdentityPolicy(
+            settings.identity.sources,
+            settings.identity.inferred,
+            frozenset(settings.identity.inserters),
+        ),
     )
 
 

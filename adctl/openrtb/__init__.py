@@ -1,6 +1,7 @@
 """OpenRTB 2.6 messages: what a bidder decides on, and what it answers."""
 
 from adctl.openrtb.decoding import MalformedRequestError, decode_request
+from adctl.openrtb.eids import Eid, read_eids
 from adctl.openrtb.request import (
     App,
     Audio,
@@ -49,6 +50,7 @@ __all__ = [
     "DeviceExt",
     "Dooh",
     "DurationFloor",
+    "Eid",
     "Format",
     "Geo",
     "Imp",
@@ -71,4 +73,5 @@ __all__ = [
     "Video",
     "decode_request",
     "encode_response",
+    "read_eids",
 ]

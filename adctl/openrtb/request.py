@@ -262,9 +262,10 @@ class UserAgent(Message, frozen=True):
 
 
 class DeviceExt(Message, frozen=True):
-    """Where Global Privacy Control is told."""
+    """Where Global Privacy Control is told, and iOS' answer to whether apps may track (ATT)."""
 
     gpc: int | str | None = None
+    atts: int | str | None = None
 
 
 class Device(Message, frozen=True):
@@ -286,17 +287,19 @@ class Device(Message, frozen=True):
 
 
 class UserExt(Message, frozen=True):
-    """2.5's place for consent."""
+    """2.5's place for consent, and for extended ids."""
 
     consent: str | None = None
+    eids: msgspec.Raw = msgspec.Raw(b"")
 
 
 class User(Message, frozen=True):
-    """3.2.20."""
+    """3.2.20. ``eids`` are as they came: read_eids reads them, where nobody is known by less."""
 
     id: str | None = None
     buyeruid: str | None = None
     consent: str | None = None
+    eids: msgspec.Raw = msgspec.Raw(b"")
     geo: Geo | None = None
     data: list[Data] | None = None
     ext: UserExt | None = None

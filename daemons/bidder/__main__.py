@@ -93,7 +93,7 @@ def work(
         watch = watch_keys(place, redis_url, settings, signing.keys, signer)
         closing.callback(watch.stop)
         explanations = Explanations(
-            Explainer(feed, terms.privacy, rates, terms.max_imps),
+            Explainer(feed, terms, rates),
             decisions,
             settings.bidder.explain_every,
         )

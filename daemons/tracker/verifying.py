@@ -12,11 +12,11 @@ from adctl.delivery.conversion import NO_ORDER, Order
 from adctl.delivery.details import LeftOut
 from adctl.delivery.landing_page import filled
 from adctl.delivery.macros import left_out
-from adctl.delivery.placeholders import is_placeholder
 from adctl.delivery.price_macro import price_reader_of
 from adctl.delivery.sharding import shard_of
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
 from adctl.delivery.tracking import BILLING_KIND, PURPOSE_OF, TrackedEvent, claim, track
+from adctl.delivery.user_ids import read_user_id
 from adctl.errors import Fault, ForgedTokenError
 from adctl.models import EventKind
 
@@ -117,7 +117,8 @@ class Verifier:
         if not order.order_id:
             expected = "what tells this conversion from others"
             faults.append(Fault("order_id", order_id[:40], expected))
-        if is_placeholder(user_id):
+        known = read_user_id(user_id)
+        if not known:
             expected = "the user's id, as bid requests have it"
             faults.append(Fault("user_id", user_id[:40], expected))
         advertiser_id = 0
@@ -127,7 +128,7 @@ class Verifier:
             faults.append(Fault("advertiser_key", advertiser_key[:24], f"a key that counts: {exc}"))
         if faults:
             return None, faults
-        user_hash = hash_user(self._users.key, user_id)
+        user_hash = hash_user(self._users.key, known)
         shard = shard_of(user_hash, self._users.shards)
         return claim(advertiser_id, user_hash, shard, order, self._clock_ms()), faults
 

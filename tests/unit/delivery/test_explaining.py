@@ -10,7 +10,7 @@ from adctl.delivery import reasons
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import Rates
 from adctl.delivery.explaining import CANDIDATE, LOOKS, Explainer
-from adctl.delivery.privacy import PrivacyPolicy
+from adctl.delivery.terms import Terms
 from adctl.models import Factors, FrequencyCap, TimeWindow
 from adctl.openrtb import Banner, BidRequest, Imp
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from adctl.models import Campaign
 
+TERMS = Terms("USD", "seat1", "https://t.example", True, 20, 12, 20, 60, 3600)
 NOW_MS = 1_767_225_600_000  # the midnight of a Thursday
 IMP = Imp(id="1", banner=Banner(w=300, h=250), bidfloor=Decimal(1))
 REQUEST = BidRequest(id="r", imp=[IMP], bcat=["IAB25"])
@@ -30,7 +31,7 @@ class Shelf(NamedTuple):
 
 def explainer(*campaigns: Campaign, factors: dict[int, Factors] | None = None) -> Explainer:
     catalog = Catalog.build(campaigns, factors)
-    return Explainer(Shelf(catalog), PrivacyPolicy(), Rates("USD"), 20)
+    return Explainer(Shelf(catalog), TERMS, Rates("USD"))
 
 
 @pytest.mark.parametrize(
