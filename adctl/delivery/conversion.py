@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adctl.delivery.details import LeftOut
-from adctl.delivery.placeholders import is_placeholder
+from adctl.delivery.placeholders import is_no_id, is_placeholder
 from adctl.money import MAX_AMOUNT_NANOS, NANOS_PER_UNIT, read_decimal
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def read_order_id(told: str) -> str:
     first 31 characters and a digest of it all.
     """
     text = " ".join(unicodedata.normalize("NFC", told).split())
-    if is_placeholder(text):
+    if is_no_id(text):
         return ""
     if len(text) <= _LONGEST_ID and text.isprintable():
         return text

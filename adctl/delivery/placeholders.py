@@ -15,10 +15,10 @@ from urllib.parse import unquote
 _LETTER = r"[^\W\d]"
 _NAME = rf"{_LETTER}(?:{_LETTER}|[ .:|\-]|[0-9]{{1,2}}[_.])*[0-9]{{0,2}}"
 # What opens a template's expression, or a name in any engine's marks, wherever they stand: {{id}}
-# {% id %} ${id} #{id} $(id) <%= id %> <?= id ?> {id} {$id} [ID] <id> %%ID%% ##ID## @@ID@@ $ID$.
+# {% id %} ${id} #{id} $(id) <%= id %> {id} {$id} [ID] <id> %%ID%% ##ID## @@ID@@ $ID$.
 _ANYWHERE = re.compile(
-    rf"\{{\{{|\{{%|[$#]\{{|\$\(|<[%?]|\{{[$@#%!:]?{_NAME}[!?]?\}}|\[[$@#%:]?{_NAME}\]|<{_NAME}>"
-    rf"|%%{_NAME}%%|##{_NAME}##|@@{_NAME}@@|\${_NAME}\$"
+    rf"\{{\{{|\{{%|[$#]\{{|\$\(|<%|\{{[$@#%!:]?{_NAME}\}}"
+    rf"|\[[$@#%:]?{_NAME}\]|<{_NAME}>|%%{_NAME}%%|##{_NAME}##|@@{_NAME}@@|\${_NAME}\$"
 )
 # Marks that ids have too; with nothing around them they are a macro's: %ID% #ID# @ID@ *|ID|* __ID__
 # $ID %s {0}. A name of two letters after a percent sign may be an encoded byte.
@@ -46,7 +46,6 @@ _NOTHING_SQUEEZED = frozenset(words.replace(" ", "").encode() for words in _NOTH
 _NOTHING_WITHIN = re.compile(rb"nan|null|undefined")
 # What else is nothing, of such letters and marks alone: __ID__, 0x00.
 _MAY_OPEN = ("__", "0x", "0X")
-_NO_NUMBER = "-1"
 _WORDS = re.compile(r"[^\W_]+")
 # A run of one digit so short may be a number that somebody counted up to.
 _LONGEST_COUNTED = 7
@@ -56,18 +55,23 @@ _LONGEST_PLACEHOLDER = 512
 _MOST_TIMES = 4
 
 
+def is_no_id(text: str) -> bool:
+    """Return whether a text that stands for an id is none: a placeholder, or -1."""
+    return text == "-1" or is_placeholder(text)
+
+
 def is_placeholder(text: str) -> bool:
     """Return whether a text that stands for an id says only that there is none.
 
     That is: nothing but blanks, controls and marks; ``undefined``, ``null``, ``N/A`` and other
-    words for nothing; a template's macro as it was, also percent-encoded; zeros, and -1; and one
+    words for nothing; a template's macro as it was, also percent-encoded; zeros; and one
     character again and again (of another digit, eight times and more: order 7777 may well be one).
     """
     # Nearly every id is letters and digits, and marks that hashes and UUIDs have.
     bare = text.encode().translate(None, _MARKS_OF_IDS) if text.isascii() else b""
     if bare.isalnum():
         if bare[0] == bare[-1] and not bare.strip(bare[:1]):
-            return _is_run(bare.decode()) or text == _NO_NUMBER
+            return _is_run(bare.decode())
         lower = bare.lower()
         if len(lower) <= _LONGEST_NOTHING and lower in _NOTHING_SQUEEZED:
             return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from adctl.delivery.placeholders import is_placeholder
+from adctl.delivery.placeholders import is_no_id
 
 _DIGITS_AND_HYPHEN = "0123456789abcdef-"
 _DASHED = re.compile(
@@ -41,7 +41,7 @@ def read_user_id(told: str) -> str:
 def of_source(source: str, uid: str) -> str:
     """Return how a user is known by ``source``'s id; '' where either says that there is none."""
     domain, known = source.strip().rstrip(".").lower(), _read(uid)
-    return f"{domain}:{known}" if known and domain and not is_placeholder(domain) else ""
+    return f"{domain}:{known}" if known and domain and not is_no_id(domain) else ""
 
 
 def earlier_forms(known: str, told: str) -> list[str]:
@@ -58,7 +58,7 @@ def earlier_forms(known: str, told: str) -> list[str]:
 
 def _read(told: str) -> str:
     text = told if told.isalnum() else told.strip().strip(_NO_WIDTH).strip()
-    if is_placeholder(text):
+    if is_no_id(text):
         return ""
     length = len(text)
     if length == _LENGTH and text[8] == text[13] == text[18] == text[23] == "-":

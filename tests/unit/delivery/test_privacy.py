@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adctl.delivery.consent.permissions import UNRESTRICTED, Permissions
+from adctl.delivery.identity import IdentityPolicy
 from adctl.delivery.privacy import PrivacyPolicy, permissions_of, permitted_user_id
 from adctl.openrtb import BidRequest
 from tests.unit.delivery.consent.encoding import (
@@ -38,9 +39,9 @@ def permitted(policy: PrivacyPolicy = POLICY, **parts: object) -> Permissions:
     return permissions_of(request(**parts), policy)
 
 
-def user_id(**parts: object) -> str | None:
+def user_id(**parts: object) -> str:
     asked = request(**parts)
-    return permitted_user_id(asked, permissions_of(asked, POLICY))
+    return permitted_user_id(asked, permissions_of(asked, POLICY), IdentityPolicy())
 
 
 def with_consent(text: str, **user: object) -> dict[str, object]:
@@ -59,7 +60,7 @@ def test_our_own_id_comes_before_the_exchanges_and_the_devices() -> None:
 
 @pytest.mark.parametrize("user", [{}, None])
 def test_user_without_an_id_is_nobody(user: object) -> None:
-    assert user_id(user=user) is None
+    assert user_id(user=user) == ""
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,8 @@ def test_user_without_an_id_is_nobody(user: object) -> None:
         ({"device": {"ext": {"gpc": 1}}}, "gpc"),
         ({"device": {"lmt": 1}}, "limited_ad_tracking"),
         ({"device": {"dnt": 1}}, "do_not_track"),
+        ({"device": {"ext": {"atts": 1}}}, "limited_ad_tracking"),
+        ({"device": {"ext": {"atts": "2"}}}, "limited_ad_tracking"),
     ],
 )
 def test_request_is_contextual(parts: dict[str, Any], reason: str) -> None:
@@ -103,7 +106,7 @@ def test_request_is_contextual(parts: dict[str, Any], reason: str) -> None:
     assert (given_.identify, given_.segments, given_.precise_location) == (False, False, False)
     assert given_.bid
     assert given_.applies
-    assert user_id(**{"device": {"ifa": "d1"}, **parts}) is None
+    assert user_id(**{"device": {"ifa": "d1"}, **parts}) == ""
 
 
 @pytest.mark.parametrize(
@@ -122,6 +125,8 @@ def test_request_is_contextual(parts: dict[str, Any], reason: str) -> None:
         {"regs": {"gpp": OPTED_OUT, "gpp_sid": [-1]}},
         {"regs": {"coppa": 0, "ext": {"gpc": "0"}}},
         {"device": {"lmt": 0, "dnt": 0, "ext": {"gpc": 0}}},
+        {"device": {"ext": {"atts": 3}}},
+        {"device": {"ext": {"atts": 0}}},
     ],
 )
 def test_user_is_known(parts: dict[str, Any]) -> None:
@@ -130,15 +135,15 @@ def test_user_is_known(parts: dict[str, Any]) -> None:
 
 def test_consent_is_no_help_against_an_opt_out() -> None:
     parts: dict[str, Any] = {"regs": {"gdpr": 1}, "user": with_consent(CONSENT)}
-    assert user_id(**parts, device={"lmt": 1}) is None
+    assert user_id(**parts, device={"lmt": 1}) == ""
     parts["regs"] = {"gdpr": 1, "gpp": OPTED_OUT, "gpp_sid": [8]}
     assert permitted(**parts).applies == ("gdpr", "us")
-    assert user_id(**parts) is None
+    assert user_id(**parts) == ""
 
 
 def test_both_consent_strings_must_permit() -> None:
     regs = {"gdpr": 1, "gpp": encode_gpp({2: NO_CONSENT}), "gpp_sid": [2]}
-    assert user_id(regs=regs, user=with_consent(CONSENT)) is None
+    assert user_id(regs=regs, user=with_consent(CONSENT)) == ""
 
 
 def test_without_a_vendor_id_the_gdpr_forbids_everything() -> None:
