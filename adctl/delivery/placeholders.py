@@ -14,17 +14,20 @@ from urllib.parse import unquote
 # Order Number, aff_sub2, p1.value. An id in braces, as Windows writes them, has more.
 _LETTER = r"[^\W\d]"
 _NAME = rf"{_LETTER}(?:{_LETTER}|[ .:|\-]|[0-9]{{1,2}}[_.])*[0-9]{{0,2}}"
-# What opens a template's expression, or a name in any engine's marks, wherever they stand: {{id}}
-# {% id %} ${id} #{id} $(id) <%= id %> {id} {$id} [ID] <id> %%ID%% ##ID## @@ID@@ $ID$.
+# A name in any engine's marks, wherever they stand: {id} {{ id }} ${id} #{id} {$id} $(id) <%= id %>
+# {% id %} [ID] [[ID]] [%ID%] <id> %%ID%% ##ID## @@ID@@ $ID$.
 _ANYWHERE = re.compile(
-    rf"\{{\{{|\{{%|[$#]\{{|\$\(|<%|\{{[$@#%!:]?{_NAME}\}}"
-    rf"|\[[$@#%:]?{_NAME}\]|<{_NAME}>|%%{_NAME}%%|##{_NAME}##|@@{_NAME}@@|\${_NAME}\$"
+    rf"\{{[$@#%!:]?\s*{_NAME}%?\}}|\[[$@#%:]?\s*{_NAME}%?\]|\$\({_NAME}\)|<%?=?\s*{_NAME}%?>"
+    rf"|%%{_NAME}%%|##{_NAME}##|@@{_NAME}@@|\${_NAME}\$"
 )
 # Marks that ids have too; with nothing around them they are a macro's: %ID% #ID# @ID@ *|ID|* __ID__
-# $ID %s {0}. A name of two letters after a percent sign may be an encoded byte.
+# $ID %s {0}; and whatever begins as a template's expression. A name of two letters after a percent
+# sign may be an encoded byte.
 _WHOLE = re.compile(
     rf"%{_LETTER}{_NAME}%?|%(?:[0-9]\$)?[a-z]|([#@~^!|?:&=]){_NAME}\1|\*\|{_NAME}\|\*"
     rf"|\*+{_NAME}\*+|\${_NAME}|__{_NAME}__|\{{[0-9]{{0,2}}\}}"
+    rf"|(?:\{{\{{|\{{%|[$#]\{{|\$\(|<%=?)\s*{_LETTER}{{3}}.*",
+    re.DOTALL,
 )
 # Also where they are a part: ORDER-undefined is nobody's order.
 _NOTHING_ANYWHERE = frozenset(("undefined", "null", "nan"))
@@ -51,6 +54,8 @@ _WORDS = re.compile(r"[^\W_]+")
 _LONGEST_COUNTED = 7
 # Longer ones were put together of something; what says that there is none is short.
 _LONGEST_PLACEHOLDER = 512
+# Of what a macro stands in.
+_LONGEST_AROUND = 32
 # As often is a text encoded, one time over the other.
 _MOST_TIMES = 4
 
@@ -85,7 +90,7 @@ def is_placeholder(text: str) -> bool:
 def _says_nothing(text: str) -> bool:
     for _ in range(_MOST_TIMES):
         text = _as_it_looks(text)
-        if _ANYWHERE.search(text) or _WHOLE.fullmatch(text):
+        if _WHOLE.fullmatch(text) or _has_macro(text):
             return True
         decoded = unquote(text, errors="replace") if "%" in text else text
         if decoded == text:
@@ -104,6 +109,15 @@ def _says_nothing(text: str) -> bool:
     return not run or (not run.strip(run[0]) and _is_run(run))
 
 
+def _has_macro(text: str) -> bool:
+    found = _ANYWHERE.search(text)
+    if not found:
+        return False
+    # A-{order_id} is a macro in what somebody wrote. Random characters hold such marks, too.
+    around = f"{text[: found.start()]} {text[found.end() :]}"
+    return len(around) <= _LONGEST_AROUND and all(map(_is_plain, _WORDS.findall(around)))
+
+
 def _as_it_looks(text: str) -> str:
     """Return ``text`` without what has no width, and wide letters and digits as the usual ones."""
     if text.isascii():
@@ -118,4 +132,4 @@ def _is_run(run: str) -> bool:
 
 
 def _is_plain(word: str) -> bool:
-    return word.islower() or word.isupper() or word.istitle() or word.isdecimal()
+    return word in (word.lower(), word.upper(), word.title())
