@@ -95,6 +95,16 @@ FORBIDDEN: dict[str, dict[str, Any]] = {
     "gpp that lacks the section": {"regs": {"gpp": "DBABLA~BVVVAAAAAAA.QA", "gpp_sid": [8]}},
     "global privacy control": {"regs": {"ext": {"gpc": "1"}}},
     "global privacy control of the device": {"device": {"ext": {"gpc": 1}}},
+    "tracking denied on iOS": {"device": {"ext": {"atts": 2}}},
+    "lmt, and nothing but an extended id": {
+        "device": {"lmt": 1, "ifa": None},
+        "user": {"id": None, "buyeruid": None},
+    },
+    "coppa, and nothing but an extended id": {
+        "regs": {"coppa": 1},
+        "device": {"ifa": None},
+        "user": {"id": None, "buyeruid": None},
+    },
 }
 
 
@@ -111,7 +121,8 @@ class Person(NamedTuple):
 
     @property
     def marks(self) -> list[str]:
-        ids = (self.user_id, self.buyer_id, self.device_id, self.shared_id)
+        shared = f"shared.example:{self.shared_id}"
+        ids = (self.user_id, self.buyer_id, self.device_id, self.shared_id, shared)
         return [*self, *(hash_user(USER_KEY, text) for text in ids)]
 
 

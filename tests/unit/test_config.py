@@ -133,6 +133,11 @@ def test_a_section_that_is_no_table_hides_what_may_be_a_secret(
         ("signing.keys", '"x"', "expected each key as ID:SECRET"),
         ("signing.signs_with", "2", "expected 0 where signing.keys is empty"),
         ("signing.signs_with", "256", "got 256; expected a number of at most 255"),
+        ("identity.sources", '["ifa", "idfa"]', "eids:DOMAIN, not 'idfa'"),
+        ("identity.sources", '["eids:x"]', "eids:DOMAIN, not 'eids:x'"),
+        ("identity.sources", '["ifa", "IFA "]', "each once"),
+        ("identity.inserters", '["https://a.example/"]', "domains such as exchange.example"),
+        ("identity.inferred", '"maybe"', "expected 'never', 'by_source' or 'always'"),
     ],
 )
 def test_a_fault_says_what_would_be_right(
