@@ -24,6 +24,7 @@ from adctl.delivery.bidding import Bidder
 from adctl.delivery.catalog import Catalog
 from adctl.delivery.currency import Rates
 from adctl.delivery.frequency_cap import bucket_fields
+from adctl.delivery.identity import user_id_of
 from adctl.delivery.terms import Terms
 from adctl.delivery.tokens import BidToken, Purpose, Signer, hash_user
 from adctl.errors import ForgedTokenError
@@ -187,8 +188,9 @@ def show(
     client: redis.Redis, request: BidRequest, campaign: Campaign, times: int, now_ms: int
 ) -> None:
     """Have the request's user seen the campaign, a moment ago."""
-    assert request.user is not None
-    user = keys.user(0, hash_user(_USER_KEY, request.user.id or ""))
+    known = user_id_of(request, _TERMS.identity)
+    assert known
+    user = keys.user(0, hash_user(_USER_KEY, known))
     for cap in campaign.caps:
         client.hincrby(user, bucket_fields(campaign.id, cap.window_sec, now_ms)[0], times)
 
