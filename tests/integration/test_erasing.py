@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from adctl.stores.redis import Script
 
 READER = "reader-7@device"
+IFA = "6d92078a-8246-4ba4-ae5b-76104861e7dc"
 
 
 class Scripts:
@@ -151,8 +152,8 @@ def forget(
         "ADCTL_SIGNING_USER_KEY": signing.user_key.hex(),
     }
 
-    def run(*options: str) -> dict[str, object]:
-        words = ["user", "forget", READER, "--output", "json", *options]
+    def run(*options: str, user: str = READER) -> dict[str, object]:
+        words = ["user", "forget", user, "--output", "json", *options]
         result = CliRunner().invoke(app, words, env=environment)
         assert result.exit_code == 0, result.output
         house.postgres.commit()
@@ -196,6 +197,34 @@ def test_forgotten_user_is_found_in_no_store(
     # What they did stays, and what it cost.
     query = "SELECT count(*), sum(cost_nanos), count(*) FILTER (WHERE user_hash <> '') FROM event"
     assert house.postgres.execute(query).fetchall() == [(3, 1_500_000, 0)]
+
+
+@pytest.mark.parametrize("typed", [IFA, IFA.upper(), f"{{{IFA}}}"])
+def test_user_with_a_uuid_is_forgotten_as_it_was_written_before_it_had_one_form(
+    house: House,
+    forget: Callable[..., dict[str, object]],
+    pool: ConnectionPool[psycopg.Connection],
+    settings: Settings,
+    typed: str,
+) -> None:
+    spellings = (IFA, IFA.upper(), IFA.replace("-", ""))
+    hashes = [hash_user(load_signing(settings).user_key, one) for one in spellings]
+    for user_hash in hashes:
+        house.intake.take(house.event(EventKind.IMPRESSION, user_hash))
+    Flusher(pool, EventStream(house.redis)).drain(100)
+    late = [house.event(EventKind.IMPRESSION, user_hash) for user_hash in hashes]
+    spool = Spool(house.spools, "tracker-0", 1 << 20)
+    spool.append([house.event(EventKind.CLICK, user_hash) for user_hash in hashes])
+    spool.close()
+    looked = forget("--dry-run", user=typed)
+    receipt = forget("--yes", user=typed)
+    assert looked["events"] == receipt["events"] == receipt["spooled"] == 3
+    assert not any(house.redis.keys("*:user:*"))
+    for event in late:
+        house.intake.take(event)
+    Flusher(pool, EventStream(house.redis)).drain(100)
+    assert house.postgres.execute("SELECT DISTINCT user_hash FROM event").fetchall() == [("",)]
+    house.postgres.commit()
 
 
 def test_event_of_a_bid_before_comes_later_without_the_user(

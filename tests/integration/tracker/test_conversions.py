@@ -115,6 +115,34 @@ def test_conversion_of_a_user_counts_for_the_last_click(street: Street) -> None:
     assert street.redis.hget(keys.counters(0, 1), "conversion") == "1"
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ("6d92078a-8246-4ba4-ae5b-76104861e7dc", "6D92078A-8246-4BA4-AE5B-76104861E7DC"),
+        ("6d92078a-8246-4ba4-ae5b-76104861e7dc", "6d92078a82464ba4ae5b76104861e7dc"),
+        ("uidapi.com:reader", "UIDAPI.com:reader"),
+        ("reader", " reader "),
+    ],
+)
+def test_conversion_of_a_user_counts_however_the_id_is_written(
+    street: Street, known: str, told: str
+) -> None:
+    bid = street.bid(user_hash=hash_user(KEY, known))
+    street.tell(bid, "click")
+    assert claim(street, u=told).status == 200
+    assert (street.events[-1].bid_id, street.events[-1].attribution) == (bid.bid_id, "click")
+
+
+@pytest.mark.parametrize(
+    "told", ["undefined", "0", "00000000-0000-0000-0000-000000000000", "%25%25USER_ID%25%25", "-1"]
+)
+def test_conversion_of_nobody_in_particular_is_refused(street: Street, told: str) -> None:
+    reply = claim(street, u=told)
+    assert reply.status == 400
+    assert reply.body.startswith(b"u: got")
+    assert not street.events
+
+
 def test_user_who_only_saw_the_ad_converts_by_view(street: Street) -> None:
     bid = readers_bid(street)
     street.tell(bid, "impression")

@@ -4,6 +4,8 @@ import pytest
 
 from adctl.config import PrivacySettings, Settings, TrackerSettings
 from adctl.config_exchange import ExchangeSettings
+from adctl.config_identity import IdentitySettings
+from adctl.delivery.identity import IdentityPolicy
 from adctl.delivery.privacy import PrivacyPolicy
 from adctl.delivery.terms import terms_by_exchange, terms_of
 from adctl.delivery.tracking_urls import Notices
@@ -29,6 +31,14 @@ def test_exposed_tracker_without_a_public_url_is_not_secure() -> None:
     settings = Settings(tracker=TrackerSettings(host="192.0.2.1", port=8081))
     terms = terms_of(settings)
     assert (terms.tracker_url, terms.secure) == ("http://192.0.2.1:8081", False)
+
+
+def test_users_are_known_at_every_exchange_as_the_configuration_says() -> None:
+    told = IdentitySettings(sources=("ifa", "eids"), inferred="never", inserters=("SSP.example",))
+    settings = Settings(identity=told, exchanges={"usual": ExchangeSettings()})
+    expected = IdentityPolicy(("ifa", "eids"), "never", frozenset(("ssp.example",)))
+    assert terms_of(settings).identity == terms_by_exchange(settings)["usual"].identity == expected
+    assert terms_of(Settings()).identity == IdentityPolicy()
 
 
 def test_exchange_goes_by_the_house_or_by_a_policy_of_its_own() -> None:
