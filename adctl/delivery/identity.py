@@ -6,19 +6,16 @@ an IP address. A guess is believed last, and only of the maker of the id.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from adctl.config_identity import DEFAULT_SOURCES, EIDS
 from adctl.delivery.user_ids import of_source, read_user_id
-from adctl.openrtb.eids import read_eids
+from adctl.openrtb import Uid, read_eids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from adctl.openrtb import BidRequest, User
-    from adctl.openrtb.eids import Eid
+    from adctl.openrtb import BidRequest, Eid, User
 
 # AdCOM: list of id match methods, and of agent types.
 _INFERRED = 5
@@ -38,18 +35,15 @@ class IdentityPolicy(msgspec.Struct, frozen=True):
     inserters: frozenset[str] = frozenset()
 
 
-class _Known(NamedTuple):
-    """How a source of ``user.eids`` knows a user; sorts before those that are worth less."""
-
-    no_person: bool
-    name: str
+_ToldIds = list[dict[str, list[Uid]]]
+"""The ids that each source tells, in 2.6's place, and in 2.5's."""
 
 
 def user_id_of(request: BidRequest, policy: IdentityPolicy) -> str:
     """Return by what the request's user is known, '' for nothing; as read_user_id has it."""
     user, device = request.user, request.device
-    seen: dict[str, _Known] | None = None
-    guessed: dict[str, _Known] = {}
+    seen: _ToldIds | None = None
+    inferred: _ToldIds = []
     for source in policy.sources:
         if source == "buyeruid":
             told = user.buyeruid if user else None
@@ -59,46 +53,36 @@ def user_id_of(request: BidRequest, policy: IdentityPolicy) -> str:
             told = device.ifa if device else None
         else:
             if seen is None:
-                seen, guessed = _eids_of(user, policy) if user else ({}, {})
-            if known := _of(source, seen):
+                seen, inferred = _extended_ids(user, policy)
+            if seen and (known := _known_by(source, seen)):
                 return known
             continue
         if told and (known := read_user_id(told)):
             return known
-    if guessed:
-        return next(filter(None, (_of(source, guessed) for source in policy.sources)), "")
+    if inferred:
+        return next(filter(None, (_known_by(source, inferred) for source in policy.sources)), "")
     return ""
 
 
-def _of(source: str, known: dict[str, _Known]) -> str:
-    if not known:
-        return ""
-    if source == EIDS:
-        return min(known.values()).name
-    found = known.get(source.removeprefix(_OF_EIDS))
-    return found.name if found else ""
-
-
-def _eids_of(user: User, policy: IdentityPolicy) -> tuple[dict[str, _Known], dict[str, _Known]]:
-    """Return what ``user.eids`` says, by source: what was seen, and what was guessed.
-
-    2.5's place counts for sources that the newer one has nothing of.
-    """
-    seen: dict[str, _Known] = {}
-    guessed: dict[str, _Known] = {}
+def _extended_ids(user: User | None, policy: IdentityPolicy) -> tuple[_ToldIds, _ToldIds]:
+    """Return what is believed of ``user.eids``: what was not inferred, and what was."""
+    seen: _ToldIds = []
+    inferred: _ToldIds = []
+    if user is None:
+        return seen, inferred
     for place in (user.eids, user.ext.eids if user.ext else None):
         if not place:
             continue
-        uids: dict[tuple[str, bool], set[tuple[str, bool]]] = {}
+        here: tuple[dict[str, list[Uid]], dict[str, list[Uid]]] = ({}, {})
         for eid in read_eids(place):
             source = _domain(eid.source)
-            guess = _number(eid.mm) == _INFERRED
+            guess = eid.mm is not None and _number(eid.mm) == _INFERRED
             if source and _is_believed(eid, source, policy, guess=guess):
-                uids.setdefault((source, guess), set()).update(_uids(eid, source))
-        for (source, guess), known_by in uids.items():
-            if known := _one_of(known_by):
-                (guessed if guess else seen).setdefault(source, known)
-    return seen, guessed
+                here[guess].setdefault(source, []).extend(eid.uids)
+        for all_of, found in zip((seen, inferred), here, strict=True):
+            if found:
+                all_of.append(found)
+    return seen, inferred
 
 
 def _is_believed(eid: Eid, source: str, policy: IdentityPolicy, *, guess: bool) -> bool:
@@ -110,29 +94,49 @@ def _is_believed(eid: Eid, source: str, policy: IdentityPolicy, *, guess: bool) 
     return policy.inferred == "by_source" and (_domain(eid.matcher) or source) == source
 
 
-def _uids(eid: Eid, source: str) -> Iterator[tuple[str, bool]]:
-    """Yield by what ``eid`` knows the user, and whether that is the same on all their devices."""
-    for uid in eid.uids:
-        told = str(uid.id) if isinstance(uid.id, str | int) else ""
-        atype = _number(uid.atype)
-        if (
-            0 < len(told) <= _LONGEST_UID
-            and atype < _FIRST_VENDOR_SPECIFIC
-            and not told.startswith(_ENCRYPTED)
-            and (known := of_source(source, told))
-        ):
-            yield known, atype == _PERSON
+def _known_by(source: str, told: _ToldIds) -> str:
+    if source != EIDS:
+        return _one_id(source.removeprefix(_OF_EIDS), told)
+    names = sorted({name for found in told for name in found})
+    persons = {name for found in told for name, uids in found.items() if _tell_a_person(uids)}
+    names.sort(key=persons.__contains__, reverse=True)
+    for name in names:
+        if known := _one_id(name, told):
+            return known
+    return ""
 
 
-def _one_of(known_by: set[tuple[str, bool]]) -> _Known | None:
-    """Return the one id there is: the only one of a person, else the only one; None for neither."""
-    persons = [name for name, of_person in known_by if of_person]
-    if len(persons) == 1:
-        return _Known(no_person=False, name=persons[0])
-    if len(known_by) == 1:
-        [(name, _)] = known_by
-        return _Known(no_person=True, name=name)
-    return None
+def _one_id(source: str, told: _ToldIds) -> str:
+    """Return the one id that a source tells; the older place counts where the newer has none."""
+    for found in told:
+        uids = found.get(source)
+        if not uids:
+            continue
+        known_by = {known for uid in uids if (known := _known(source, uid))}
+        if len(known_by) == 1:
+            return known_by.pop()
+        persons = {known for uid in uids if _is_person(uid) and (known := _known(source, uid))}
+        if len(persons) == 1:
+            return persons.pop()
+    return ""
+
+
+def _known(source: str, uid: Uid) -> str:
+    told = str(uid.id) if isinstance(uid.id, str | int) else ""
+    if len(told) > _LONGEST_UID or told.startswith(_ENCRYPTED):
+        return ""
+    if uid.atype is not None and _number(uid.atype) >= _FIRST_VENDOR_SPECIFIC:
+        return ""
+    return of_source(source, told)
+
+
+def _tell_a_person(uids: list[Uid]) -> bool:
+    return any(map(_is_person, uids))
+
+
+def _is_person(uid: Uid) -> bool:
+    """Return whether an id is the same on all devices of its user."""
+    return uid.atype is not None and _number(uid.atype) == _PERSON
 
 
 def _domain(told: Any) -> str:
@@ -141,6 +145,8 @@ def _domain(told: Any) -> str:
 
 def _number(told: Any) -> int:
     """Return a number that may be written as a text, 0 for what is none."""
+    if type(told) is int:
+        return told
     if isinstance(told, str):
         return int(told) if told.isascii() and told.isdecimal() and len(told) < 10 else 0
-    return int(told) if isinstance(told, int | float) and abs(told) < 2**31 else 0
+    return int(told) if isinstance(told, float) and abs(told) < 2**31 else 0

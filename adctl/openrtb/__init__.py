@@ -1,7 +1,7 @@
 """OpenRTB 2.6 messages: what a bidder decides on, and what it answers."""
 
 from adctl.openrtb.decoding import MalformedRequestError, decode_request
-from adctl.openrtb.eids import Eid, read_eids
+from adctl.openrtb.eids import Eid, Uid, read_eids
 from adctl.openrtb.request import (
     App,
     Audio,
@@ -67,6 +67,7 @@ __all__ = [
     "Site",
     "Source",
     "SupplyChain",
+    "Uid",
     "User",
     "UserAgent",
     "UserExt",

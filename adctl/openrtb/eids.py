@@ -34,19 +34,27 @@ class Eid(msgspec.Struct, frozen=True, gc=False):
     uids: list[Uid] = []
 
 
-_list = msgspec.json.Decoder(list[msgspec.Raw])
-_eid = msgspec.json.Decoder(Eid)
+_whole = msgspec.json.Decoder(list[Eid])
+_parts = msgspec.json.Decoder(list[msgspec.Raw])
+_part = msgspec.json.Decoder(Eid)
 _UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
 
 
-def read_eids(told: msgspec.Raw) -> Iterator[Eid]:
-    """Yield the extended ids that can be read, at most MAX_EIDS, in the order they came."""
+def read_eids(told: msgspec.Raw) -> list[Eid]:
+    """Return the extended ids that can be read, of the first MAX_EIDS, in the order they came."""
     try:
-        entries = _list.decode(told) if told else []
+        return _whole.decode(told)[:MAX_EIDS] if told else []
     except _UNREADABLE:
-        entries = [told]
-    for entry in entries[:MAX_EIDS]:
+        return list(_readable(told))
+
+
+def _readable(told: msgspec.Raw) -> Iterator[Eid]:
+    try:
+        parts = _parts.decode(told)
+    except _UNREADABLE:
+        parts = [told]
+    for part in parts[:MAX_EIDS]:
         try:
-            yield _eid.decode(entry)
+            yield _part.decode(part)
         except _UNREADABLE:
             continue
