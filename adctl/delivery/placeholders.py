@@ -21,11 +21,11 @@ _ANYWHERE = re.compile(
     rf"|%%{_NAME}%%|##{_NAME}##|@@{_NAME}@@|\${_NAME}\$"
 )
 # Marks that ids have too; with nothing around them they are a macro's: %ID% #ID# @ID@ *|ID|* __ID__
-# $ID %s {0}; and whatever begins as a template's expression. A name of two letters after a percent
-# sign may be an encoded byte.
+# $ID %s {0} USER_ID; and whatever begins as a template's expression. A name of two letters after a
+# percent sign may be an encoded byte.
 _WHOLE = re.compile(
     rf"%{_LETTER}{_NAME}%?|%(?:[0-9]\$)?[a-z]|([#@~^!|?:&=]){_NAME}\1|\*\|{_NAME}\|\*"
-    rf"|\*+{_NAME}\*+|\${_NAME}|__{_NAME}__|\{{[0-9]{{0,2}}\}}"
+    rf"|\*+{_NAME}\*+|\${_NAME}|__{_NAME}__|{_LETTER}+_(?:id|ID|Id)|\{{[0-9]{{0,2}}\}}"
     rf"|(?:\{{\{{|\{{%|[$#]\{{|\$\(|<%=?)\s*{_LETTER}{{3}}.*",
     re.DOTALL,
 )
@@ -38,17 +38,17 @@ _NOTHING = frozenset(
         *("not applicable", "empty", "blank", "missing", "default", "false", "true", "infinity"),
         *("object object", "anonymous", "anon", "guest", "unidentified", "redacted", "hidden"),
         *("optout", "opt out", "opted out", "no id", "noid", "no user", "no cookie", "nocookie"),
-        # The name of what should stand there.
-        *("idfa", "gaid", "aaid", "ifa", "uuid", "guid", "userid", "user id", "deviceid"),
-        *("device id", "buyeruid", "buyer uid", "order id", "orderid", "session id", "sessionid"),
     )
 )
 _LONGEST_NOTHING = max(map(len, _NOTHING))
 _MARKS_OF_IDS = b"-_.:+/="
 _NOTHING_SQUEEZED = frozenset(words.replace(" ", "").encode() for words in _NOTHING)
 _NOTHING_WITHIN = re.compile(rb"nan|null|undefined")
-# What else is nothing, of such letters and marks alone: __ID__, 0x00.
+# What else is nothing, of such letters and marks alone: __ID__, 0x00, USER_ID.
 _MAY_OPEN = ("__", "0x", "0X")
+_MAY_CLOSE = ("_id", "_ID", "_Id")
+# No number of anything; and what stands in the address that adctl advertiser pixel shows.
+_NEVER_AN_ID = frozenset(("-1", "USER", "ORDER"))
 _WORDS = re.compile(r"[^\W_]+")
 # A run of one digit so short may be a number that somebody counted up to.
 _LONGEST_COUNTED = 7
@@ -62,7 +62,7 @@ _MOST_TIMES = 4
 
 def is_no_id(text: str) -> bool:
     """Return whether a text that stands for an id is none: a placeholder, or -1."""
-    return text == "-1" or is_placeholder(text)
+    return text in _NEVER_AN_ID or is_placeholder(text)
 
 
 def is_placeholder(text: str) -> bool:
@@ -80,7 +80,11 @@ def is_placeholder(text: str) -> bool:
         lower = bare.lower()
         if len(lower) <= _LONGEST_NOTHING and lower in _NOTHING_SQUEEZED:
             return True
-        if not (b"n" in lower and _NOTHING_WITHIN.search(lower)) and text[:2] not in _MAY_OPEN:
+        if (
+            not (b"n" in lower and _NOTHING_WITHIN.search(lower))
+            and text[:2] not in _MAY_OPEN
+            and text[-3:] not in _MAY_CLOSE
+        ):
             return False
     if len(text) > _LONGEST_PLACEHOLDER:
         return not _WORDS.search(text)

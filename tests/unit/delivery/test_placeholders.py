@@ -60,6 +60,8 @@ NOTHING = (
         "[Order Number]",
         "%s",
         "%1$s",
+        "USER_ID",
+        "order_id",
         "{0}",
         "$id",
         "*|ID|*",
@@ -91,7 +93,17 @@ IDS = (
         "%E6%B3%A8%E6%96%87-17",
         "%C3%A9-17",
     ),
-    *("00017", "1000000", "6D92078A-8246-4BA4-AE5B-76104861E7DC", "nullable7", "none-such-17"),
+    *(
+        "00017",
+        "1000000",
+        "6D92078A-8246-4BA4-AE5B-76104861E7DC",
+        "nullable7",
+        "Order",
+        "user-1",
+        "x7_id",
+        "A_1_ID",
+        "none-such-17",
+    ),
     *("@reader", "$RCAnonymousID:87c6049c58069238dce29853916d624c", "a.reader@news.example"),
     *("AbCdEf-nan-GhIjKl", "aB3_null-x9Zt", "QmFuYW5h", "00000000-0000-0000-0000-000000000001"),
 )
@@ -163,9 +175,10 @@ def test_number_that_is_counted_up_is_an_id(number: int) -> None:
     assert not is_no_id(str(number))
 
 
-def test_minus_one_is_no_id_and_yet_a_number() -> None:
-    assert is_no_id("-1")
-    assert not is_placeholder("-1")
+@pytest.mark.parametrize("text", ["-1", "USER", "ORDER"])
+def test_what_is_no_id_may_yet_say_something(text: str) -> None:
+    assert is_no_id(text)
+    assert not is_placeholder(text)
 
 
 _BYTES = st.binary(min_size=8, max_size=40).filter(lambda drawn: len(set(drawn)) > 3)
