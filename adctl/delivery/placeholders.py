@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from html import unescape
 from urllib.parse import unquote
 
 # A macro's name: letters, with blanks and marks as people part them, and few digits: order_id,
@@ -24,8 +25,8 @@ _ANYWHERE = re.compile(
 # $ID %s {0} USER_ID; and whatever begins as a template's expression. A name of two letters after a
 # percent sign may be an encoded byte.
 _WHOLE = re.compile(
-    rf"%{_LETTER}{_NAME}%?|%(?:[0-9]\$)?[a-z]|([#@~^!|?:&=]){_NAME}\1|\*\|{_NAME}\|\*"
-    rf"|\*+{_NAME}\*+|\${_NAME}|__{_NAME}__|{_LETTER}+_(?:id|ID|Id)|\{{[0-9]{{0,2}}\}}"
+    rf"%{_LETTER}{_NAME}%?|%(?:[0-9]\$)?[A-Za-z]|([#@~^!|?:&=]){_NAME}\1|\*\|{_NAME}\|\*"
+    rf"|\*+{_NAME}\*+|\(+{_NAME}\)+|\$+{_NAME}|__{_NAME}__|{_LETTER}+[_-](?:id|ID|Id)|\{{[0-9]{{0,2}}\}}"
     rf"|(?:\{{\{{|\{{%|[$#]\{{|\$\(|<%=?)\s*{_LETTER}{{3}}.*",
     re.DOTALL,
 )
@@ -38,6 +39,7 @@ _NOTHING = frozenset(
         *("not applicable", "empty", "blank", "missing", "default", "false", "true", "infinity"),
         *("object object", "anonymous", "anon", "guest", "unidentified", "redacted", "hidden"),
         *("optout", "opt out", "opted out", "no id", "noid", "no user", "no cookie", "nocookie"),
+        *("anonymous user", "unknown user", "guest user"),
     )
 )
 _LONGEST_NOTHING = max(map(len, _NOTHING))
@@ -46,7 +48,7 @@ _NOTHING_SQUEEZED = frozenset(words.replace(" ", "").encode() for words in _NOTH
 _NOTHING_WITHIN = re.compile(rb"nan|null|undefined")
 # What else is nothing, of such letters and marks alone: __ID__, 0x00, USER_ID.
 _MAY_OPEN = ("__", "0x", "0X")
-_MAY_CLOSE = ("_id", "_ID", "_Id")
+_MAY_CLOSE = ("_id", "_ID", "_Id", "-id", "-ID", "-Id")
 # No number of anything; and what stands in the address that adctl advertiser pixel shows.
 _NEVER_AN_ID = frozenset(("-1", "USER", "ORDER"))
 _WORDS = re.compile(r"[^\W_]+")
@@ -69,7 +71,7 @@ def is_placeholder(text: str) -> bool:
     """Return whether a text that stands for an id says only that there is none.
 
     That is: nothing but blanks, controls and marks; ``undefined``, ``null``, ``N/A`` and other
-    words for nothing; a template's macro as it was, also percent-encoded; zeros; and one
+    words for nothing; a template's macro as it was, also encoded or escaped; zeros; and one
     character again and again (of another digit, eight times and more: order 7777 may well be one).
     """
     # Nearly every id is letters and digits, and marks that hashes and UUIDs have.
@@ -96,7 +98,7 @@ def _says_nothing(text: str) -> bool:
         text = _as_it_looks(text)
         if _WHOLE.fullmatch(text) or _has_macro(text):
             return True
-        decoded = unquote(text, errors="replace") if "%" in text else text
+        decoded = unescape(unquote(text, errors="replace") if "%" in text else text)
         if decoded == text:
             break
         text = decoded
