@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -24,7 +23,6 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from adctl.config_ceiling import checked_max_cpm
@@ -32,7 +30,8 @@ from adctl.config_connections import ConnectionSettings
 from adctl.config_daemon import ApiSettings, DaemonSettings, Port
 from adctl.config_events import ConversionSettings, RetentionSettings
 from adctl.config_exchange import ExchangeSettings
-from adctl.config_faults import HIDDEN, faults_of, shown, toml_fault
+from adctl.config_faults import HIDDEN, faults_of, shown
+from adctl.config_files import TomlSource, require_readable
 from adctl.config_identity import IdentitySettings
 from adctl.config_keys import SigningSettings
 from adctl.config_notices import AlarmSettings, WebhookSettings
@@ -310,7 +309,7 @@ def load_settings(
     """
     chosen = chosen_file(path)
     files = [DEFAULT_CONFIG, *([chosen] if chosen else [])]
-    _require_readable(files)
+    require_readable(files)
 
     class Loaded(Settings):
         @classmethod
@@ -322,7 +321,7 @@ def load_settings(
             dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework's signature
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            toml = TomlConfigSettingsSource(settings_cls, files, deep_merge=True)
+            toml = TomlSource(settings_cls, files, deep_merge=True)
             return init_settings, env_settings, toml
 
     subject = f"configuration ({chosen or 'environment'})"
@@ -346,16 +345,3 @@ def _unreadable_section(exc: SettingsError) -> Fault:
     section = next((name for name in Settings.model_fields if f'"{name}"' in str(exc)), "")
     variable = f"ADCTL_{section}".upper()
     return Fault(variable, HIDDEN, f"the section as JSON; for a single key, {variable}_KEY")
-
-
-def _require_readable(files: list[Path]) -> None:
-    faults = []
-    for file in files:
-        try:
-            tomllib.loads(file.read_text())
-        except OSError as exc:
-            faults.append(Fault("--config", str(file), f"a readable file ({exc.strerror})"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            faults.append(Fault("--config", str(file), toml_fault(exc)))
-    if faults:
-        raise ConfigError("configuration", faults)

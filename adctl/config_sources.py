@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from adctl.config import Settings, chosen_file
 from adctl.config_faults import HIDDEN
+from adctl.text_files import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class SettingInForce:
 def settings_in_force(settings: Settings, path: Path | None = None) -> list[SettingInForce]:
     """Return every key of ``settings``, which load_settings made from ``path``."""
     file = chosen_file(path)
-    table = tomllib.loads(file.read_text()) if file else {}
+    table = read_toml(file) if file else {}
     found = []
     for keys, value in _leaves(settings):
         variable = _variable(keys)

@@ -6,10 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from adctl.cli.changing import option, repeated
+from adctl.cli.changing import files, option, repeated
+from adctl.control.names_file import APPS, SITES, load_names
 from adctl.control.targeting_input import load_targeting_file
 from adctl.errors import Fault, FaultyInputError
 from adctl.models import Targeting
+
+# The option's parameter → the targeting's field, and what each line of its files names.
+_NAME_FILES = {
+    "domain_file": ("domains_include", SITES),
+    "exclude_domain_file": ("domains_exclude", SITES),
+    "app_file": ("apps_include", APPS),
+    "exclude_app_file": ("apps_exclude", APPS),
+}
 
 # The option's parameter → the campaign's field.
 _FLIGHT = {
@@ -95,8 +104,12 @@ CAMPAIGN_OPTIONS: dict[str, Any] = {
     "time": repeated("Weekdays and hours, e.g. 'mon-fri 9-17'."),
     "domain": repeated("Site to serve on, with its subdomains, e.g. example.com."),
     "exclude_domain": repeated("Site not to serve on."),
-    "app": repeated("App to serve in, by bundle id."),
+    "domain_file": files("File of sites to serve on, beside those of --domain."),
+    "exclude_domain_file": files("File of sites not to serve on."),
+    "app": repeated("App to serve in: its id, or its address in a store."),
     "exclude_app": repeated("App not to serve in."),
+    "app_file": files("File of apps to serve in, beside those of --app."),
+    "exclude_app_file": files("File of apps not to serve in."),
     "category": repeated("IAB content category, e.g. IAB9."),
     "language": repeated("Language of the page or device, e.g. en."),
     "size": repeated("Size to bid on, e.g. 300x250."),
@@ -123,10 +136,30 @@ def campaign_fields(chosen: Mapping[str, Any]) -> dict[str, object]:
         targeting = dict.fromkeys(Targeting.__struct_fields__)
         targeting.update(load_targeting_file(chosen["targeting"]))
     targeting.update((field, chosen[name]) for name, field in _TARGETING.items() if name in chosen)
+    targeting.update(_listed(chosen))
     segments = {kind: chosen[name] for name, kind in _SEGMENTS.items() if name in chosen}
     if segments:
         targeting["segments"] = segments
     return fields | ({"targeting": targeting} if targeting else {})
+
+
+def _listed(chosen: Mapping[str, Any]) -> dict[str, object]:
+    """Return the lists that files and options name together; all files' faults are raised."""
+    lists: dict[str, object] = {}
+    faults: list[Fault] = []
+    options = {field: name for name, field in _TARGETING.items()}
+    for name, (field, kind) in _NAME_FILES.items():
+        names: list[str] = []
+        for path in chosen.get(name, ()):
+            try:
+                names += load_names(path, f"--{name.replace('_', '-')}", kind)
+            except FaultyInputError as exc:
+                faults += exc.faults
+        if names:
+            lists[field] = [*chosen.get(options[field], ()), *names]
+    if faults:
+        raise FaultyInputError("the targeting", faults)
+    return lists
 
 
 def cleared(fields: dict[str, object], names: Iterable[str]) -> dict[str, object]:

@@ -4,6 +4,7 @@ import getpass
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -95,6 +96,12 @@ def repeated(help_text: str, *names: str) -> Any:
     """Return the type of a text option that may be given several times."""
     text = f"{help_text} May be repeated."
     return Annotated[list[str] | None, typer.Option(*names, help=text, show_default=False)]
+
+
+def files(help_text: str) -> Any:
+    """Return the type of an option that names files and may be given several times."""
+    text = f"{help_text} May be repeated."
+    return Annotated[list[Path] | None, typer.Option(help=text, show_default=False)]
 
 
 def report(noun: str, done: str, outcome: Outcome[Any], output: Output) -> None:

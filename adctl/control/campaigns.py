@@ -50,6 +50,7 @@ def create(
         if columns["ends_at"] and columns["ends_at"] <= making.now:
             reader.reject("end", reader.values["end"], "a time in the future")
         reader.raise_faults("the campaign")
+        making.notices += reader.notices
         row = CampaignRow(
             **columns,
             advertiser_id=advertiser.id if advertiser else 0,
@@ -86,6 +87,7 @@ def update(
         reader.only(before, _FIXED)
         columns = read_campaign(reader, row.starts_at)
         reader.raise_faults(f"the change to campaign {row.id}")
+        making.notices += reader.notices
         for name, value in columns.items():
             setattr(row, name, value)
         after = campaign_fields(row)

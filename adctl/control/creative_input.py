@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from adctl.control.drafts import CreativeDraft
-from adctl.control.fields import normal_domain, split_url
+from adctl.control.fields import split_url
 from adctl.control.media_input import LARGEST_PX, read_media
-from adctl.control.targeting_input import normal_language, normal_size, read_categories
+from adctl.control.targeting_input import a_domain, a_language, normal_size, read_categories
+from adctl.delivery.app_ids import app_id
+from adctl.delivery.domains import normal_domain
 from adctl.delivery.landing_page import LANDING_MACROS, without_macros
 from adctl.errors import Fault, FaultyInputError
 from adctl.models import CreativeKind
+from adctl.text_files import decode_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +30,8 @@ CREATIVE_DEFAULTS: dict[str, object] = {
     "banner_type": 2,
 }
 _MARKUP_LENGTH = 65_536
-_BUNDLE = re.compile(r"[!-~]{1,200}")
+# No character takes more bytes.
+_LONGEST_FILE = 4 * _MARKUP_LENGTH + 4
 # AdCOM 1.0: Creative Attributes, Category Taxonomies, Display Ad Types (OpenRTB banner types).
 # From 500 on, numbers are an exchange's own.
 _KNOWN_ATTRIBUTES = range(1, 19)
@@ -76,11 +79,16 @@ def read_creative(reader: FieldReader) -> dict[str, Any]:
 
 
 def load_markup_file(path: Path) -> str:
-    """Return the text of an HTML file. Raises FaultyInputError if it cannot be read as UTF-8."""
+    """Return the text of an HTML file. Raises FaultyInputError if it cannot be read as text."""
     try:
-        with path.open(encoding="utf-8") as file:
-            # One more than is allowed: enough for the validation to refuse it.
-            return file.read(_MARKUP_LENGTH + 1)
+        with path.open("rb") as file:
+            # Enough for the validation to refuse it.
+            content = file.read(_LONGEST_FILE + 1)
+        if len(content) > _LONGEST_FILE:
+            fault = Fault("--markup", str(path), f"HTML of at most {_MARKUP_LENGTH:,} characters")
+            raise FaultyInputError(f"markup file {path}", [fault])
+        # As text files are read: whatever ends a line, one character does.
+        return decode_text(content).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as exc:
         fault = Fault("--markup", str(path), f"a readable file of UTF-8 text ({exc})")
         raise FaultyInputError(f"markup file {path}", [fault]) from exc
@@ -124,10 +132,10 @@ def _unstorable(char: str) -> bool:
 
 def _adomain(reader: FieldReader, landing_url: str | None) -> list[str]:
     if reader.values.get("adomain"):
-        return list(reader.texts("adomain", normal_domain, "a domain such as example.com"))
+        return list(reader.texts("adomain", a_domain, "a domain such as example.com"))
     parts = split_url(without_macros(landing_url)) if landing_url else None
-    host = normal_domain(parts.hostname) if parts else None
-    return [host.removeprefix("www.")] if host else []
+    host = normal_domain(parts.hostname) if parts else ""
+    return [host] if host else []
 
 
 def _size(reader: FieldReader, kind: CreativeKind, media: Media) -> tuple[int, int]:
@@ -160,14 +168,17 @@ def _attributes(reader: FieldReader) -> list[int]:
 
 def _app_bundle(reader: FieldReader) -> str:
     text = reader.text("app_bundle")
-    if text is not None and not _BUNDLE.fullmatch(text):
-        reader.reject("app_bundle", text, "an app's id in its store such as com.example.app")
-    return text or ""
+    # With its capitals: some stores tell apps apart by them, and exchanges are told it.
+    app = app_id(text)
+    if text is not None and not app:
+        expected = "an app's id in its store such as com.example.app, or its address there"
+        reader.reject("app_bundle", text, expected)
+    return app
 
 
 def _language(reader: FieldReader) -> str:
     text = reader.text("language")
-    language = normal_language(text) if text else ""
+    language = a_language(text) if text else ""
     if language is None:
         reader.reject("language", text, "an ISO 639-1 code such as en")
     return language or ""

@@ -53,6 +53,7 @@ def create(
         status = reader.choice("status", [Status.ACTIVE, Status.PAUSED])
         columns = read_creative(reader)
         reader.raise_faults("the creative")
+        making.notices += reader.notices
         row = CreativeRow(
             **columns,
             campaign_id=owner.id,
@@ -91,6 +92,7 @@ def update(
             reader.reject("kind", reader.values.get("kind"), f"{row.kind}: a creative stays one")
         columns = read_creative(reader)
         reader.raise_faults(f"the change to creative {row.id}")
+        making.notices += reader.notices
         for name, value in columns.items():
             setattr(row, name, value)
         after = creative_fields(row)

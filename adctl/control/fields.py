@@ -22,6 +22,8 @@ MAX_LEVELS = 32
 """How often tables and lists of one input may be in each other."""
 MAX_FAULTS = 50
 """Faults of one input that are told; of the others, how many there are."""
+MAX_FAULTS_OF_A_LIST = 20
+"""Of what is wrong in one list, that many entries are named, and the others counted."""
 _UNKNOWN_TOLD = 5
 _URL_LENGTH = 2048
 _AN_ADDRESS = f"an absolute http:// or https:// address of at most {_URL_LENGTH:,} characters"
@@ -47,6 +49,7 @@ class Faults(list[Fault]):
 class FieldReader:
     """The fields of one input. Every method returns None where it has noted a fault.
 
+    ``notices`` are what was done to the input that whoever sent it may want to know.
     None and a missing field are the same: not given. Methods without ``required`` then return
     None silently.
     """
@@ -54,6 +57,7 @@ class FieldReader:
     def __init__(self, values: Mapping[str, object], prefix: str = "") -> None:
         self.values = values
         self.faults = Faults()
+        self.notices: list[str] = []
         self._prefix = prefix
 
     def reject(self, field: str, value: object, expected: str | Callable[[], str]) -> None:
@@ -97,7 +101,7 @@ class FieldReader:
     def inside(self, field: str, values: Mapping[str, object]) -> FieldReader:
         """Return a reader of ``values``, found in ``field``; its faults are this one's."""
         reader = FieldReader(values, f"{self._prefix}{field}.")
-        reader.faults = self.faults
+        reader.faults, reader.notices = self.faults, self.notices
         return reader
 
     def text(self, field: str, *, required: bool = False, longest: int = NAME_LENGTH) -> str | None:
@@ -187,20 +191,37 @@ class FieldReader:
         return found
 
     def texts(
-        self, field: str, normal: Callable[[str], str | None], expected: str | Callable[[str], str]
+        self,
+        field: str,
+        normal: Callable[[str], str | None],
+        expected: str | Callable[[str], str],
+        longest: int = MAX_LIST,
     ) -> tuple[str, ...]:
         """Return the list in ``field``, each text as ``normal`` makes it, without repetitions.
 
         ``normal`` returns None for a text that is none of ``expected``.
         """
         found: dict[str, None] = {}
-        for item in self.items(field):
+        refused: list[object] = []
+        items = self.items(field, longest)
+        for item in items:
             text = normal(item.strip()) if isinstance(item, str) else None
             if text is None:
-                hint = expected if isinstance(expected, str) else partial(expected, _told(item))
-                self.reject(field, item, hint)
+                refused.append(item)
             else:
                 found[text] = None
+        for item in refused[:MAX_FAULTS_OF_A_LIST]:
+            hint = expected if isinstance(expected, str) else partial(expected, _told(item))
+            self.reject(field, item, hint)
+        if len(refused) > MAX_FAULTS_OF_A_LIST:
+            more = f"{len(refused) - MAX_FAULTS_OF_A_LIST:,} more of {len(items):,} items"
+            self.reject(field, more, "likewise")
+        repeated = len(items) - len(refused) - len(found)
+        if repeated:
+            self.notices.append(
+                f"{self._prefix}{field}: {repeated:,} of {len(items):,} items left out, as others "
+                "name the same"
+            )
         return tuple(found)
 
     def url(
@@ -244,18 +265,8 @@ def split_url(text: str) -> SplitResult | None:
         usable = parts.scheme in {"http", "https"} and parts.port != 0
     except ValueError:
         return None
-    return parts if usable and "@" not in parts.netloc and normal_domain(parts.hostname) else None
-
-
-def normal_domain(text: str | None) -> str | None:
-    """Return a host name in lower case, IDNA-encoded; None if it is not one."""
-    if not text or len(text) > 253:
-        return None
-    try:
-        domain = text.encode("idna").decode().lower().removesuffix(".")
-    except UnicodeError:
-        return None
-    return domain if _HOST.fullmatch(domain) else None
+    host = (parts.hostname or "").removesuffix(".")
+    return parts if usable and "@" not in parts.netloc and _HOST.fullmatch(host) else None
 
 
 def near(value: object, options: Collection[str]) -> str:

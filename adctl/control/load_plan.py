@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,7 +58,7 @@ def read_plan(
 def read_bodies(file: Path) -> list[bytes]:
     """Return the bid requests of a file, one on each line. Raises FaultyInputError."""
     try:
-        lines = file.read_bytes().splitlines()
+        lines = file.read_bytes().removeprefix(BOM_UTF8).splitlines()
     except OSError as exc:
         fault = Fault("--requests", str(file), f"a file that can be read ({exc.strerror})")
         raise FaultyInputError("the bench", [fault]) from exc

@@ -9,11 +9,13 @@ import msgspec
 
 from adctl.control.fields import MAX_LEVELS, nests_too_deeply
 from adctl.errors import Fault, FaultyInputError
+from adctl.text_files import decode_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAX_BYTES = 1 << 20
+# Lists of domains and apps are long.
+_MAX_BYTES = 16 << 20
 
 
 def load_table_file(path: Path, option: str, subject: str) -> dict[str, object]:
@@ -26,11 +28,11 @@ def load_table_file(path: Path, option: str, subject: str) -> dict[str, object]:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise FaultyInputError(subject, [Fault(option, str(path), "at most 1 MiB")])
+            raise FaultyInputError(subject, [Fault(option, str(path), "at most 16 MiB")])
         if path.suffix.lower() == ".json":
-            fields = msgspec.json.decode(content)
+            fields = msgspec.json.decode(decode_text(content))
         else:
-            fields = tomllib.loads(content.decode())
+            fields = tomllib.loads(decode_text(content))
     except OSError as exc:
         fault = Fault(option, str(path), f"a readable file ({exc.strerror})")
         raise FaultyInputError(subject, [fault]) from exc

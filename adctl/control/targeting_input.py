@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adctl.control.fields import FieldReader, near, normal_domain
+from adctl.control.fields import FieldReader, near
 from adctl.control.table_file import load_table_file
-from adctl.delivery.codes import ALPHA3_OF_ALPHA2, COUNTRY_NAMES, LANGUAGES
+from adctl.delivery.app_ids import normal_app
+from adctl.delivery.codes import COUNTRY_NAMES, LANGUAGES, normal_country
+from adctl.delivery.domains import normal_domain
+from adctl.delivery.languages import normal_language
 from adctl.delivery.vocabulary import (
     BROWSERS,
     CONNECTIONS,
@@ -28,11 +31,15 @@ _MAX_RADIUS_KM = 20_040.0  # half the earth's circumference
 _MAX_SHAPES = 200
 _REGION = re.compile(r"[A-Z0-9]{1,3}")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,19}")
-_APP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
 _CATEGORY = re.compile(r"IAB[0-9]{1,2}(-[0-9]{1,2})?|[A-Z0-9]{1,6}")
 _SIZE = re.compile(r"([1-9][0-9]{0,4})[xX]([1-9][0-9]{0,4})")
 _HOURS = re.compile(r"[0-9]{1,2}-[0-9]{1,2}")
 _DAYS = re.compile(r"[a-z]{3}(-[a-z]{3})?(,[a-z]{3}(-[a-z]{3})?)*")
+MAX_NAMES = 200_000
+"""Domains or apps in one list."""
+SITE_EXPECTED = "a domain such as example.com; it covers its subdomains"
+APP_EXPECTED = "an app's id in its store such as com.example.app or 123456789, or its address there"
 _WINDOW_EXPECTED = (
     "weekdays and hours such as 'mon-fri 9-17', 'sat,sun' or '18-24'; over midnight takes two, "
     "such as '22-24' and '0-6'"
@@ -43,7 +50,7 @@ def read_targeting(reader: FieldReader) -> Targeting:
     """Return the targeting in ``reader``, codes in their normal form; faults go to the reader."""
     reader.only(Targeting.__struct_fields__)
     return Targeting(
-        countries=reader.texts("countries", normal_country, _country_expected),
+        countries=reader.texts("countries", _a_country, _country_expected),
         regions=reader.texts(
             "regions", _matching(_REGION, str.upper), "an ISO 3166-2 code without country: CA"
         ),
@@ -62,7 +69,7 @@ def read_targeting(reader: FieldReader) -> Targeting:
         apps_include=_apps(reader, "apps_include"),
         apps_exclude=_apps(reader, "apps_exclude"),
         categories=read_categories(reader, "categories"),
-        languages=reader.texts("languages", normal_language, "an ISO 639-1 code such as en"),
+        languages=reader.texts("languages", a_language, "an ISO 639-1 code such as en"),
         sizes=reader.texts("sizes", normal_size, "WIDTHxHEIGHT in pixels, such as 300x250"),
     )
 
@@ -84,15 +91,26 @@ def targeting_fields(targeting: Targeting) -> dict[str, object]:
     return restricting | ({"segments": segments} if segments else {})
 
 
-def normal_country(text: str) -> str | None:
-    """Return the alpha-3 code of a country given by its alpha-3 or alpha-2 code."""
-    code = text.upper()
-    return code if code in COUNTRY_NAMES else ALPHA3_OF_ALPHA2.get(code)
+def a_language(text: str) -> str | None:
+    """Return the ISO 639-1 code of the language that a tag names."""
+    code = normal_language(text) if _TAG.fullmatch(text) else ""
+    return code if code in LANGUAGES else None
 
 
-def normal_language(text: str) -> str | None:
-    """Return an ISO 639-1 code in lower case."""
-    return text.lower() if text.lower() in LANGUAGES else None
+def a_domain(text: str) -> str | None:
+    """Return the normal form of a domain, or of the host of an address."""
+    return normal_domain(text) or None
+
+
+def a_site(text: str) -> str | None:
+    """Return the normal form of a domain that a site can be on."""
+    domain = normal_domain(text)
+    return domain if "." in domain else None
+
+
+def an_app(text: str) -> str | None:
+    """Return the normal form of an app's id, or of its address in a store."""
+    return normal_app(text) or None
 
 
 def normal_size(text: str) -> str | None:
@@ -132,6 +150,10 @@ def _weekdays(text: str) -> tuple[str, ...] | None:
     return tuple(day for day in WEEKDAYS if day in chosen)
 
 
+def _a_country(text: str) -> str | None:
+    return normal_country(text) or None
+
+
 def _country_expected(text: str) -> str:
     likely = _likely_country(text.lower()[:50])
     hint = f"; did you mean {likely} ({COUNTRY_NAMES[likely]})?" if likely else ""
@@ -167,17 +189,11 @@ def _names(reader: FieldReader, field: str, names: Collection[str]) -> tuple[str
 
 
 def _domains(reader: FieldReader, field: str) -> tuple[str, ...]:
-    expected = "a domain such as example.com, without http:// and path; it covers its subdomains"
-    return reader.texts(field, _dotted_domain, expected)
-
-
-def _dotted_domain(text: str) -> str | None:
-    domain = normal_domain(text)
-    return domain if domain and "." in domain else None
+    return reader.texts(field, a_site, SITE_EXPECTED, MAX_NAMES)
 
 
 def _apps(reader: FieldReader, field: str) -> tuple[str, ...]:
-    return reader.texts(field, _matching(_APP), "an app's bundle id such as com.example.app")
+    return reader.texts(field, an_app, APP_EXPECTED, MAX_NAMES)
 
 
 def _segments(reader: FieldReader) -> Segments:

@@ -90,7 +90,8 @@ def _differences(wanted: TopicState, found: TopicState) -> tuple[str, ...]:
         told.append(f"{found.replicas} replicas instead of {wanted.replicas}")
     for name, value in wanted.settings.items():
         # A compacted topic keeps the last message of a key, whatever its retention.
-        irrelevant = name != "cleanup.policy" and wanted.settings["cleanup.policy"] == "compact"
+        compacted = wanted.settings["cleanup.policy"] == "compact"
+        irrelevant = compacted and name.startswith("retention.")
         if found.settings.get(name, value) != value and not irrelevant:
             told.append(f"{name} {found.settings[name]} instead of {value}")
     return tuple(told)

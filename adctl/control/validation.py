@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from adctl.models import Deal
 
+# A change is one message of Kafka's, with room for all else.
+MAX_TARGETING_BYTES = 12 << 20
 _CAP = re.compile(r"([0-9]{1,6})/([0-9]{1,6})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 _SHORTEST_WINDOW_SEC = 60
@@ -100,7 +102,7 @@ def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
     if budget and daily and daily > budget:
         expected = f"at most the whole budget ({reader.values['budget']})"
         reader.reject("daily_budget", reader.values["daily_budget"], expected)
-    targeting = reader.nested("targeting")
+    nested = reader.nested("targeting")
     deals, bid = read_deals(reader), reader.micros("bid")
     return {
         "name": reader.text("name", required=True),
@@ -118,8 +120,17 @@ def read_campaign(reader: FieldReader, now: datetime) -> dict[str, Any]:
         "roadblock": _roadblock(reader),
         "max_cpm_micros": _max_cpm(reader, bid, deals),
         "late_margin_nanos": _late_margin(reader, budget),
-        "targeting": stored_targeting(read_targeting(targeting) if targeting else Targeting()),
+        "targeting": _targeting(reader, nested),
     }
+
+
+def _targeting(reader: FieldReader, nested: FieldReader | None) -> dict[str, Any]:
+    stored = stored_targeting(read_targeting(nested) if nested else Targeting())
+    size = len(msgspec.json.encode(stored))
+    if size > MAX_TARGETING_BYTES:
+        expected = f"at most {MAX_TARGETING_BYTES:,} bytes as JSON: fewer, or shorter, names"
+        reader.reject("targeting", f"{size:,} bytes", expected)
+    return stored
 
 
 def stored_targeting(targeting: Targeting) -> dict[str, Any]:

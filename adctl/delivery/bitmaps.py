@@ -99,7 +99,15 @@ class Choices(Generic[V]):
 
     def among(self, bits: int) -> Self:
         """Return the choices of the campaigns in ``bits`` only."""
-        naming = {value: those for value, all_ in self._naming.items() if (those := all_ & bits)}
+        # The bits of a list's many names are one object, and stay one.
+        kept: dict[int, int] = {}
+        naming = {}
+        for value, all_ in self._naming.items():
+            those = kept.get(id(all_))
+            if those is None:
+                those = kept[id(all_)] = all_ & bits
+            if those:
+                naming[value] = those
         return type(self)(naming, self.open_to_all & bits)
 
     def replaced(self, bit: int, before: Collection[V] | None, after: Collection[V] | None) -> Self:
@@ -123,7 +131,8 @@ class Choices(Generic[V]):
                 else:
                     del naming[value]
             for value in after or ():
-                naming[value] = naming.get(value, 0) | bit
+                held = naming.get(value)
+                naming[value] = bit if held is None else held | bit
         return type(self)(naming, open_to_all)
 
 

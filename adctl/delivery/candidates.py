@@ -256,7 +256,7 @@ class CandidateSearch:
                 continue
             creative = traits.creative
             why_not = offer.refusal(traits)
-            if not why_not and deal is not None and not deal.takes(creative):
+            if not why_not and deal is not None and not deal.takes(traits):
                 why_not = reasons.BLOCKED_ADVERTISER
             if why_not:
                 reason = reason if reason == reasons.FLOOR else why_not

@@ -14,6 +14,7 @@ from adctl.delivery import reasons
 
 # The struct's fields, read at run time by msgspec.
 from adctl.delivery.currency import Rates
+from adctl.delivery.domains import normal_domains
 from adctl.delivery.media.linear import per_second_floor_micros, range_floor_micros
 from adctl.delivery.pricing import deal_ceiling_micros, uncapped_deal_bid_micros
 from adctl.money import MAX_CPM_MICROS, floor_to_micros
@@ -22,6 +23,7 @@ from adctl.openrtb import Deal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from adctl.delivery.traits import Traits
     from adctl.models import Campaign, Creative, Factors
     from adctl.openrtb import Imp
 
@@ -97,12 +99,11 @@ class OfferedDeal(msgspec.Struct, frozen=True):
         bid = min(paced, ceiling)
         return DealBid(bid, paced - bid)
 
-    def takes(self, creative: Creative) -> bool:
+    def takes(self, traits: Traits) -> bool:
         """Return whether the deal is for the creative's advertiser."""
         if not self.wadomain:
             return True
-        domains = {domain.lower() for domain in creative.adomain}
-        return bool(domains) and domains <= self.wadomain
+        return bool(traits.advertiser) and traits.advertiser <= self.wadomain
 
 
 def offered_deals(
@@ -128,7 +129,7 @@ def offered_deals(
                     floor_micros=floor,
                     fixed=deal.at == _FIXED_PRICE,
                     guaranteed=bool(deal.guar),
-                    wadomain=frozenset(domain.lower() for domain in deal.wadomain or ()),
+                    wadomain=normal_domains(deal.wadomain),
                     rates=rates,
                     by_length=deal if deal.durfloors or deal.mincpmpersec else None,
                 )

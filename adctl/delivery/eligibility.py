@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from adctl.delivery import reasons
+from adctl.delivery.app_ids import normal_apps
+from adctl.delivery.domains import normal_domains
+from adctl.delivery.languages import normal_language
 from adctl.delivery.media.mimes import asked_as, registered
-from adctl.delivery.targeting import canonical_language
 from adctl.money import MAX_QUANTITY_PPM, ONE_IMPRESSION_PPM, floor_to_micros
 
 if TYPE_CHECKING:
@@ -148,13 +150,14 @@ class CreativeRules:
 
     def __init__(self, request: BidRequest) -> None:
         self._cattax = request.cattax or 1
-        self._badv = frozenset([domain.lower().strip() for domain in request.badv or ()])
-        self._bapp = frozenset([bundle.lower() for bundle in request.bapp or () if bundle])
+        # What cannot be read in a list names nobody, so that it blocks nobody.
+        self._badv = normal_domains(request.badv)
+        self._bapp = normal_apps(request.bapp)
         self._bcat = frozenset(request.bcat or ())
         self._acat = frozenset(request.acat or ())
         # wlang has languages, wlangb tags such as en-GB [3.2.1]: of both, the language counts.
         told = (request.wlang or []) + (request.wlangb or [])
-        self._wlang = frozenset(map(canonical_language, told))
+        self._wlang = frozenset(map(normal_language, told))
 
         # Whether all that it forbids is what the lists name.
         self.only_names = not (self._wlang or self._bapp or self._acat)
@@ -164,9 +167,9 @@ class CreativeRules:
         """Return the reason why the request's block and allow lists leave a creative out, or ''."""
         if self._wlang and traits.language is not None and traits.language not in self._wlang:
             return reasons.BLOCKED_LANGUAGE
-        if not self._badv.isdisjoint(traits.domains):
+        if self._badv and not (traits.domains and self._badv.isdisjoint(traits.domains)):
             return reasons.BLOCKED_ADVERTISER
-        if self._bapp and traits.creative.app_bundle.lower() in self._bapp:
+        if traits.app and traits.app in self._bapp:
             return reasons.BLOCKED_APP
         codes = traits.creative.cat
         # Codes of another taxonomy say nothing about ours; no code at all is of every taxonomy.

@@ -143,9 +143,19 @@ def _choices(campaigns: Sequence[Campaign]) -> dict[str, Choices[Any]]:
             for value in values:
                 at.setdefault(value, []).append(position)
     everybody = (1 << len(campaigns)) - 1
+    # A campaign may name 100,000 domains: what is the same for all of them is held once.
+    bits: dict[tuple[int, ...], int] = {}
+
+    def shared(at: list[int]) -> int:
+        key = tuple(at)
+        found = bits.get(key)
+        if found is None:
+            found = bits[key] = bits_at(at)
+        return found
+
     return {
         name: Choices(
-            {value: bits_at(at) for value, at in places[name].items()},
+            {value: shared(at) for value, at in places[name].items()},
             everybody ^ bits_at(restricting[name]),
         )
         for name in ATTRIBUTES

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from adctl.delivery import reasons
 from adctl.delivery.campaign_index import within_any
+from adctl.delivery.codes import normal_country
+from adctl.delivery.languages import normal_language
+from adctl.delivery.naming import names_of_apps, names_of_sites
 from adctl.delivery.schedule import in_flight, in_time_window
 from adctl.delivery.targeting import (
     canonical,
-    canonical_domain,
-    canonical_language,
     canonical_postal_code,
     canonical_region,
     format_of,
@@ -94,7 +95,11 @@ def _of_formats(campaign: Campaign, formats: Collection[Format]) -> Iterator[Mis
 
 def _of_place(targeting: Targeting, attributes: RequestAttributes) -> Iterator[Mismatch]:
     yield from _one(
-        reasons.TARGETING_COUNTRY, "country", attributes.country.upper(), targeting.countries
+        reasons.TARGETING_COUNTRY,
+        "country",
+        attributes.country,
+        targeting.countries,
+        normal_country,
     )
     yield from _one(
         reasons.TARGETING_REGION, "region", attributes.region, targeting.regions, canonical_region
@@ -127,7 +132,7 @@ def _of_device(targeting: Targeting, attributes: RequestAttributes) -> Iterator[
         "language",
         attributes.language,
         targeting.languages,
-        canonical_language,
+        normal_language,
     )
 
 
@@ -191,11 +196,12 @@ def _several(
 
 
 def _covers(listed: tuple[str, ...], domains: tuple[str, ...]) -> bool:
-    return any(canonical_domain(entry) in domains for entry in listed)
+    names = names_of_sites(listed)
+    return any(("site", domain) in names for domain in domains)
 
 
 def _lists(listed: tuple[str, ...], bundle: str) -> bool:
-    return any(canonical(entry) == bundle for entry in listed)
+    return ("app", bundle) in names_of_apps(listed)
 
 
 def _named_place(attributes: RequestAttributes) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from adctl.delivery.app_ids import normal_app
+from adctl.delivery.codes import normal_country
+from adctl.delivery.domains import normal_domain
+from adctl.delivery.languages import normal_language
 from adctl.delivery.serving_clock import zoned_hours
 from adctl.delivery.targeting import (
     canonical,
-    canonical_domain,
-    canonical_language,
     canonical_postal_code,
     canonical_region,
     format_of,
@@ -25,28 +28,49 @@ if TYPE_CHECKING:
 UNKNOWN_DOMAIN = ("site", "")
 UNKNOWN_BUNDLE = ("app", "")
 UNKNOWN_SEGMENT = ""
+_UNKNOWN = frozenset((UNKNOWN_DOMAIN, UNKNOWN_BUNDLE))
 # No request has it; an included name that comes out empty must not let unknown ones in.
-_NOWHERE = "."
+_NOWHERE = frozenset((("site", "."),))
+_LONG_LIST = 1000
 
 
-def _included(campaign: Campaign) -> Iterator[tuple[str, str]]:
+def names_of_sites(domains: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """Return the names of a list of domains; ('site', '') for those that cannot be read."""
+    # Lists of 100,000 come again with each change of a campaign, and with each look into it.
+    named_by = _kept_sites if len(domains) >= _LONG_LIST else _kept_sites.__wrapped__
+    return named_by(domains)
+
+
+def names_of_apps(apps: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """Return the names of a list of apps; ('app', '') for those that cannot be read."""
+    named_by = _kept_apps if len(apps) >= _LONG_LIST else _kept_apps.__wrapped__
+    return named_by(apps)
+
+
+@lru_cache(maxsize=16)
+def _kept_sites(domains: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    return frozenset([("site", normal_domain(domain)) for domain in domains])
+
+
+@lru_cache(maxsize=16)
+def _kept_apps(apps: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    return frozenset([("app", normal_app(app)) for app in apps])
+
+
+def _included(campaign: Campaign) -> frozenset[tuple[str, str]]:
     targeting = campaign.targeting
-    for domain in targeting.domains_include:
-        yield "site", canonical_domain(domain) or _NOWHERE
-    for bundle in targeting.apps_include:
-        yield "app", canonical(bundle) or _NOWHERE
+    names = names_of_sites(targeting.domains_include) | names_of_apps(targeting.apps_include)
+    return (names - _UNKNOWN) | _NOWHERE if names & _UNKNOWN else names
 
 
-def _excluded(campaign: Campaign) -> Iterator[tuple[str, str]]:
+def _excluded(campaign: Campaign) -> frozenset[tuple[str, str]]:
     targeting = campaign.targeting
-    if targeting.domains_exclude:
-        yield UNKNOWN_DOMAIN
-    for domain in targeting.domains_exclude:
-        yield "site", canonical_domain(domain)
+    unknown = {UNKNOWN_DOMAIN} if targeting.domains_exclude else set()
     if targeting.apps_exclude:
-        yield UNKNOWN_BUNDLE
-    for bundle in targeting.apps_exclude:
-        yield "app", canonical(bundle)
+        unknown.add(UNKNOWN_BUNDLE)
+    return (
+        names_of_sites(targeting.domains_exclude) | names_of_apps(targeting.apps_exclude) | unknown
+    )
 
 
 def _required_segments(campaign: Campaign) -> Iterator[frozenset[str]]:
@@ -60,13 +84,13 @@ def _refused_segments(campaign: Campaign) -> Iterator[str]:
 
 # What a campaign names of each attribute that is a plain list. Naming nothing is taking everything.
 _LISTS: tuple[tuple[str, Callable[[Targeting], tuple[str, ...]], Callable[[str], str]], ...] = (
-    ("country", attrgetter("countries"), canonical),
+    ("country", attrgetter("countries"), normal_country),
     ("region", attrgetter("regions"), canonical_region),
     ("city", attrgetter("cities"), canonical),
     ("metro", attrgetter("metros"), canonical),
     ("postal_code", attrgetter("postal_codes"), canonical_postal_code),
     ("browser", attrgetter("browsers"), canonical),
-    ("language", attrgetter("languages"), canonical_language),
+    ("language", attrgetter("languages"), normal_language),
     ("devices", attrgetter("devices"), canonical),
     ("systems", attrgetter("os"), canonical),
     ("connections", attrgetter("connections"), canonical),

@@ -1,18 +1,21 @@
 """What a bid request says, in the terms campaigns are targeted by.
 
 Texts are compared trimmed and without regard to case; segment ids are compared as they are, since
-data providers tell them apart by case. docs/targeting.md explains every attribute to operators.
+data providers tell them apart by case. Domains, apps, languages and countries have one spelling
+each. docs/targeting.md explains every attribute to operators.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
-from adctl.delivery.codes import ALPHA3_OF_ALPHA2
+from adctl.delivery.app_ids import app_of
+from adctl.delivery.codes import normal_country
+from adctl.delivery.domains import domain_and_above, normal_domain
+from adctl.delivery.languages import normal_language
 from adctl.delivery.user_agent import browser_of, systems_of
 from adctl.delivery.vocabulary import CONNECTION_TYPES, DEVICE_TYPES
 from adctl.models import Creative, CreativeKind, Status
@@ -25,16 +28,17 @@ Size = tuple[int, int]
 Format = Size | tuple[CreativeKind]
 """What a campaign is indexed by: a banner's size, or a kind that is fitted by more than a key."""
 
-# Longer texts name no place, language, category, app or domain (253 characters at most); they
-# count as unknown.
+# Longer texts name no place or category; they count as unknown.
 _MAX_TEXT = 256
 _UNKNOWN: frozenset[str] = frozenset()
-_ALPHA3 = {alpha2.lower(): alpha3.lower() for alpha2, alpha3 in ALPHA3_OF_ALPHA2.items()}
+# Of an address of any length only its beginning is looked at.
+_MAX_ADDRESS = 2048
 
 
 class RequestAttributes(msgspec.Struct, frozen=True, gc=False):
     """What is known of one request; '', None or empty where it is not. Texts are canonical.
 
+    ``country`` is ISO 3166-1 alpha-3, in capitals, and ``language`` ISO 639-1.
     ``lat`` and ``lon`` are degrees, both or neither. ``segments`` is None where the user may not
     be identified. ``domains`` are the site's domain and those above it, nearest first.
     ``on_site`` and ``in_app`` say what kind of inventory it is; both are False for screens.
@@ -73,7 +77,7 @@ def attributes_of(
     geo = device.geo if device else None
     lat, lon = _position(geo) if precise_location and geo else (None, None)
     return RequestAttributes(
-        country=canonical_country(geo.country) if geo else "",
+        country=normal_country(geo.country) if geo else "",
         region=canonical_region(geo.region) if geo else "",
         city=canonical(geo.city) if geo else "",
         metro=canonical(geo.metro) if geo else "",
@@ -89,8 +93,8 @@ def attributes_of(
         segments=_segments(request.user) if segments else None,
         on_site=site is not None,
         in_app=app is not None,
-        domains=_domains(site) if site else (),
-        bundle=canonical(app.bundle) if app else "",
+        domains=domains_of(site) if site else (),
+        bundle=app_of(app.bundle) if app else "",
         categories=_categories(site or app),
         language=_language(device, site or app),
     )
@@ -133,12 +137,6 @@ def canonical(text: str | None) -> str:
     return text.strip().lower() if text and len(text) <= _MAX_TEXT else ""
 
 
-def canonical_country(text: str | None) -> str:
-    """Return an ISO 3166-1 alpha-3 code; alpha-2, which many exchanges send, is translated."""
-    code = canonical(text)
-    return _ALPHA3.get(code, code)
-
-
 def canonical_region(text: str | None) -> str:
     """Return an ISO 3166-2 region without its country: ``US-MA`` is ``ma``."""
     return canonical(text).rpartition("-")[2]
@@ -149,14 +147,15 @@ def canonical_postal_code(text: str | None) -> str:
     return canonical(text).replace(" ", "")
 
 
-def canonical_language(text: str | None) -> str:
-    """Return the language of a tag without script or country: ``en-US`` is ``en``."""
-    return canonical(text).replace("_", "-").partition("-")[0]
+def domains_of(site: Site) -> tuple[str, ...]:
+    """Return the site's domain and those above it, nearest first; none where it does not tell.
 
-
-def canonical_domain(text: str | None) -> str:
-    """Return a domain without port, final dot and ``www.``, which all name the same place."""
-    return canonical(text).partition(":")[0].strip(".").removeprefix("www.")
+    Where ``domain`` cannot be read, the host of ``page`` tells it.
+    """
+    domain = site.domain
+    if domain and (found := _of_site(domain) if len(domain) <= _MAX_TEXT else _read_site(domain)):
+        return found
+    return _read_site(site.page) if site.page else ()
 
 
 def _position(geo: Geo) -> tuple[float, float] | tuple[None, None]:
@@ -181,25 +180,16 @@ def _segments(user: User | None) -> frozenset[str]:
     )
 
 
-def _domains(site: Site) -> tuple[str, ...]:
-    domain = site.domain
-    if domain and len(domain) <= _MAX_TEXT and (found := _with_those_above(domain)):
-        return found
-    return _with_those_above(canonical_domain(_host(site.page)))
+def _read_site(address: str) -> tuple[str, ...]:
+    domain = normal_domain(address[:_MAX_ADDRESS])
+    return _of_site(domain) if domain else ()
 
 
 @lru_cache(maxsize=4096)
-def _with_those_above(domain: str) -> tuple[str, ...]:
-    domain = canonical_domain(domain)
-    labels = domain.split(".") if domain else ()
-    return tuple([".".join(labels[at:]) for at in range(len(labels))])
-
-
-def _host(page: str | None) -> str | None:
-    try:
-        return urlsplit(page[:2048]).hostname if page else None
-    except ValueError:
-        return None
+def _of_site(text: str) -> tuple[str, ...]:
+    domain = normal_domain(text)
+    # No site is on a single label: that is a word, or a macro's name.
+    return domain_and_above(domain) if "." in domain else ()
 
 
 def _categories(inventory: Site | App | None) -> frozenset[str]:
@@ -218,11 +208,14 @@ def _categories(inventory: Site | App | None) -> frozenset[str]:
 
 
 def _language(device: Device | None, inventory: Site | App | None) -> str:
+    if device is not None:
+        found = normal_language(device.language) or normal_language(device.langb)
+        if found:
+            return found
     content = inventory.content if inventory else None
-    return canonical_language(
-        (device.language or device.langb if device else None)
-        or (content.language if content else None)
-    )
+    if content is None:
+        return ""
+    return normal_language(content.language) or normal_language(content.langb)
 
 
 def _size(text: str) -> Size:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 # The struct's fields, read at run time by msgspec.
-from adctl.delivery.targeting import Format, canonical_language, format_of
+from adctl.delivery.app_ids import normal_app
+from adctl.delivery.domains import domain_and_above, normal_domain
+from adctl.delivery.languages import normal_language
+from adctl.delivery.targeting import Format, format_of
 from adctl.models import Creative, CreativeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from adctl.models import Campaign
 
 
@@ -20,7 +21,8 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
     """A creative as requests speak of it.
 
     ``domains`` are its advertiser's and those above them, ``categories`` its own and those above,
-    so that a list blocks it which has one of them. ``language`` is None where it has none.
+    so that a list blocks it which has one of them; ``advertiser`` only its advertiser's own, and
+    ``app`` is what it advertises, '' for none. ``language`` is None where it has none.
     ``insecure``: it is a banner that loads something by plain http. ``named`` is all of it that a
     list may block, for one look; ``plain``: a banner of which nothing else can be refused.
     """
@@ -28,6 +30,8 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
     creative: Creative
     format: Format
     domains: frozenset[str]
+    advertiser: frozenset[str]
+    app: str
     categories: frozenset[str]
     attr: frozenset[int]
     language: str | None
@@ -38,7 +42,8 @@ class Traits(msgspec.Struct, frozen=True, gc=False):
 
 def traits_of(creative: Creative) -> Traits:
     """Return what requests compare of ``creative``."""
-    domains = frozenset(_with_those_above(creative.adomain))
+    advertiser = frozenset(map(normal_domain, creative.adomain)) - {""}
+    domains = frozenset[str]().union(*map(domain_and_above, advertiser))
     categories = frozenset(creative.cat) | {code.split("-")[0] for code in creative.cat}
     insecure = creative.image_url.startswith("http:") or "http://" in creative.markup
     media = creative.media
@@ -46,12 +51,16 @@ def traits_of(creative: Creative) -> Traits:
         creative=creative,
         format=format_of(creative),
         domains=domains,
+        advertiser=advertiser,
+        app=normal_app(creative.app_bundle) or creative.app_bundle.lower(),
         categories=categories,
         attr=frozenset(creative.attr),
-        language=canonical_language(creative.language) if creative.language else None,
+        language=normal_language(creative.language) or None,
         insecure=insecure,
         named=domains.union(categories, creative.attr),
-        plain=creative.kind is CreativeKind.BANNER and not (insecure or media.api or media.expdir),
+        # Whose it is has to be known where somebody may be blocked.
+        plain=creative.kind is CreativeKind.BANNER
+        and not (insecure or media.api or media.expdir or not advertiser),
     )
 
 
@@ -72,10 +81,3 @@ class KnownTraits:
             traits = tuple(map(traits_of, campaign.creatives))
             known = self._known[campaign.id] = (campaign, traits)
         return known[1]
-
-
-def _with_those_above(domains: tuple[str, ...]) -> Iterator[str]:
-    for domain in domains:
-        labels = domain.lower().split(".")
-        for at in range(len(labels)):
-            yield ".".join(labels[at:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,6 +47,7 @@ def decode_request(body: bytes) -> BidRequest:
     # A comma has at least a byte of a value before it.
     if len(body) > 2 * MAX_VALUES and body.count(b",") > MAX_VALUES:
         raise MalformedRequestError(f"more than {MAX_VALUES:,} values")
+    body = body.removeprefix(BOM_UTF8)
     try:
         request = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError, ArithmeticError) as exc:

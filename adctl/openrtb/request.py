@@ -196,6 +196,7 @@ class Content(Message, frozen=True):
     cat: list[str] | None = None
     cattax: int | None = None
     language: str | None = None
+    langb: str | None = None
 
 
 class Site(Message, frozen=True):

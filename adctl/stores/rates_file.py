@@ -9,6 +9,7 @@ import structlog
 
 from adctl.delivery.currency import Rates, parse_rates
 from adctl.errors import ConfigError, Fault
+from adctl.text_files import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ class RatesFile:
 def read_rates(path: Path, account: str) -> Rates:
     """Return the rates in the file. Raises ConfigError with everything that is wrong with it."""
     try:
-        text = path.read_text()
+        text = decode_text(path.read_bytes())
     except (OSError, UnicodeDecodeError) as exc:
         fault = Fault("money.rates_file", str(path), f"a readable file of TOML ({exc})")
         raise ConfigError("exchange rates", [fault]) from exc

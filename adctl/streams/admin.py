@@ -16,7 +16,13 @@ from confluent_kafka.cimpl import NewTopic
 
 from adctl.errors import StoreUnavailableError
 from adctl.streams import topics
-from adctl.streams.client import client_settings, kafka_errors, partitions_of, read_metadata
+from adctl.streams.client import (
+    MAX_MESSAGE_BYTES,
+    client_settings,
+    kafka_errors,
+    partitions_of,
+    read_metadata,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +72,7 @@ class KafkaAdmin:
         section = self._settings.topics[name]
         retention_ms = section.retention_hours * _MS_PER_HOUR
         retention_bytes = section.retention_mb * _BYTES_PER_MB
+        largest = {"max.message.bytes": str(MAX_MESSAGE_BYTES)} if name == topics.CAMPAIGNS else {}
         return TopicState(
             section.partitions or self._settings.partitions,
             self._settings.replication,
@@ -73,6 +80,7 @@ class KafkaAdmin:
                 "cleanup.policy": "compact" if topics.OF_NAME[name].compacted else "delete",
                 "retention.ms": str(retention_ms or _NO_LIMIT),
                 "retention.bytes": str(retention_bytes or _NO_LIMIT),
+                **largest,
             },
         )
 

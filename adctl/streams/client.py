@@ -19,6 +19,10 @@ METADATA_TIMEOUT_SEC = 5
 logging.getLogger("adctl.kafka").setLevel(logging.CRITICAL)
 
 
+MAX_MESSAGE_BYTES = 16 << 20
+"""The largest message: a campaign with long lists of domains and apps."""
+
+
 def client_settings(bootstrap: str, **more: object) -> dict[str, Any]:
     """Return the settings of a client that comes back within a second of its broker."""
     return {

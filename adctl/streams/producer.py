@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from confluent_kafka import KafkaError, Producer
 
 from adctl.errors import StoreUnavailableError
-from adctl.streams.client import client_settings, kafka_errors, read_metadata
+from adctl.streams.client import MAX_MESSAGE_BYTES, client_settings, kafka_errors, read_metadata
 from adctl.streams.schemas import HEADER_VALUES, VERSION_HEADER
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class ReliableProducer:
                     enable_gapless_guarantee=True,
                     message_timeout_ms=0,
                     linger_ms=5,
+                    message_max_bytes=MAX_MESSAGE_BYTES,
                 )
             )
         return self._producer

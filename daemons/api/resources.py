@@ -23,6 +23,7 @@ from adctl.control.drafts import (
 from adctl.control.fields import MAX_LEVELS, FieldReader, nests_too_deeply
 from adctl.control.history import history
 from adctl.models import Status
+from adctl.text_files import decode_text
 from daemons.api.performance import Performance
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def read_fields(req: Request) -> dict[str, object]:
     if len(body) > MAX_BODY_BYTES:
         raise falcon.HTTPContentTooLarge(description=f"at most {MAX_BODY_BYTES:,} bytes")
     try:
-        fields = msgspec.json.decode(body)
+        fields = msgspec.json.decode(decode_text(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise falcon.HTTPBadRequest(title="the body is not JSON", description=str(exc)) from exc
     if not isinstance(fields, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -103,7 +104,7 @@ class PostedEvents:
         200 if anything was kept or had been, 400 if nothing is good, 503 if something good could
         not be kept: posting all of it again counts nothing twice.
         """
-        body = req.bounded_stream.read()
+        body = req.bounded_stream.read().removeprefix(BOM_UTF8)
         with self._step(len(body) > LARGE_BYTES):
             events = _decode(body)
         verdicts: list[dict[str, object]] = []

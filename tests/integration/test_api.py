@@ -107,6 +107,10 @@ def test_created_campaign_answers_201_with_its_id_and_location(
     assert (shown.json["budget"], shown.json["currency"]) == ("500.00", "USD")
 
 
+def test_a_body_may_begin_with_a_byte_order_mark(client: falcon.testing.TestClient) -> None:
+    assert post_json(client, b"\xef\xbb\xbf" + msgspec.json.encode(CAMPAIGN)).status_code == 201
+
+
 def test_faults_come_together_as_422(client: falcon.testing.TestClient) -> None:
     answer = client.simulate_post(
         "/campaigns", json={**CAMPAIGN, "budget": 500, "bid": "0", "nmae": "x"}

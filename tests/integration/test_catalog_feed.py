@@ -241,7 +241,7 @@ def test_a_changed_campaign_is_decided_on_as_it_is_now(
         return len(list(feed.current.index.match(attributes, SIZES, now_ms)))
 
     eventually(lambda: matching(RequestAttributes()) == 0)
-    assert matching(RequestAttributes(country="usa")) == 1
+    assert matching(RequestAttributes(country="USA")) == 1
 
 
 def test_campaigns_are_held_under_the_configured_ceiling_from_the_first_moment(

@@ -4,10 +4,10 @@ import pytest
 
 from adctl.control.fields import (
     MAX_FAULTS,
+    MAX_FAULTS_OF_A_LIST,
     FieldReader,
     near,
     nests_too_deeply,
-    normal_domain,
     split_url,
 )
 from adctl.errors import FaultyInputError
@@ -94,13 +94,6 @@ def test_http_addresses_are_taken(url: str) -> None:
     assert split_url(url) is not None
 
 
-def test_domain_is_lower_case_and_ascii() -> None:
-    assert normal_domain("BÜCHER.Example.") == "xn--bcher-kva.example"
-    assert (
-        normal_domain("a..b") is normal_domain("x" * 64 + ".example") is normal_domain("") is None
-    )
-
-
 def test_long_values_are_cut_in_faults() -> None:
     reader = FieldReader({"x" * 3: "y" * 10_000, "n": 10**200})
     reader.only(())
@@ -119,7 +112,7 @@ def test_unknown_fields_are_named_a_few_and_counted() -> None:
     assert reader.faults[-1].value == "19,995 more unknown fields"
 
 
-def test_faults_beyond_those_told_are_counted_and_their_texts_never_made() -> None:
+def test_faults_of_a_long_list_are_counted_and_their_texts_never_made() -> None:
     reader, made = FieldReader({"countries": [f"{n}" for n in range(9000)]}), []
 
     def expected(text: str) -> str:
@@ -127,18 +120,21 @@ def test_faults_beyond_those_told_are_counted_and_their_texts_never_made() -> No
         return "a country"
 
     reader.texts("countries", lambda _: None, expected)
-    assert len(reader.faults) == len(made) == MAX_FAULTS
-    with pytest.raises(FaultyInputError, match="8,950 more faults"):
-        reader.raise_faults("it")
+    assert len(reader.faults) - 1 == len(made) == MAX_FAULTS_OF_A_LIST
+    assert reader.faults[-1].value == "8,980 more of 9,000 items"
 
 
-def test_faults_of_inner_tables_count_with_the_others() -> None:
-    reader = FieldReader({"a": {"b": list(range(60))}, "c": list(range(60))})
+def test_faults_beyond_those_told_are_counted_those_of_inner_tables_with_the_others() -> None:
+    reader = FieldReader({"a": {"b": list(range(60))}, "c": list(range(60)), "d": [0, 1] * 30})
     inner = reader.nested("a")
     assert inner is not None
     inner.texts("b", str, "a text")
     reader.texts("c", str, "a text")
-    assert (len(reader.faults), reader.faults.more) == (MAX_FAULTS, 70)
+    reader.texts("d", str, "a text")
+    more = 3 * (MAX_FAULTS_OF_A_LIST + 1) - MAX_FAULTS
+    assert (len(reader.faults), reader.faults.more) == (MAX_FAULTS, more)
+    with pytest.raises(FaultyInputError, match=f"{more} more faults"):
+        reader.raise_faults("it")
 
 
 @pytest.mark.parametrize(

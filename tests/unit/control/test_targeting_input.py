@@ -73,6 +73,42 @@ def test_fields_shown_can_be_sent_again() -> None:
     assert (again, faults) == (targeting, {})
 
 
+@pytest.mark.parametrize(
+    ("field", "spellings", "stored"),
+    [
+        (
+            "domains_exclude",
+            ["Müller.DE", "https://www.müller.de/", "*.müller.de"],
+            "xn--mller-kva.de",
+        ),
+        ("apps_exclude", ["id5", "https://apps.apple.com/us/app/x/id5", "5"], "5"),
+        ("apps_include", ["com.A", "market://details?id=com.a"], "com.a"),
+        ("countries", ["de", "DEU", "276"], "DEU"),
+        ("languages", ["iw", "he", "HE-il"], "he"),
+    ],
+)
+def test_a_name_is_stored_once_and_in_one_spelling_and_what_is_left_out_is_said(
+    field: str, spellings: list[str], stored: str
+) -> None:
+    reader = FieldReader({field: spellings})
+    assert getattr(read_targeting(reader), field) == (stored,)
+    left_out = f"{field}: {len(spellings) - 1} of {len(spellings)} items left out"
+    assert [notice[: len(left_out)] for notice in reader.notices] == [left_out]
+
+
+def test_of_a_list_s_many_faults_the_first_are_named_and_the_others_counted() -> None:
+    reader = FieldReader({"domains_exclude": ["a.com", *["no domain"] * 50_000]})
+    read_targeting(reader)
+    assert len(reader.faults) == 21
+    assert reader.faults[-1].value == "49,980 more of 50,001 items"
+
+
+def test_a_list_of_100_000_names_is_read() -> None:
+    names = [f"site-{number}.example" for number in range(100_000)]
+    targeting, faults = read({"domains_exclude": names, "apps_exclude": names})
+    assert (len(targeting.domains_exclude), faults) == (100_000, {})
+
+
 def test_every_field_of_targeting_is_read() -> None:
     assert set(EVERYTHING) == set(Targeting.__struct_fields__)
 
@@ -86,15 +122,15 @@ def test_every_field_of_targeting_is_read() -> None:
         ("regions", ["US-CA"], "without country"),
         ("devices", ["tablt"], "did you mean tablet"),
         ("languages", ["english"], "ISO 639-1"),
-        ("domains_include", ["https://example.com/"], "without http"),
-        ("domains_include", ["localhost"], "without http"),
+        ("domains_include", ["exa mple.com"], "such as example.com"),
+        ("domains_include", ["localhost"], "such as example.com"),
         ("sizes", ["300"], "WIDTHxHEIGHT"),
         ("categories", ["IAB-1"], "IAB9-5"),
         ("time_windows", ["22-2"], "over midnight"),
         ("time_windows", ["mon 9-25"], "weekdays and hours"),
         ("time_windows", [{"weekdays": ["monday"]}], "weekdays and hours"),
         ("radii", ["1,2"], "lat, lon"),
-        ("apps_include", ["a b"], "bundle id"),
+        ("apps_include", ["a b"], "id in its store"),
     ],
 )
 def test_fault_says_what_would_be_right(field: str, value: list[object], hint: str) -> None:

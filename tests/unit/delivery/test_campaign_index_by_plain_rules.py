@@ -115,7 +115,7 @@ def a_draft(random: Random) -> dict[str, Any]:
 def a_request(random: Random) -> RequestAttributes:
     lat = random.choice([None, 52.5, 10.0])
     return RequestAttributes(
-        country=random.choice(["", "usa", "deu"]),
+        country=random.choice(["", "USA", "DEU"]),
         region=random.choice(["", "ca", "ny"]),
         city=random.choice(["", "berlin", "bonn"]),
         metro=random.choice(["", "803", "501"]),

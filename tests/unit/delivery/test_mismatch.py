@@ -33,7 +33,7 @@ def test_every_reason_is_told_at_once(make_campaign: Callable[..., Campaign]) ->
         domains_include=("example.com",),
     )
     attributes = RequestAttributes(
-        country="usa",
+        country="USA",
         devices=frozenset({"mobile", "tablet"}),
         segments=frozenset({"b", "z"}),
         on_site=True,

@@ -33,7 +33,7 @@ def test_places_are_read_from_the_device() -> None:
         "lon": -118.24,
     }
     known = attributes(device={"geo": geo}, user={"geo": {"country": "DEU"}})
-    assert (known.country, known.region, known.city) == ("usa", "ca", "los angeles")
+    assert (known.country, known.region, known.city) == ("USA", "ca", "los angeles")
     assert (known.metro, known.postal_code) == ("803", "sw1a1aa")
     assert (known.lat, known.lon) == (34.05, -118.24)
 
@@ -61,7 +61,7 @@ def test_without_permission_segments_and_precise_location_are_not_read() -> None
     }
     known = attributes(identified=False, **parts)
     assert (known.lat, known.lon, known.segments) == (None, None, None)
-    assert known.country == "usa"
+    assert known.country == "USA"
     assert attributes(**parts).segments == {"auto"}
 
 
