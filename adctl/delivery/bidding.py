@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from adctl.delivery.place import Place
     from adctl.delivery.steps import Steps
     from adctl.delivery.terms import Terms
-    from adctl.openrtb import BidRequest, Imp
+    from adctl.openrtb import BidRequest, Imp, Unread
 
 _NO_RATIO = (None, None)
 _BID_ID_BYTES = 12
@@ -150,6 +150,8 @@ class Bidder:
         )
         yield None
         imps = (*decided, *refused)
+        if request.unread is not None:
+            imps += _unreadable(request.unread)
         reason = "" if bids else next((imp.reason for imp in imps), reasons.NO_CAMPAIGN)
         decision = _decision(request, place, exchange, now_ms, reason, imps)
         return Answer(decision, _response(request, bids, terms, rates) if bids else None)
@@ -291,7 +293,14 @@ def _bid_ids() -> Iterator[str]:
             yield many[at : at + 2 * _BID_ID_BYTES]
 
 
+def _unreadable(unread: Unread) -> tuple[ImpDecision, ...]:
+    """Return the decisions on impressions of which too much could not be read."""
+    return tuple(ImpDecision(imp_id, 0, reason=reasons.UNREADABLE) for imp_id in unread.imps)
+
+
 def _refusal(request: BidRequest, terms: Terms, currency: str) -> str:
+    if request.unread is not None and request.unread.refused:
+        return reasons.UNREADABLE
     if _is_late(request, terms, 0):
         return reasons.TIMEOUT
     return request_refusal(request, currency, terms.seat, terms.usual_currency) or chain_refusal(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # --- of a whole request or one of its impressions ---
 MALFORMED = "malformed"  # answered 400
+UNREADABLE = "unreadable"  # an attribute that protects somebody cannot be read
 VERSION = "version"  # of OpenRTB 3, another format
 CURRENCY = "currency"  # none of the allowed currencies is the account's, or the floor's is not
 SEAT = "seat"  # our seat is not allowed, or blocked
@@ -75,6 +76,7 @@ NBR = {
     UNAVAILABLE: 1,
     NO_MONEY_STATE: 1,
     MALFORMED: 2,
+    UNREADABLE: 2,
     VERSION: 2,
     CRAWLER: 3,
     UNIDENTIFIED: 8,

@@ -22,8 +22,7 @@ def chain_refusal(source: Source | None, *, require_complete: bool) -> str:
     """
     chain = None
     if source is not None:
-        ext = source.ext
-        chain = source.schain or (None if ext is None or isinstance(ext, str) else ext.schain)
+        chain = source.schain or (source.ext.schain if source.ext else None)
     if chain is None:
         return reasons.SCHAIN if require_complete else ""
     if not _is_chain(chain) or (require_complete and not (chain.complete and _is_known(chain))):

@@ -262,6 +262,6 @@ def _break(body: bytes, rng: random.Random) -> bytes:
             body[: len(body) // 2],
             body.replace(b'"imp":[', b'"imps":['),
             b"<BidRequest/>",
-            body.replace(b'"at":2', b'"at":"second price"'),
+            body.replace(b'{"id":', b'{"id":7,"was":', 1),
         )
     )

@@ -1,14 +1,15 @@
-"""The bid request: everything of it that a bidder decides on.
+"""The bid request: everything of it that a bidder decides on, and nothing else.
 
 Attribute names and meanings are the specification's (https://github.com/InteractiveAdvertisingBureau/openrtb2.x).
-Unknown attributes are tolerated, an attribute of the wrong type is not: guessing what a blocked
-list given as a string means would let blocked bids through. ``null`` is read as absent. Prices are
-Decimals, never floats, and JSON numbers, never strings.
+Unknown attributes are tolerated, and ``null`` is read as absent. Values of other types than these
+are read by ``lenient``, and what becomes of those that cannot be is in ``unreadable``: every
+attribute here has its entry there. Prices are Decimals, never floats.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 
@@ -25,8 +26,8 @@ class Exact(Decimal):
     __slots__ = ()
 
 
-# A flag of the attributes where exchanges are seen to write booleans, too.
-LooseFlag = int | bool
+# 0 or 1; written as a boolean as often as not.
+Flag = int | bool
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -81,14 +82,14 @@ class Video(Message, frozen=True):
     placement: int | None = None
     plcmt: int | None = None
     linearity: int | None = None
-    skip: int | None = None
+    skip: Flag | None = None
     skipmin: Number | None = None
     skipafter: Number | None = None
     battr: list[int] | None = None
     maxextended: Number | None = None
     minbitrate: Number | None = None
     maxbitrate: Number | None = None
-    boxingallowed: LooseFlag | None = None
+    boxingallowed: Flag | None = None
     playbackmethod: list[int] | None = None
     delivery: list[int] | None = None
     api: list[int] | None = None
@@ -134,7 +135,7 @@ class Deal(Message, frozen=True):
     wseat: list[str] | None = None
     wadomain: list[str] | None = None
     at: int | None = None
-    guar: int | None = None
+    guar: Flag | None = None
     mincpmpersec: Exact | None = None
     durfloors: list[DurationFloor] | None = None
 
@@ -142,7 +143,7 @@ class Deal(Message, frozen=True):
 class Pmp(Message, frozen=True):
     """3.2.11."""
 
-    private_auction: int | None = None
+    private_auction: Flag | None = None
     deals: list[Deal] | None = None
 
 
@@ -163,7 +164,7 @@ class Imp(Message, frozen=True):
     pmp: Pmp | None = None
     bidfloor: Exact | None = None
     bidfloorcur: str | None = None
-    secure: int | None = None
+    secure: Flag | None = None
     qty: Quantity | None = None
 
 
@@ -171,30 +172,18 @@ class Segment(Message, frozen=True):
     """3.2.22."""
 
     id: str | None = None
-    name: str | None = None
-    value: str | None = None
 
 
 class Data(Message, frozen=True):
     """3.2.21."""
 
-    id: str | None = None
-    name: str | None = None
     segment: list[Segment] | None = None
-
-
-class Publisher(Message, frozen=True):
-    """3.2.15."""
-
-    id: str | None = None
-    domain: str | None = None
 
 
 class Content(Message, frozen=True):
     """3.2.16."""
 
     cat: list[str] | None = None
-    cattax: int | None = None
     language: str | None = None
     langb: str | None = None
 
@@ -202,38 +191,26 @@ class Content(Message, frozen=True):
 class Site(Message, frozen=True):
     """3.2.13."""
 
-    id: str | None = None
     domain: str | None = None
     page: str | None = None
     cat: list[str] | None = None
     sectioncat: list[str] | None = None
     pagecat: list[str] | None = None
-    cattax: int | None = None
-    publisher: Publisher | None = None
     content: Content | None = None
 
 
 class App(Message, frozen=True):
     """3.2.14."""
 
-    id: str | None = None
     bundle: str | None = None
-    domain: str | None = None
     cat: list[str] | None = None
     sectioncat: list[str] | None = None
     pagecat: list[str] | None = None
-    cattax: int | None = None
-    publisher: Publisher | None = None
     content: Content | None = None
 
 
 class Dooh(Message, frozen=True):
-    """3.2.32."""
-
-    id: str | None = None
-    domain: str | None = None
-    publisher: Publisher | None = None
-    content: Content | None = None
+    """3.2.32: a screen outdoors. That it is one is all that is decided on."""
 
 
 class Geo(Message, frozen=True):
@@ -252,7 +229,6 @@ class BrandVersion(Message, frozen=True):
     """3.2.30."""
 
     brand: str | None = None
-    version: list[str] | None = None
 
 
 class UserAgent(Message, frozen=True):
@@ -265,7 +241,7 @@ class UserAgent(Message, frozen=True):
 class DeviceExt(Message, frozen=True):
     """Where Global Privacy Control is told, and iOS' answer to whether apps may track (ATT)."""
 
-    gpc: int | str | None = None
+    gpc: Flag | str | None = None
     atts: int | str | None = None
 
 
@@ -282,8 +258,8 @@ class Device(Message, frozen=True):
     language: str | None = None
     langb: str | None = None
     ifa: str | None = None
-    lmt: int | None = None
-    dnt: int | None = None
+    lmt: Flag | None = None
+    dnt: Flag | None = None
     ext: DeviceExt | None = None
 
 
@@ -301,7 +277,6 @@ class User(Message, frozen=True):
     buyeruid: str | None = None
     consent: str | None = None
     eids: msgspec.Raw = msgspec.Raw(b"")
-    geo: Geo | None = None
     data: list[Data] | None = None
     ext: UserExt | None = None
 
@@ -309,9 +284,9 @@ class User(Message, frozen=True):
 class RegsExt(Message, frozen=True):
     """2.5's place for regulations, and Global Privacy Control."""
 
-    gdpr: int | None = None
+    gdpr: Flag | None = None
     us_privacy: str | None = None
-    gpc: int | str | None = None
+    gpc: Flag | str | None = None
     gpp: str | None = None
     gpp_sid: list[int] | None = None
 
@@ -319,8 +294,8 @@ class RegsExt(Message, frozen=True):
 class Regs(Message, frozen=True):
     """3.2.3."""
 
-    coppa: int | None = None
-    gdpr: int | None = None
+    coppa: Flag | None = None
+    gdpr: Flag | None = None
     us_privacy: str | None = None
     gpp: str | None = None
     gpp_sid: list[int] | None = None
@@ -332,13 +307,13 @@ class SupplyChainNode(Message, frozen=True):
 
     asi: str | None = None
     sid: str | int | None = None
-    hp: LooseFlag | None = None
+    hp: Flag | None = None
 
 
 class SupplyChain(Message, frozen=True):
     """3.2.25."""
 
-    complete: LooseFlag | None = None
+    complete: Flag | None = None
     nodes: list[SupplyChainNode] | None = None
     ver: str | Number | None = None
 
@@ -353,12 +328,27 @@ class Source(Message, frozen=True):
     """3.2.2."""
 
     schain: SupplyChain | None = None
-    # Exchanges are seen to put a plain text here.
-    ext: SourceExt | str | None = None
+    ext: SourceExt | None = None
+
+
+class Unread(msgspec.Struct, frozen=True, gc=False):
+    """What could not be taken as it was written.
+
+    ``attributes`` are named with what became of each: read, dropped, strict or refused, as in
+    ``lenient``. ``imps`` are the ids of impressions that cannot be answered; where the request as a
+    whole cannot be, it is ``refused``.
+    """
+
+    attributes: tuple[tuple[str, str], ...] = ()
+    imps: tuple[str, ...] = ()
+    refused: bool = False
 
 
 class BidRequest(Message, frozen=True):
-    """3.2.1."""
+    """3.2.1. ``unread`` is None unless something could not be taken as it was written."""
+
+    # Of the class, so that no request can bring it, and reading it costs nothing.
+    unread: ClassVar[Unread | None] = None
 
     id: str
     imp: list[Imp]
@@ -369,8 +359,7 @@ class BidRequest(Message, frozen=True):
     user: User | None = None
     regs: Regs | None = None
     source: Source | None = None
-    test: int | None = None
-    at: int | None = None
+    test: Flag | None = None
     tmax: Number | None = None
     wseat: list[str] | None = None
     bseat: list[str] | None = None
@@ -382,4 +371,10 @@ class BidRequest(Message, frozen=True):
     cattax: int | None = None
     badv: list[str] | None = None
     bapp: list[str] | None = None
-    allimps: LooseFlag | None = None
+    allimps: Flag | None = None
+
+
+class LenientRequest(BidRequest, frozen=True):
+    """A request that had to be read leniently. Attributes and impressions may be missing in it."""
+
+    unread: Unread = Unread()  # type: ignore[misc]

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from daemons.bidder.campaign_outcomes import CampaignOutcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from adctl.decisions import Decision
 
@@ -53,6 +53,12 @@ class BidderMetrics:
             "Decision records Kafka did not take in time.",
             registry=registry,
         )
+        self.attributes = Counter(
+            "adctl_bid_request_attributes_total",
+            "Attributes that were not of their type in bid requests, by what became of them.",
+            ["attribute", "outcome"],
+            registry=registry,
+        )
         self.outcomes = CampaignOutcomes(registry)
         self.campaigns = Gauge(
             "adctl_catalog_campaigns",
@@ -63,6 +69,7 @@ class BidderMetrics:
         self._clock = clock
         self._due = 0.0
         self._requests: Counts[str] = Counts()
+        self._attributes: Counts[tuple[str, str]] = Counts()
         self._bids = 0
         self._buckets = [0] * (len(_SECONDS_BUCKETS) + 1)
         self._seconds = 0.0
@@ -70,6 +77,10 @@ class BidderMetrics:
     def count(self, outcome: str) -> None:
         """Count a request that came to nothing before anything was decided."""
         self._requests[outcome] += 1
+
+    def count_attributes(self, attributes: Iterable[tuple[str, str]]) -> None:
+        """Count what could not be taken as it was written, each attribute once a request."""
+        self._attributes.update(attributes)
 
     def count_answer(self, decision: Decision, bids: int, seconds: float) -> None:
         """Count a request that was decided on. Whatever a test is answered, it is no traffic."""
@@ -91,6 +102,9 @@ class BidderMetrics:
         for outcome, count in self._requests.items():
             self.requests.labels(outcome).inc(count)
         self._requests.clear()
+        for named, count in self._attributes.items():
+            self.attributes.labels(*named).inc(count)
+        self._attributes.clear()
         self.bids.inc(self._bids)
         self._bids = 0
         self._publish_seconds()

@@ -100,6 +100,8 @@ class BidRequests:
             )
         except MalformedRequestError:
             return self._refused(_BAD_REQUEST, reasons.MALFORMED)
+        if request.unread is not None:
+            self._metrics.count_attributes(request.unread.attributes)
         yield None
         answer = yield from self._bidder.steps(request, exchange)
         response, decision = answer.response, answer.decision

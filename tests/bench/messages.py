@@ -20,8 +20,11 @@ _REPEATS = 2000
 def measure(rounds: int) -> Iterator[Measurement]:
     """Yield the CPU time of each reading, in microseconds."""
     body, consent = large_request(), typical_tc_string()
+    one, every = loosely_written(body)
     readings: dict[str, Callable[[], object]] = {
         f"decode and validate a request of {len(body):,} bytes": lambda: decode_request(body),
+        "the same with one attribute of another type": lambda: decode_request(one),
+        "the same with every number in it as a text": lambda: decode_request(every),
         f"TC string of {len(consent)} characters": lambda: read_permissions(consent, VENDOR),
         "the same TC string once more": lambda: tcf_permissions(consent, VENDOR),
     }
@@ -35,6 +38,13 @@ def _cpu_us(read: Callable[[], object]) -> float:
     for _ in range(_REPEATS):
         read()
     return (time.thread_time_ns() - began) / _REPEATS / 1000
+
+
+def loosely_written(body: bytes) -> tuple[bytes, bytes]:
+    """Return a request with its ``tmax`` as a text, and with all its numbers as texts."""
+    request = json.loads(body)
+    one = json.dumps({**request, "tmax": str(request["tmax"])}).encode()
+    return one, json.dumps(json.loads(body, parse_int=str, parse_float=str)).encode()
 
 
 def large_request() -> bytes:

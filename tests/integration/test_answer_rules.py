@@ -243,7 +243,6 @@ BREAKS: list[tuple[str, str, dict[str, Any]]] = [
         "audio",
         {"slot.maxduration": 10, "slot.maxextended": 4},
     ),
-    ("lengths are not both required and ranged", "video", {"slot.rqddurs": [15]}),
     ("a linear ad is not sent where none is taken", "video", {"slot.linearity": 2}),
     ("an ad that can be skipped says so where it is allowed", "video", {"bid.attr": [16]}),
     (

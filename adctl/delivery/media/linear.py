@@ -52,12 +52,11 @@ def fits_slot(
 
 
 def fits_duration(duration_sec: int, slot: Video | Audio) -> bool:
-    """Return whether an ad of that length may run: the exact lengths asked for, else a range.
+    """Return whether an ad of that length may run: it is one of those asked for, and in the range.
 
-    A request must not say both [3.2.7]; one that does is not understood, and nothing fits.
+    A request must not say both [3.2.7]; where one does, what meets both is right either way.
     """
-    ranged = slot.minduration is not None or slot.maxduration is not None
-    if slot.rqddurs and (ranged or duration_sec not in slot.rqddurs):
+    if slot.rqddurs and duration_sec not in slot.rqddurs:
         return False
     if slot.minduration is not None and duration_sec < slot.minduration:
         return False

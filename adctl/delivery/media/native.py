@@ -36,7 +36,8 @@ DATA_TYPES = {
 
 _NATIVE = 4  # AdCOM creative markup types, as bid.mtype
 _NAMES = {number: name for name, number in DATA_TYPES.items()}
-_ROLES = {1: "icon", 3: "main"}
+# A logo is the brand's mark, as an icon is the app's; since 1.2 there is no telling them apart.
+_ROLES = {1: "icon", 2: "icon", 3: "main"}
 _IMPRESSION = 1
 _IMAGE = 1
 _VERSIONS = ("1.0", "1", "1.1", "1.2")
@@ -91,7 +92,7 @@ def _answers(media: NativeMedia, markup: Markup) -> list[dict[str, object]] | No
     for asset in markup.assets:
         answer = _answer(media, asset)
         if answer:
-            answers.append({"id": asset.id, **answer})
+            answers.append(answer if asset.id is None else {"id": asset.id, **answer})
         elif asset.required:
             return None
     return answers or None

@@ -1,13 +1,23 @@
 """The request for a native ad: a JSON document inside the bid request (OpenRTB Native 1.0 to 1.2).
 
-Lenient where a bid does not depend on it; whatever cannot be understood is no request at all.
+Values of another type than their attribute's are read leniently, as in the bid request around it.
+An asset that cannot be read is one that cannot be answered; whatever else cannot be understood is
+no request at all.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
+
+from adctl.openrtb.lenient import DROPPED, REFUSED, STRICT, Rule, Shape, decode_any
+from adctl.openrtb.request import Flag
+from adctl.openrtb.scalars import Found, UnreadableError
+
+if TYPE_CHECKING:
+    from adctl.openrtb.lenient import Rules
 
 # A request of many kilobytes is nobody's placement; the cache below keeps what it has read.
 _LONGEST = 16_384
@@ -22,7 +32,10 @@ class Title(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True):
-    """Exactly ``w`` by ``h``, or at least ``wmin`` by ``hmin``. Type 1 is an icon, 3 the main."""
+    """Exactly ``w`` by ``h``, or at least ``wmin`` by ``hmin``.
+
+    Type 1 is an icon, 2 a logo (until 1.1), 3 the main picture.
+    """
 
     type: int | None = None
     w: int | None = None
@@ -40,10 +53,13 @@ class Data(msgspec.Struct, frozen=True):
 
 
 class Asset(msgspec.Struct, frozen=True):
-    """One thing asked for; an asset that is a video or unknown has none of the three."""
+    """One thing asked for; an asset that is a video or unknown has none of the three.
 
-    id: int | str
-    required: int | None = None
+    Without an ``id`` it is answered without one.
+    """
+
+    id: int | str | None = None
+    required: Flag | None = None
     title: Title | None = None
     img: Image | None = None
     data: Data | None = None
@@ -75,8 +91,23 @@ class _Wrapper(msgspec.Struct):
     native: Markup | None = None
 
 
+_DROP, _REFUSE = Rule(DROPPED), Rule(REFUSED)
+# An asset of which these cannot be read asks for something, but it is not known what.
+_OF_ASSETS = dict.fromkeys(("title", "img", "data"), _DROP)
+
+RULES: Rules = {
+    Title: {"len": _REFUSE},
+    Image: dict.fromkeys(("type", "w", "h", "wmin", "hmin", "mimes"), _REFUSE),
+    Data: {"type": _REFUSE, "len": _REFUSE},
+    Asset: {"id": _REFUSE, "required": Rule(STRICT, 1), **_OF_ASSETS},
+    EventTracker: {"event": _REFUSE, "methods": _REFUSE},
+    Markup: {"assets": _REFUSE, "ver": _DROP, "eventtrackers": Rule(DROPPED, each=True)},
+}
+"""What becomes of an attribute that cannot be read, by struct and attribute."""
+
 _wrapper = msgspec.json.Decoder(_Wrapper)
 _markup = msgspec.json.Decoder(Markup)
+_shape = Shape(Markup, RULES)
 
 
 def read_native_request(text: str | None) -> NativeRequest | None:
@@ -89,11 +120,18 @@ def read_native_request(text: str | None) -> NativeRequest | None:
 @lru_cache(maxsize=_KEPT)
 def _read(text: str) -> NativeRequest | None:
     try:
-        inside = _wrapper.decode(text).native
-        markup = inside or _markup.decode(text)
+        request = _decoded(text)
     # msgspec's errors, and a lone surrogate's, are ValueErrors.
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, UnreadableError):
         return None
-    if not 0 < len(markup.assets) <= _MOST_ASSETS:
-        return None
-    return NativeRequest(markup, wrapped=inside is not None)
+    return request if 0 < len(request.markup.assets) <= _MOST_ASSETS else None
+
+
+def _decoded(text: str) -> NativeRequest:
+    try:
+        inside = _wrapper.decode(text).native
+        return NativeRequest(inside or _markup.decode(text), wrapped=inside is not None)
+    except msgspec.ValidationError:
+        raw = decode_any(text)
+        inner = raw.get("native") if type(raw) is dict else None
+        return NativeRequest(_shape.read(inner or raw, Found()), wrapped=bool(inner))

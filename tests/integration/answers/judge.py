@@ -18,6 +18,7 @@ from tests.integration.answers.rule import (
     Placed,
     bids_of,
     deals_of,
+    table,
 )
 
 __all__ = ["broken_rules", "decode", "media_rules", "trade_rules"]
@@ -36,7 +37,7 @@ def broken_rules(request: Json, answer: Json) -> list[str]:
     """Return the rules that an answer with bids breaks. Empty: an exchange would take them all."""
     broken = [name for name, kept in WHOLE_RULES.items() if not kept(request, answer)]
     for seat, bid in bids_of(answer):
-        imp = next((imp for imp in request["imp"] if imp["id"] == bid["impid"]), None)
+        imp = next((i for i in request["imp"] if table(i).get("id") == bid["impid"]), None)
         if imp is None:
             # Nothing more can be said of it; a rule of the whole has.
             continue

@@ -148,14 +148,6 @@ def _(placed: Placed) -> bool:
     return most is None or (more or 0) < 0 or placed.bid["dur"] <= most + (more or 0)
 
 
-@rule("lengths are not both required and ranged", "video", "audio")
-def _(placed: Placed) -> bool:
-    ranged = any(
-        number(placed.slot.get(name)) is not None for name in ("minduration", "maxduration")
-    )
-    return not (listed(placed.slot.get("rqddurs")) and ranged)
-
-
 @rule("a linear ad is not sent where none is taken", "video")
 def _(placed: Placed) -> bool:
     return placed.slot.get("linearity") in (None, 0, 1)

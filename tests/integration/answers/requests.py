@@ -79,11 +79,11 @@ SLOT: dict[str, st.SearchStrategy[Any]] = {
     "minbitrate": st.sampled_from([0, 500]),
     "maxbitrate": st.sampled_from([0, 900, 1500]),
 }
-EXACT_SLOT = {key: SLOT[key] for key in ("protocols", "battr")} | {"rqddurs": some(6, 15, 20)}
+EXACT_SLOT = SLOT | {"rqddurs": some(6, 15, 20)}
 
 
 def played(*mimes: str, **more: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
-    """Return slots that take some of these types: of a range of lengths, or of exact ones."""
+    """Return slots for some of these types: of a range of lengths, of exact ones, or of both."""
     types = {"mimes": st.lists(st.sampled_from(mimes), min_size=1, max_size=3)}
     return maybe(types, **SLOT, **more) | maybe(types, **EXACT_SLOT, **more)
 

@@ -61,7 +61,9 @@ def _(request: Json, answer: Json) -> bool:
 
 @whole_rule("every bid is for an impression of the request")
 def _(request: Json, answer: Json) -> bool:
-    return {bid["impid"] for _, bid in bids_of(answer)} <= {imp["id"] for imp in request["imp"]}
+    # One that is none is left out, not its neighbours.
+    offered = [table(imp).get("id") for imp in request["imp"]]
+    return all(offered.count(bid["impid"]) == 1 for _, bid in bids_of(answer))
 
 
 @whole_rule("an impression gets one open bid and one for a deal at the most")
@@ -263,12 +265,14 @@ def _(placed: Placed) -> bool:
 
 @rule("no attribute is blocked")
 def _(placed: Placed) -> bool:
-    return set(listed(placed.slot.get("battr"))).isdisjoint(placed.bid.get("attr", ()))
+    blocked = listed(placed.slot.get("battr"))
+    return not any(attr in blocked for attr in placed.bid.get("attr", ()))
 
 
 @rule("every framework is supported")
 def _(placed: Placed) -> bool:
-    return set(placed.bid.get("apis", ())) <= set(listed(placed.slot.get("api")))
+    supported = listed(placed.slot.get("api"))
+    return all(api in supported for api in placed.bid.get("apis", ()))
 
 
 # --- addresses ---

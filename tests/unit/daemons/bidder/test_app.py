@@ -99,6 +99,21 @@ def test_malformed_request_is_counted_and_never_decided_on() -> None:
     assert not house.decisions
 
 
+def test_attributes_that_were_not_of_their_type_are_counted_by_what_became_of_them() -> None:
+    house = House()
+    imps = [{"id": "1"}, {"id": "2", "secure": "maybe"}, {"id": "3", "secure": "perhaps"}]
+    body = {"id": "r", "imp": imps, "tmax": "soon", "device": {"lmt": "x", "devicetype": "4"}}
+    assert house.post(json.dumps(body).encode()).status_code == 204
+    for attribute, outcome in {
+        "imp.secure": "refused",
+        "tmax": "dropped",
+        "device.lmt": "strict",
+        "device.devicetype": "read",
+    }.items():
+        labels = {"attribute": attribute, "outcome": outcome}
+        assert house.value("adctl_bid_request_attributes_total", **labels) == 1
+
+
 def test_body_of_just_the_limit_is_read_and_a_byte_more_is_not() -> None:
     house = House()
     assert house.post(BODY.ljust(1000)).status_code == 204

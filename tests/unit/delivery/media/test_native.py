@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adctl.delivery.media.native import fits_native, native_fields, native_markup
-from adctl.delivery.media.native_request import read_native_request
+from adctl.delivery.media.native_request import RULES, read_native_request
 from adctl.openrtb import Native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import msgspec
 
     from adctl.delivery.tracking_urls import TrackingUrls
     from adctl.models import Creative
@@ -42,6 +44,7 @@ def answer(creative: Creative, native: Native, urls: TrackingUrls) -> Any:
         ({"img": {"type": 3, "w": 180, "h": 120, "wmin": 0, "hmin": 0}}, {"w": 600, "h": 314}),
         ({"img": {"w": 600, "h": 314}}, {"w": 600}),
         ({"img": {"type": 1}}, {"url": "https://cdn.example/i.png"}),
+        ({"img": {"type": 2}}, {"url": "https://cdn.example/i.png"}),
         ({"img": {"type": 3, "wmin": 10, "mimes": ["image/jpg"]}}, {"w": 600}),
         ({"data": {"type": 1}}, {"value": "Acme"}),
         ({"data": {"type": 2, "len": 90}}, {"value": "Light shoes for runs."}),
@@ -64,7 +67,7 @@ def test_asset_is_answered_with_the_best_fit(
         {"img": {"type": 1, "w": 15, "h": 15}},
         {"img": {"type": 3, "wmin": 2000, "hmin": 1}},
         {"img": {"type": 3, "mimes": ["image/gif"]}},
-        {"img": {"type": 2}},
+        {"img": {"type": 4}},
         {"data": {"type": 3}},
         {"data": {"type": 2, "len": 5}},
         {"data": {"type": 500}},
@@ -120,6 +123,49 @@ def test_version_is_the_requests_if_there_is_one(
     assert answer(make_native(), offer(ver=asked), urls)["ver"] == told
 
 
+def test_assets_without_ids_are_answered_without_ids(make_native: Make, urls: TrackingUrls) -> None:
+    native = offer({"title": {"len": 90}}, {"required": 1, "img": {"type": 3, "wmin": 600}})
+    first, second = answer(make_native(), native, urls)["assets"]
+    assert (set(first), set(second)) == ({"title"}, {"img"})
+
+
+@pytest.mark.parametrize(
+    ("loose", "plain"),
+    [
+        ({"id": 7.0, "title": {"len": 25}}, {"id": 7, "title": {"len": 25}}),
+        ({"id": 7, "title": {"len": "25"}}, {"id": 7, "title": {"len": 25}}),
+        ({"id": 7, "title": {"len": ""}}, {"id": 7, "title": {}}),
+        ({"id": 7, "img": {"type": "3", "w": 600.0}}, {"id": 7, "img": {"type": 3, "w": 600}}),
+        ({"id": 7, "img": {"mimes": "image/png"}}, {"id": 7, "img": {"mimes": ["image/png"]}}),
+        ({"id": 7, "data": {"type": "1"}}, {"id": 7, "data": {"type": 1}}),
+        ({"id": 7, "required": True, "title": {}}, {"id": 7, "required": 1, "title": {}}),
+        ({"id": 7, "required": "0", "data": {"type": 3}}, {"id": 7, "data": {"type": 3}}),
+        # What cannot be read asks for something unknown.
+        ({"id": 7, "title": {"len": "long"}}, {"id": 7}),
+        ({"id": 7, "img": [1, 2]}, {"id": 7}),
+        ({"id": 7, "required": "yes", "data": []}, {"id": 7, "required": 1}),
+    ],
+    ids=lambda asset: json.dumps(asset)[:60],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_asset_of_loose_types_is_answered_as_what_it_means(
+    make_native: Make,
+    urls: TrackingUrls,
+    loose: dict[str, Any],
+    plain: dict[str, Any],
+    wrapped: bool,
+) -> None:
+    first, second = offer(TITLE, loose, wrapped=wrapped), offer(TITLE, plain, wrapped=wrapped)
+    fits = fits_native(make_native(), second, secure=True)
+    assert fits_native(make_native(), first, secure=True) == fits
+    assert native_markup(make_native(), first, urls) == native_markup(make_native(), second, urls)
+
+
+@pytest.mark.parametrize("struct", RULES)
+def test_every_attribute_of_a_native_request_has_a_rule(struct: type[msgspec.Struct]) -> None:
+    assert set(RULES[struct]) == set(struct.__struct_fields__)
+
+
 def test_blocked_attribute_does_not_fit(make_native: Make) -> None:
     request = offer().request
     assert not fits_native(make_native(attr=(3,)), Native(request=request, battr=[3]), secure=False)
@@ -137,7 +183,6 @@ def test_blocked_attribute_does_not_fit(make_native: Make) -> None:
         "not json",
         '{"assets": []}',
         '{"assets": {}}',
-        '{"assets": [{"title": {"len": 9}}]}',
         '{"assets": [{"id": 1, "title": {"len": "long"}}]}',
         '{"assets": [{"id": 1, "data": {}}]}',
         '{"native": "1.0"}',
