@@ -25,7 +25,7 @@ _DELIVERY = {"streaming": {1}, "progressive": {2, 3}}
 def _(placed: Placed) -> bool:
     formats = [table(one) for one in listed(placed.slot.get("format"))]
     bid = placed.bid
-    exact = {(one.get("w"), one.get("h")) for one in formats or [placed.slot]}
+    exact = [(one.get("w"), one.get("h")) for one in formats or [placed.slot]]
     return (bid["w"], bid["h"]) in exact or any(_in_ratio(bid, one) for one in formats)
 
 
