@@ -8,6 +8,7 @@ that has more connections than another lets that one go first, for a moment.
 from __future__ import annotations
 
 import mmap
+import select
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,8 @@ class Gate:
         self._number = number
         self._waits_until = 0.0
         self._closing = False
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def guard(self, server: Any) -> None:
         """Make a server accept through this gate."""
@@ -68,7 +71,8 @@ class Gate:
             if not self._closing:
                 # Several are accepted in a row: what this worker had before is nobody else's.
                 self._tally.note(self._number, connections)
-                if self._lets_others_go_first(connections):
+                # Nor is it waited for nobody: that would be the wait that somebody later needs.
+                if not self._poll.poll(0) or self._lets_others_go_first(connections):
                     return False
             return bool(accept_one())
 

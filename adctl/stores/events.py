@@ -75,7 +75,9 @@ class EventStore:
                 if meanwhile:
                     meanwhile()
                 last_id = rows[-1].stream_id
-                stored = Stored(*self._queries.store_incoming(conn, stream=stream, last_id=last_id))
+                # Together they may cost more than any of them can.
+                counts = self._queries.store_incoming(conn, stream=stream, last_id=last_id)
+                stored = Stored(*map(int, counts))
                 if stored.events and stream is None:
                     # By no id can be said whether a consumer group has come to these.
                     self._queries.groups_incomplete(conn)

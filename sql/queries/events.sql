@@ -75,7 +75,7 @@ WITH ordered AS (
     SELECT advertiser_id, mod(max(up_to), 1000000) FROM owed GROUP BY 1
     ON CONFLICT (advertiser_id) DO UPDATE SET nano_ppm = excluded.nano_ppm
 )
-SELECT count(*) AS stored, coalesce(sum(cost_nanos), 0)::bigint AS booked_nanos FROM stored;
+SELECT count(*) AS stored, coalesce(sum(cost_nanos), 0) AS booked_nanos FROM stored;
 
 -- name: note_recounted()!
 -- Of the events that are there already, through another entry of the stream: those that cost

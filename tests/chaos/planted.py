@@ -8,6 +8,7 @@ import psycopg
 import redis
 
 from adctl.stores import keys
+from adctl.stores.schema_version import ADDITIVE
 from tests.chaos.leftovers import MIGRATED_WHOLE, PRUNED_WHOLE
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ PLANTS = (
     ),
     Plant(
         MIGRATED_WHOLE,
-        "DROP TABLE IF EXISTS chaos_000; CREATE TABLE chaos_000 AS SELECT 1 AS number",
+        f"DROP TABLE IF EXISTS chaos_000{ADDITIVE}; "
+        f"CREATE TABLE chaos_000{ADDITIVE} AS SELECT 1 AS number",
     ),
     Plant(
         PRUNED_WHOLE,

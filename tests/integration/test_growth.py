@@ -299,8 +299,10 @@ def test_a_repeated_event_is_looked_up_in_its_own_day_alone(
     EventStore()._queries.note_recounted(postgres)
     read = read_tables(postgres)
     postgres.rollback()
-    assert before.keys() == read.keys() == {f"event_{days[3]:%Y%m%d}"}
-    assert sum(read.values()) - sum(before.values()) <= 50
+    # What this session read in earlier transactions is in both.
+    more = {name: count - before.get(name, 0) for name, count in read.items()}
+    assert {name for name, count in more.items() if count} == {f"event_{days[3]:%Y%m%d}"}
+    assert sum(more.values()) <= 50
 
 
 def test_forgetting_a_user_reads_that_users_events_alone(
@@ -341,7 +343,7 @@ def test_forgetting_does_not_hold_the_flusher_while_events_are_blanked(
         return counts
 
     monkeypatch.setattr(forgetting._erasures, "erase", flush_meanwhile)
-    receipt = forgetting.forget(user_hash, "ann")
+    receipt = forgetting.forget([user_hash], "ann")
     assert stored == [1]
     assert receipt.events == 3 * len(days)
     query = "SELECT count(*) FROM event WHERE user_hash = %s"

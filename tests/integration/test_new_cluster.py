@@ -48,6 +48,13 @@ def built(postgres: psycopg.Connection) -> tuple[bytes, bytes]:
     return dump(postgres, ROLLUPS), dump(postgres, LINES)
 
 
+def a_part_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuilding, "_STEP_SEC", -1.0)
+    monkeypatch.setattr(
+        rebuilding, "ranges", lambda parts, width: [(part, part + width) for part in parts]
+    )
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("known", [True, False])
 def test_what_the_lost_cluster_still_held_is_counted_once(
@@ -89,11 +96,8 @@ def test_steps_that_end_by_a_fault_are_gone_on_with_and_come_to_the_same(
     if known:
         note_counted(plant)
     plant.happen(told[100:])
-    # A part a step, as if the process was killed after each.
-    monkeypatch.setattr(rebuilding, "_STEP_SEC", -1.0)
-    monkeypatch.setattr(
-        rebuilding, "ranges", lambda parts, width: [(part, part + width) for part in parts]
-    )
+    # As if the process was killed after each.
+    a_part_a_step(monkeypatch)
     steps: list[Step] = []
 
     def stop_after_one(step: Step) -> None:
@@ -120,7 +124,7 @@ def test_a_group_that_is_to_stop_says_so_between_steps(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant.happen(events(14, 200))
-    monkeypatch.setattr(rebuilding, "_STEP_SEC", -1.0)
+    a_part_a_step(monkeypatch)
     asked = iter([False, True])
     with pytest.raises(StoreUnavailableError, match="stopped"):
         plant.rollups.begin_cluster(NEXT, places("analytics"), lambda: next(asked))

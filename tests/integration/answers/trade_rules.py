@@ -249,7 +249,9 @@ def _(placed: Placed) -> bool:
 @rule("the category is one that is allowed")
 def _(placed: Placed) -> bool:
     allowed, told = listed(placed.request.get("acat")), placed.bid.get("cat")
-    return not _same_taxonomy(placed) or not allowed or (bool(told) and all(one in allowed for one in told))
+    if not _same_taxonomy(placed) or not allowed:
+        return True
+    return bool(told) and all(one in allowed for one in told)
 
 
 def _same_taxonomy(placed: Placed) -> bool:

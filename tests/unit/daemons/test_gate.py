@@ -35,7 +35,10 @@ class Server:
 
 @pytest.fixture
 def sock() -> Iterator[socket.socket]:
-    with socket.socket() as one:
+    """A socket at which somebody waits."""
+    one, other = socket.socketpair()
+    with one, other:
+        other.send(b"a connection")
         yield one
 
 
@@ -102,3 +105,11 @@ def test_more_workers_than_can_be_counted_are_no_error(sock: socket.socket) -> N
 def test_worker_alone_accepts_any_number_in_a_row(sock: socket.socket) -> None:
     server = Server(Gate(sock, Tally(), 0)).connected(2)
     assert all(accepted(server) for _ in range(10))
+
+
+def test_where_nobody_waits_nobody_is_let_go_first(sock: socket.socket, gates: list[Gate]) -> None:
+    servers = [Server(gate) for gate in gates]
+    servers[0].connected(2)
+    sock.recv(100)
+    assert not accepted(servers[1].connected(3))
+    assert gates[1].waits_sec == 0
