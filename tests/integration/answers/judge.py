@@ -41,7 +41,9 @@ def broken_rules(request: Json, answer: Json) -> list[str]:
         if imp is None:
             # Nothing more can be said of it; a rule of the whole has.
             continue
-        deals = [deal for deal in deals_of(imp) if deal.get("id") == bid.get("dealid", "")]
+        # A deal without an id can be named by nobody: a bid that names none is in the open.
+        named = bid.get("dealid")
+        deals = [deal for deal in deals_of(imp) if named and deal.get("id") == named]
         # A deal may be listed twice; that is one too many for the exchange, not for us.
         found = [
             _broken(Placed(request, answer.get("cur") or "USD", seat, bid, imp, deal))
